@@ -1,0 +1,137 @@
+//! Text to target: a literal socket address, or a name and a port for the resolver.
+
+use std::ffi::CString;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
+
+/// The longest name that DNS can carry (RFC 1035, 2.3.4: 255 octets on the wire, 253 in text).
+const NAME_MAX: usize = 253;
+
+/// What to check.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// A socket address, ready to be checked.
+    Literal(SocketAddr),
+    /// A name, a service, or both, for getaddrinfo.
+    Name(Box<Name>),
+    /// No address at all, and what is wrong with it. Its check yields [`Status::BadAddress`](crate::Status).
+    Malformed(&'static str),
+}
+
+/// A name and a port to be looked up together.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Name {
+    /// The host; empty means this one.
+    pub(crate) host: CString,
+    /// A port number, or a service's name.
+    pub(crate) service: CString,
+}
+
+impl From<SocketAddr> for Target {
+    fn from(address: SocketAddr) -> Target {
+        if address.port() == 0 { Target::Malformed("the port is zero") } else { Target::Literal(address) }
+    }
+}
+
+impl From<&str> for Target {
+    fn from(text: &str) -> Target {
+        Target::parse(text.as_bytes())
+    }
+}
+
+impl Target {
+    /// Parses `"127.0.0.1:80"`, `"[::1]:80"`, `"[fe80::1%eth0]:80"`, `"example.com:80"`, `"example.com:http"`
+    /// or `":80"` (this host). Names need not be UTF-8: what they may hold is the resolver's business.
+    pub fn parse(text: &[u8]) -> Target {
+        match parse(text) {
+            Ok(target) => target,
+            Err(reason) => Target::Malformed(reason),
+        }
+    }
+}
+
+fn parse(text: &[u8]) -> Result<Target, &'static str> {
+    if text.contains(&0) {
+        return Err("there is a NUL in it");
+    }
+    if let Some(rest) = text.strip_prefix(b"[") {
+        let end = rest.iter().position(|&byte| byte == b']').ok_or("the bracket is not closed")?;
+        let service = rest[end + 1..].strip_prefix(b":").ok_or("there is no :port after the bracket")?;
+        let (ip, scope) = parse_v6(&rest[..end])?;
+        return match parse_service(service)? {
+            Service::Port(port) => Ok(Target::Literal(SocketAddrV6::new(ip, port, 0, scope).into())),
+            Service::Named(service) => Ok(Target::Name(Box::new(Name { host: c_string(&rest[..end])?, service }))),
+        };
+    }
+    let colon = text.iter().rposition(|&byte| byte == b':').ok_or("there is no :port")?;
+    let (host, service) = (&text[..colon], &text[colon + 1..]);
+    if host.contains(&b':') {
+        return Err("an IPv6 address must stand in brackets");
+    }
+    let service = parse_service(service)?;
+    if let (Service::Port(port), Some(ip)) = (&service, parse_v4(host)) {
+        return Ok(Target::Literal(SocketAddr::new(IpAddr::V4(ip), *port)));
+    }
+    // A name written with its root dot is one byte longer.
+    if host.len() > NAME_MAX + usize::from(host.ends_with(b".")) {
+        return Err("the name is longer than 253 bytes");
+    }
+    if host.iter().any(|byte| byte.is_ascii_whitespace() || byte.is_ascii_control() || b"[]/@".contains(byte)) {
+        return Err("the name holds a character that no name has");
+    }
+    let service = match service {
+        Service::Port(port) => c_string(port.to_string().as_bytes())?,
+        Service::Named(service) => service,
+    };
+    Ok(Target::Name(Box::new(Name { host: c_string(host)?, service })))
+}
+
+enum Service {
+    Port(u16),
+    Named(CString),
+}
+
+fn parse_service(text: &[u8]) -> Result<Service, &'static str> {
+    if text.is_empty() {
+        return Err("the port is missing");
+    }
+    if text.iter().all(u8::is_ascii_digit) {
+        let port = std::str::from_utf8(text).ok().and_then(|digits| digits.parse::<u16>().ok());
+        return match port {
+            Some(0) => Err("the port is zero"),
+            Some(port) => Ok(Service::Port(port)),
+            None => Err("the port is over 65535"),
+        };
+    }
+    // RFC 6335, 5.1: letters, digits and hyphens, at least one letter. Older lists also use _ . + * /, which
+    // getaddrinfo takes; a sign or a space it would take for a number (strtoul) is no service.
+    let known = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.+*/".contains(byte);
+    if !text.iter().all(known) || !text.iter().any(u8::is_ascii_alphabetic) {
+        return Err("the port is neither a number nor a service's name");
+    }
+    Ok(Service::Named(c_string(text)?))
+}
+
+fn parse_v4(text: &[u8]) -> Option<Ipv4Addr> {
+    std::str::from_utf8(text).ok()?.parse().ok()
+}
+
+fn parse_v6(text: &[u8]) -> Result<(Ipv6Addr, u32), &'static str> {
+    let (ip, scope) = match text.iter().position(|&byte| byte == b'%') {
+        Some(percent) => (&text[..percent], crate::socket::scope_id(&text[percent + 1..]).ok_or("no such scope")?),
+        None => (text, 0),
+    };
+    let ip = std::str::from_utf8(ip).ok().and_then(|ip| ip.parse().ok());
+    Ok((ip.ok_or("brackets hold an IPv6 address")?, scope))
+}
+
+/// An address of this machine, as a source for checks: IPv4, or IPv6 with or without a scope.
+pub(crate) fn parse_ip(text: &[u8]) -> Option<SocketAddr> {
+    match parse_v4(text) {
+        Some(ip) => Some(SocketAddr::new(IpAddr::V4(ip), 0)),
+        None => parse_v6(text).ok().map(|(ip, scope)| SocketAddrV6::new(ip, 0, 0, scope).into()),
+    }
+}
+
+fn c_string(text: &[u8]) -> Result<CString, &'static str> {
+    CString::new(text).map_err(|_| "there is a NUL in it")
+}

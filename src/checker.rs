@@ -1,0 +1,466 @@
+//! The safe handle over one or more loops: what a program holds, and calls from any thread.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use mio::{Poll, Waker};
+
+use crate::address::Target;
+use crate::completion::{Callback, Mailbox, Sink};
+use crate::config::Config;
+use crate::event_loop::{EventLoop, WAKE};
+use crate::lane::{Asked, Begun, Lane, Order, Terms};
+use crate::request::{Family, Request};
+use crate::shared::Shared;
+use crate::socket::{self, Manner, Sight};
+use crate::stats::Stats;
+use crate::thread;
+use crate::verdict::{Report, Status, Verdict};
+
+/// Nobody has more descriptors than this to spare for one checker, whatever the limit says.
+const IN_FLIGHT_MAX: u64 = 1 << 20;
+/// Checks of a batch that go to a loop together.
+const SHARE: usize = 4096;
+/// A batch smaller than this is not worth waking a second loop for.
+const WORTH_SPLITTING: usize = 64;
+
+/// Checks TCP ports. Made to be shared: every function may be called from any thread at any time.
+///
+/// Dropping it ends every check, and waits for its threads.
+///
+/// ```
+/// let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+/// let checker = tcpshaker::Checker::new(&tcpshaker::Config::default()).unwrap();
+/// let verdict = checker.check_addr(&listener.local_addr().unwrap().to_string(), 500);
+/// assert_eq!(verdict.status, tcpshaker::Status::Up);
+/// ```
+pub struct Checker {
+    shared: Arc<Shared>,
+    threads: Vec<JoinHandle<()>>,
+    next_id: AtomicU64,
+    next_lane: AtomicUsize,
+    /// How many callers may check on their own threads at once.
+    callers: u32,
+}
+
+impl Checker {
+    /// Makes a checker, ready for use when this returns.
+    ///
+    /// # Errors
+    /// [`Status::LocalFault`] without descriptors or threads for its loops; [`Status::Unsupported`] when a setting
+    /// needs privileges that this process does not have.
+    pub fn new(config: &Config) -> Result<Checker, Status> {
+        socket::probe(&config.wire)?;
+        let all = match config.max_in_flight {
+            Some(checks) => checks,
+            None => (socket::descriptor_limit() / 2).clamp(1, IN_FLIGHT_MAX) as u32,
+        };
+        // A loop without a place for a check would be no use.
+        let loops = config.loops.min(all);
+        let mut polls = Vec::new();
+        let mut lanes = Vec::new();
+        for index in 0..loops {
+            let poll = Poll::new().map_err(|_| Status::LocalFault)?;
+            let waker = Waker::new(poll.registry(), WAKE).map_err(|_| Status::LocalFault)?;
+            let places = all / loops + u32::from(index < all % loops);
+            lanes.push(Arc::new(Lane::new(waker, places)));
+            polls.push(poll);
+        }
+        let cpus = std::thread::available_parallelism().map_or(1, |cpus| cpus.get() as u32);
+        let mut checker = Checker {
+            shared: Arc::new(Shared::new(config.clone(), lanes.clone())),
+            threads: Vec::new(),
+            next_id: AtomicU64::new(1),
+            next_lane: AtomicUsize::new(0),
+            callers: cpus * 2,
+        };
+        for (poll, lane) in polls.into_iter().zip(lanes) {
+            let event_loop = EventLoop::new(Arc::clone(&checker.shared), lane, poll);
+            // Dropping the checker ends the loops that have started.
+            let thread = thread::spawn("shaker-loop", move || event_loop.run()).map_err(|_| Status::LocalFault)?;
+            checker.threads.push(thread);
+        }
+        Ok(checker)
+    }
+
+    /// Checks one target, and returns when there is a verdict.
+    pub fn check(&self, request: &Request) -> Verdict {
+        let begun = self.may_block().and_then(|()| self.begin(request));
+        match begun {
+            Ok(Progress::Done(verdict)) => verdict,
+            Ok(Progress::Pending(mailbox)) => {
+                let mut verdict = Verdict::without_segments(Status::Internal, 0);
+                mailbox.take(1, 1, None, |report| verdict = report.verdict);
+                verdict
+            }
+            Err(status) => Verdict::without_segments(status, 0),
+        }
+    }
+
+    /// Checks one `"host:port"`; `timeout_ms` 0 means the checker's default.
+    pub fn check_addr(&self, addr: &str, timeout_ms: u32) -> Verdict {
+        self.check(&Request { timeout_ms, ..Request::new(addr) })
+    }
+
+    /// Starts a blocking check: done if the target answers at once or never will, else pending with a loop.
+    fn begin(&self, request: &Request) -> Result<Progress, Status> {
+        let lane = &self.shared.lanes[self.turn()];
+        let asked = self.asked(request.clone(), 0, self.shared.clock.now(), false);
+        let order = match &asked.target {
+            Target::Malformed(_) => return Ok(Progress::Done(self.without_segments(Status::BadAddress))),
+            Target::Literal(target) if !asked.family.allows(target) => {
+                return Ok(Progress::Done(self.without_segments(Status::BadAddress)));
+            }
+            Target::Literal(_) => match self.begin_here(lane, asked) {
+                Ok(verdict) => return Ok(Progress::Done(verdict)),
+                Err(order) => order,
+            },
+            Target::Name(_) => Pending::Asked(asked),
+        };
+        let mailbox = Arc::new(Mailbox::new());
+        let sink = Sink::Mailbox(mailbox.clone());
+        let order = match order {
+            Pending::Asked(asked) => Order::Batch { sink, checks: vec![asked] },
+            Pending::Begun(begun) => Order::TakeOver { sink, begun },
+        };
+        lane.give(order)?;
+        self.shared.counters.add_submitted(1);
+        Ok(Progress::Pending(mailbox))
+    }
+
+    /// Makes the check on the calling thread, where a target on this machine has answered by the time connect
+    /// returns: waking the loop's thread, and being woken by it, would cost several times the check. What has no
+    /// answer yet is for the loop to go on with.
+    fn begin_here(&self, lane: &Lane, asked: Asked) -> Result<Verdict, Pending> {
+        let Target::Literal(target) = asked.target else { return Err(Pending::Asked(asked)) };
+        let Terms { manner, submitted, .. } = asked.terms;
+        if !lane.enter_as_caller(self.callers) {
+            return Err(Pending::Asked(asked));
+        }
+        let place = Place { shared: &self.shared, lane };
+        if self.shared.rate.take(submitted).is_err() {
+            return Err(Pending::Asked(asked));
+        }
+        let spare = if manner.withholds_ack() { lane.take_spare(target.is_ipv6()) } else { None };
+        let mut socket = match spare.map_or_else(|| self.shared.open_socket(target.is_ipv6(), manner), Ok) {
+            Ok(socket) => socket,
+            // The loop knows whether it is worth waiting for a descriptor.
+            Err(_) => return Err(Pending::Asked(asked)),
+        };
+        let syn_at = self.shared.clock.now();
+        let sight = match socket.connect(&target) {
+            Ok(()) => socket.look(&target),
+            Err(errno) => Sight::Failed { errno, syn_retransmits: 0 },
+        };
+        if let Sight::Nothing { .. } = sight {
+            place.hand_over();
+            let Asked { tag, terms, .. } = asked;
+            return Err(Pending::Begun(Box::new(Begun { tag, target, terms, socket, syn_at })));
+        }
+        let conclusion = socket.conclude(&sight, &target, syn_at, self.shared.clock);
+        if conclusion.clean && !self.shared.is_short_of_descriptors() {
+            lane.keep_spare(socket);
+        } else {
+            drop(socket);
+        }
+        drop(place);
+        let mut verdict = conclusion.verdict;
+        verdict.elapsed_us = (conclusion.at - submitted) / 1000;
+        let completed = verdict.status == Status::Up && !verdict.half_open && manner.withholds_ack();
+        self.shared.counters.add_submitted(1);
+        self.shared.counters.add_one(verdict.status, completed);
+        Ok(verdict)
+    }
+
+    /// Checks many targets, and returns when there is a verdict on each, in the order of the requests.
+    ///
+    /// It paces itself: a request's time runs from its own start, so none ends as [`Status::Busy`].
+    pub fn check_many(&self, requests: &[Request]) -> Vec<Verdict> {
+        let mut verdicts = vec![Verdict::without_segments(Status::Internal, 0); requests.len()];
+        let done = self.check_each(requests.iter().cloned(), |index, verdict| verdicts[index] = verdict);
+        if let Err(status) = done {
+            verdicts.fill(Verdict::without_segments(status, 0));
+        }
+        verdicts
+    }
+
+    /// As [`Checker::check_many`], for requests that are made as they are needed; each verdict comes with the
+    /// number of its request, as soon as it is there.
+    ///
+    /// # Errors
+    /// [`Status::Closed`], [`Status::Forked`] or [`Status::Deadlock`] when no check was begun.
+    pub fn check_each(
+        &self,
+        requests: impl ExactSizeIterator<Item = Request>,
+        mut verdict: impl FnMut(usize, Verdict),
+    ) -> Result<(), Status> {
+        self.may_block()?;
+        let count = requests.len();
+        let mut requests = requests.enumerate();
+        let lanes = self.shared.lanes.len();
+        let share = if count < WORTH_SPLITTING { count } else { count.div_ceil(lanes).min(SHARE) };
+        // Enough to keep every loop busy while this thread prepares more; no more than that, so that memory stays flat.
+        let places: usize = self.shared.lanes.iter().map(|lane| lane.max_in_flight() as usize).sum();
+        let ahead = places + 2 * share * lanes;
+        let cancels = self.shared.cancels.load(Ordering::SeqCst);
+        let mailbox = Arc::new(Mailbox::new());
+        let (mut given, mut done) = (0, 0);
+        while done < count {
+            while given < count && given - done + share <= ahead {
+                let checks: Vec<Asked> = requests
+                    .by_ref()
+                    .take(share)
+                    .map(|(index, request)| self.asked(Request { tag: index, ..request }, 0, 0, true))
+                    .collect();
+                let (first, number) = (given, checks.len());
+                given += number;
+                let refused = if self.shared.cancels.load(Ordering::SeqCst) != cancels {
+                    Some(Status::Cancelled)
+                } else {
+                    let order = Order::Batch { sink: Sink::Mailbox(mailbox.clone()), checks };
+                    self.shared.lanes[self.turn()].give(order).err()
+                };
+                if let Some(status) = refused {
+                    (first..given).for_each(|index| verdict(index, self.without_segments(status)));
+                    done += number;
+                } else {
+                    self.shared.counters.add_submitted(number as u64);
+                }
+            }
+            if done == count {
+                break;
+            }
+            let wanted = if given < count { given + share - ahead - done } else { count - done };
+            let taken = mailbox.take(usize::MAX, wanted, None, |report| verdict(report.tag, report.verdict));
+            if taken == 0 {
+                return Err(Status::Internal); // a loop died of a defect
+            }
+            done += taken;
+        }
+        Ok(())
+    }
+
+    /// Submits checks whose reports go to [`Checker::reap`]. Returns the id of the first; the others' follow one by
+    /// one.
+    ///
+    /// # Errors
+    /// [`Status::Closed`] or [`Status::Forked`]; then none was accepted.
+    pub fn submit(&self, requests: Vec<Request>) -> Result<u64, Status> {
+        self.submit_each(requests.into_iter().map(|request| (request, None)))
+    }
+
+    /// Submits one check whose report goes to `callback`, on a loop's thread, where it must not block.
+    ///
+    /// # Errors
+    /// As [`Checker::submit`]; then the callback is never called.
+    pub fn submit_with(&self, request: Request, callback: Box<dyn FnOnce(&Report) + Send>) -> Result<u64, Status> {
+        self.submit_each(std::iter::once((request, Some(callback))))
+    }
+
+    pub(crate) fn submit_each(
+        &self,
+        requests: impl ExactSizeIterator<Item = (Request, Option<Callback>)>,
+    ) -> Result<u64, Status> {
+        self.not_forked()?;
+        let count = requests.len();
+        let submitted = self.shared.clock.now();
+        let first_id = self.next_id.fetch_add(count as u64, Ordering::Relaxed);
+        let lanes = &self.shared.lanes;
+        let loops = if count < WORTH_SPLITTING { 1 } else { lanes.len() };
+        let first_lane = if loops == 1 { self.turn() } else { 0 };
+        let mut requests = (first_id..).zip(requests);
+        let mut shares = Vec::with_capacity(loops);
+        for index in 0..loops {
+            let share = count / loops + usize::from(index < count % loops);
+            let mut orders = Vec::new();
+            for (id, (request, callback)) in requests.by_ref().take(share) {
+                let asked = self.asked(request, id, submitted, false);
+                match (callback, orders.last_mut()) {
+                    (Some(callback), _) => {
+                        orders.push(Order::Batch { sink: Sink::Callback(callback), checks: vec![asked] })
+                    }
+                    (None, Some(Order::Batch { sink: Sink::Mailbox(_), checks })) => checks.push(asked),
+                    (None, _) => {
+                        let mut checks = Vec::with_capacity(share);
+                        checks.push(asked);
+                        orders.push(Order::Batch { sink: Sink::Mailbox(self.shared.mailbox.clone()), checks });
+                    }
+                }
+            }
+            shares.push((&*lanes[first_lane + index], orders));
+        }
+        Lane::give_all(shares)?;
+        self.shared.counters.add_submitted(count as u64);
+        Ok(first_id)
+    }
+
+    /// Adds up to `capacity` reports to `reports`, waiting up to `wait` (`None`: for ever) for the first. Returns
+    /// how many.
+    ///
+    /// From one of the checker's own callbacks it does not wait; nor after a shutdown, when all reports are there.
+    pub fn reap(&self, reports: &mut Vec<Report>, capacity: usize, wait: Option<Duration>) -> usize {
+        self.reap_each(capacity, wait, |report| reports.push(report))
+    }
+
+    pub(crate) fn reap_each(&self, capacity: usize, wait: Option<Duration>, each: impl FnMut(Report)) -> usize {
+        if self.is_forked() {
+            return 0;
+        }
+        let wait = if self.is_own_thread() { Some(Duration::ZERO) } else { wait };
+        self.shared.mailbox.take(capacity, 1, wait, each)
+    }
+
+    /// A descriptor that is readable exactly while reports wait to be reaped; `None` if there is none to be had.
+    ///
+    /// It belongs to the checker: it may be polled, never read or closed.
+    pub fn raw_fd(&self) -> Option<std::os::fd::RawFd> {
+        if self.is_forked() { None } else { self.shared.mailbox.raw_fd().ok() }
+    }
+
+    /// Cancels the check of this id, or with 0 every check submitted before. A cancelled check yields its one
+    /// report like any other; a check that is done already, or never was, is not affected.
+    pub fn cancel(&self, id: u64) -> Status {
+        if let Err(status) = self.not_forked() {
+            return status;
+        }
+        if id == 0 {
+            self.shared.cancels.fetch_add(1, Ordering::SeqCst);
+        }
+        for lane in &self.shared.lanes {
+            let order = if id == 0 { Order::CancelAll } else { Order::Cancel(id) };
+            if let Err(status) = lane.give(order) {
+                return status;
+            }
+        }
+        Status::Up
+    }
+
+    /// Ends every check with [`Status::Closed`] and wakes every waiter. Nothing is accepted from now on; what was
+    /// reported can still be reaped.
+    pub fn shutdown(&self) {
+        if self.is_forked() {
+            return;
+        }
+        self.shared.closed.store(true, Ordering::SeqCst);
+        self.shared.lanes.iter().for_each(|lane| lane.close(Status::Closed));
+        self.shared.resolver.close();
+    }
+
+    /// What the checker has done and is doing.
+    pub fn stats(&self) -> Stats {
+        let sum = |count: fn(&Lane) -> u64| self.shared.lanes.iter().map(|lane| count(lane)).sum();
+        Stats {
+            in_flight: sum(|lane| lane.in_flight().into()),
+            queued: sum(|lane| lane.queued.load(Ordering::Relaxed)),
+            sockets: self.shared.sockets(),
+            ..self.shared.counters.read()
+        }
+    }
+
+    /// Whether the checker was made by a process that this one was forked from.
+    pub fn is_forked(&self) -> bool {
+        self.shared.fork_mark.is_child()
+    }
+
+    /// Whether the calling thread is one of the checker's own, that is, inside one of its callbacks.
+    pub fn is_own_thread(&self) -> bool {
+        thread::belongs_to(self.shared.identity())
+    }
+
+    fn not_forked(&self) -> Result<(), Status> {
+        if self.is_forked() { Err(Status::Forked) } else { Ok(()) }
+    }
+
+    fn may_block(&self) -> Result<(), Status> {
+        self.not_forked()?;
+        if self.is_own_thread() {
+            return Err(Status::Deadlock);
+        }
+        if self.shared.closed.load(Ordering::SeqCst) {
+            return Err(Status::Closed);
+        }
+        Ok(())
+    }
+
+    /// Whose turn it is among the loops.
+    fn turn(&self) -> usize {
+        match self.shared.lanes.len() {
+            1 => 0,
+            lanes => self.next_lane.fetch_add(1, Ordering::Relaxed) % lanes,
+        }
+    }
+
+    fn asked(&self, request: Request, id: u64, submitted: u64, paced: bool) -> Asked {
+        let config = &self.shared.config;
+        let timeout_ms = if request.timeout_ms == 0 { config.timeout_ms } else { request.timeout_ms };
+        let family = if request.family == Family::Any { config.family } else { request.family };
+        let linger = request.linger || !config.wire.zero_linger;
+        let manner = Manner { handshake: request.handshake, linger };
+        let terms = Terms { submitted, timeout_ms, manner, paced };
+        Asked { id, tag: request.tag, target: request.target, family, terms }
+    }
+
+    /// An accepted check that needs no loop.
+    fn without_segments(&self, status: Status) -> Verdict {
+        self.shared.counters.add_submitted(1);
+        self.shared.counters.add_one(status, false);
+        Verdict::without_segments(status, 0)
+    }
+}
+
+impl Drop for Checker {
+    fn drop(&mut self) {
+        let threads = std::mem::take(&mut self.threads);
+        if self.is_forked() {
+            // The threads are the parent's, and so is whatever they were at: here their locks may be taken for ever. So what
+            // they share is never dropped.
+            std::mem::forget((threads, Arc::clone(&self.shared)));
+            return;
+        }
+        self.shutdown();
+        // A callback may hold the last handle; its own thread cannot wait for itself, and ends soon.
+        if !self.is_own_thread() {
+            for thread in threads {
+                let _ = thread.join();
+            }
+            self.shared.resolver.join();
+        }
+    }
+}
+
+/// How far a blocking check got on the caller's thread.
+enum Progress {
+    Done(Verdict),
+    Pending(Arc<Mailbox>),
+}
+
+/// What the loop is to go on with.
+enum Pending {
+    Asked(Asked),
+    Begun(Box<Begun>),
+}
+
+/// A caller's place among the checks in flight, given back when dropped.
+struct Place<'a> {
+    shared: &'a Shared,
+    lane: &'a Lane,
+}
+
+impl Place<'_> {
+    /// The check goes on in the loop, which gives the place back.
+    fn hand_over(self) {
+        self.lane.leave_as_caller();
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.lane.leave_as_caller();
+        self.lane.leave();
+        self.lane.feed();
+        self.shared.feed_the_starved();
+    }
+}

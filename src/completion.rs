@@ -1,0 +1,145 @@
+//! Where a result goes: to a callback, to a caller that waits for it, or to the queue behind the descriptor.
+
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::RawFd;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::readiness::Readiness;
+use crate::verdict::Report;
+
+/// Runs on the loop thread, so it must not block.
+pub(crate) type Callback = Box<dyn FnOnce(&Report) + Send>;
+
+/// Where the results of a batch go.
+pub(crate) enum Sink {
+    Mailbox(Arc<Mailbox>),
+    Callback(Callback),
+}
+
+/// How many reports are moved under one lock, so that a loop never waits long for a reader.
+const MOVED_AT_ONCE: usize = 256;
+
+/// Results on their way from the loops to whoever reads them.
+pub(crate) struct Mailbox {
+    letters: Mutex<Letters>,
+    arrived: Condvar,
+}
+
+struct Letters {
+    ready: VecDeque<Report>,
+    /// Readers asleep, each to be woken once `wanted` reports are ready.
+    readers: usize,
+    wanted: usize,
+    /// Nothing more will come: nobody waits any longer.
+    closed: bool,
+    /// Raised exactly while `ready` holds anything, always under the lock.
+    readiness: Option<Readiness>,
+}
+
+impl Mailbox {
+    pub fn new() -> Mailbox {
+        let letters = Letters { ready: VecDeque::new(), readers: 0, wanted: 1, closed: false, readiness: None };
+        Mailbox { letters: Mutex::new(letters), arrived: Condvar::new() }
+    }
+
+    /// Adds reports under one lock, and wakes a reader if one has waited for as many.
+    pub fn put(&self, reports: impl Iterator<Item = Report>) {
+        let mut letters = self.lock();
+        let was_empty = letters.ready.is_empty();
+        letters.ready.extend(reports);
+        if was_empty
+            && !letters.ready.is_empty()
+            && let Some(readiness) = &letters.readiness
+        {
+            readiness.raise();
+        }
+        let (wake, count) = (letters.readers > 0 && letters.ready.len() >= letters.wanted, letters.ready.len());
+        drop(letters);
+        match (wake, count) {
+            (false, _) => {}
+            (true, 1) => self.arrived.notify_one(),
+            (true, _) => self.arrived.notify_all(),
+        }
+    }
+
+    /// Hands up to `capacity` reports to `each`, waiting until at least `wanted` are there, `wait` has passed
+    /// (`None`: for ever) or the mailbox is closed. Returns how many it handed out.
+    pub fn take(&self, capacity: usize, wanted: usize, wait: Option<Duration>, mut each: impl FnMut(Report)) -> usize {
+        let mut letters = self.wait(self.lock(), wanted.min(capacity), wait);
+        let mut taken = 0;
+        loop {
+            let count = letters.ready.len().min(capacity - taken).min(MOVED_AT_ONCE);
+            letters.ready.drain(..count).for_each(&mut each);
+            taken += count;
+            if letters.ready.is_empty() {
+                if count > 0
+                    && let Some(readiness) = &letters.readiness
+                {
+                    readiness.clear();
+                }
+                return taken;
+            }
+            if taken == capacity {
+                // What is left is for another reader, who may have been asleep when its wake-up went to this one.
+                if letters.readers > 0 {
+                    self.arrived.notify_one();
+                }
+                return taken;
+            }
+            drop(letters);
+            letters = self.lock();
+        }
+    }
+
+    fn wait<'a>(
+        &'a self,
+        mut letters: MutexGuard<'a, Letters>,
+        wanted: usize,
+        wait: Option<Duration>,
+    ) -> MutexGuard<'a, Letters> {
+        let until = wait.and_then(|wait| Instant::now().checked_add(wait));
+        while letters.ready.len() < wanted && !letters.closed {
+            let left = match (wait, until) {
+                (Some(_), Some(until)) => match until.checked_duration_since(Instant::now()) {
+                    Some(left) if !left.is_zero() => Some(left),
+                    _ => break,
+                },
+                _ => None,
+            };
+            letters.readers += 1;
+            letters.wanted = wanted;
+            letters = match left {
+                Some(left) => self.arrived.wait_timeout(letters, left).unwrap_or_else(PoisonError::into_inner).0,
+                None => self.arrived.wait(letters).unwrap_or_else(PoisonError::into_inner),
+            };
+            letters.readers -= 1;
+        }
+        letters
+    }
+
+    /// Wakes every reader, now and from now on.
+    pub fn close(&self) {
+        self.lock().closed = true;
+        self.arrived.notify_all();
+    }
+
+    /// The descriptor that is readable exactly while reports wait; made when first asked for.
+    pub fn raw_fd(&self) -> io::Result<RawFd> {
+        let mut letters = self.lock();
+        if letters.readiness.is_none() {
+            let readiness = Readiness::new()?;
+            if !letters.ready.is_empty() {
+                readiness.raise();
+            }
+            letters.readiness = Some(readiness);
+        }
+        Ok(letters.readiness.as_ref().map_or(-1, Readiness::raw_fd))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Letters> {
+        // A panic under this lock leaves whole reports behind, so there is nothing to be wary of.
+        self.letters.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

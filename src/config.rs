@@ -1,0 +1,132 @@
+//! The settings of a checker, each validated when it is set.
+
+use std::net::{SocketAddr, SocketAddrV4, SocketAddrV6};
+
+use crate::address;
+use crate::request::Family;
+use crate::verdict::Status;
+
+/// More loops than this help nobody, and a mistyped number should not start ten thousand threads.
+const LOOPS_MAX: u32 = 256;
+
+/// How a checker checks. Settings are read once, by [`Checker::new`](crate::Checker::new).
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub(crate) loops: u32,
+    pub(crate) timeout_ms: u32,
+    pub(crate) max_in_flight: Option<u32>,
+    pub(crate) max_rate: u32,
+    pub(crate) family: Family,
+    pub(crate) wire: Wire,
+}
+
+/// The settings that change the segments on the wire.
+#[derive(Clone, Debug)]
+pub(crate) struct Wire {
+    pub zero_linger: bool,
+    pub source_v4: Option<SocketAddrV4>,
+    pub source_v6: Option<SocketAddrV6>,
+    pub interface: Option<Box<[u8]>>,
+    pub mark: Option<u32>,
+    pub tos: Option<u8>,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config {
+            loops: 1,
+            timeout_ms: 1000,
+            max_in_flight: None,
+            max_rate: 0,
+            family: Family::Any,
+            wire: Wire { zero_linger: true, source_v4: None, source_v6: None, interface: None, mark: None, tos: None },
+        }
+    }
+}
+
+impl Config {
+    /// How many loop threads share the checks. Default 1; 0 means one per CPU.
+    pub fn set_threads(&mut self, loops: u32) -> Result<(), Status> {
+        if loops > LOOPS_MAX {
+            return Err(Status::Invalid);
+        }
+        self.loops = match loops {
+            0 => std::thread::available_parallelism().map_or(1, |cpus| cpus.get() as u32).min(LOOPS_MAX),
+            loops => loops,
+        };
+        Ok(())
+    }
+
+    /// The timeout of checks that name none, in milliseconds. Default 1000; 0 is refused.
+    pub fn set_timeout(&mut self, timeout_ms: u32) -> Result<(), Status> {
+        if timeout_ms == 0 {
+            return Err(Status::Invalid);
+        }
+        self.timeout_ms = timeout_ms;
+        Ok(())
+    }
+
+    /// How many checks may be in flight at once; more wait their turn. Default: half the soft limit on open
+    /// descriptors (RLIMIT_NOFILE) at the time the checker is made. 0 is refused.
+    pub fn set_max_in_flight(&mut self, checks: u32) -> Result<(), Status> {
+        if checks == 0 {
+            return Err(Status::Invalid);
+        }
+        self.max_in_flight = Some(checks);
+        Ok(())
+    }
+
+    /// How many checks may start per second. Default 0: no limit.
+    pub fn set_max_rate(&mut self, checks_per_second: u32) -> Result<(), Status> {
+        self.max_rate = checks_per_second;
+        Ok(())
+    }
+
+    /// Keeps all checks to one family. Default [`Family::Any`].
+    pub fn set_family(&mut self, family: Family) -> Result<(), Status> {
+        self.family = family;
+        Ok(())
+    }
+
+    /// Whether checks end with RST (the default) or, when false, with FIN, which completes the handshake.
+    pub fn set_zero_linger(&mut self, on: bool) -> Result<(), Status> {
+        self.wire.zero_linger = on;
+        Ok(())
+    }
+
+    /// The source address of checks of its family. IPv4 and IPv6 may each have one; setting it again replaces it.
+    pub fn set_source(&mut self, ip: &str) -> Result<(), Status> {
+        match address::parse_ip(ip.as_bytes()) {
+            Some(SocketAddr::V4(source)) if !source.ip().is_multicast() && !source.ip().is_broadcast() => {
+                self.wire.source_v4 = Some(source)
+            }
+            Some(SocketAddr::V6(source)) if !source.ip().is_multicast() => self.wire.source_v6 = Some(source),
+            _ => return Err(Status::Invalid),
+        }
+        Ok(())
+    }
+
+    /// The interface that checks leave through (SO_BINDTODEVICE, socket(7)). It need not exist yet.
+    pub fn set_interface(&mut self, name: &str) -> Result<(), Status> {
+        // dev_valid_name() in net/core/dev.c: 1 to IFNAMSIZ - 1 bytes, not . or .., without / : or white space.
+        let odd = |byte: u8| byte == b'/' || byte == b':' || byte == 0 || byte.is_ascii_whitespace() || byte == 0x0b;
+        if name.is_empty() || name.len() > 15 || name == "." || name == ".." || name.bytes().any(odd) {
+            return Err(Status::Invalid);
+        }
+        self.wire.interface = Some(name.as_bytes().into());
+        Ok(())
+    }
+
+    /// The firewall mark of checks (SO_MARK, socket(7)). Needs CAP_NET_ADMIN; [`Checker::new`](crate::Checker::new)
+    /// says [`Status::Unsupported`] without it.
+    pub fn set_mark(&mut self, mark: u32) -> Result<(), Status> {
+        self.wire.mark = Some(mark);
+        Ok(())
+    }
+
+    /// The type of service of checks (IP_TOS, ip(7)) and their traffic class (IPV6_TCLASS, ipv6(7)).
+    pub fn set_tos(&mut self, tos: u8) -> Result<(), Status> {
+        self.wire.tos = Some(tos);
+        Ok(())
+    }
+}

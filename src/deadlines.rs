@@ -1,0 +1,284 @@
+//! Which check times out next: a hierarchical timing wheel.
+//!
+//! Six levels of 64 buckets; a bucket of level `n` spans `64^n` ms, as in the kernel's own timers
+//! (kernel/time/timer.c). Setting and clearing a deadline cost the same however many there are, which
+//! matters because nearly every check is answered, and its deadline cleared, long before it passes.
+//! No deadline fires early; none fires later than the tick in which the wheel is asked.
+
+const BITS: u32 = 6;
+const BUCKETS: usize = 1 << BITS;
+const LEVELS: usize = 6;
+/// Deadlines beyond the wheel's span (64^6 ms, two years) wait in its last bucket.
+const SPAN: u64 = 1 << (BITS * LEVELS as u32);
+const NONE: u32 = u32::MAX;
+
+/// A deadline that was set, to clear it by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Timer(u32);
+
+struct Node {
+    at: u64,
+    owner: u32,
+    previous: u32,
+    next: u32,
+    bucket: u16,
+}
+
+pub(crate) struct Deadlines {
+    nodes: Vec<Node>,
+    /// Head of the list of unused nodes, linked through `next`.
+    unused: u32,
+    heads: Box<[u32; LEVELS * BUCKETS]>,
+    /// One bit per bucket that holds anything.
+    occupied: [u64; LEVELS],
+    /// All deadlines before this tick have fired.
+    now: u64,
+    /// Deadlines that were reached and wait to be handed out.
+    due: u32,
+}
+
+const DUE: u16 = u16::MAX;
+
+impl Deadlines {
+    pub fn new() -> Deadlines {
+        Deadlines {
+            nodes: Vec::new(),
+            unused: NONE,
+            heads: Box::new([NONE; LEVELS * BUCKETS]),
+            occupied: [0; LEVELS],
+            now: 0,
+            due: NONE,
+        }
+    }
+
+    /// Sets a deadline at tick `at` (milliseconds on the caller's clock).
+    pub fn set(&mut self, at: u64, owner: u32) -> Timer {
+        let node = Node { at, owner, previous: NONE, next: NONE, bucket: 0 };
+        let index = if self.unused != NONE {
+            let index = self.unused;
+            self.unused = self.nodes[index as usize].next;
+            self.nodes[index as usize] = node;
+            index
+        } else {
+            if self.nodes.len() == self.nodes.capacity() {
+                // A quarter more, not twice as much: the memory of a check in flight is a promise.
+                self.nodes.reserve_exact((self.nodes.len() / 4).max(64));
+            }
+            self.nodes.push(node);
+            self.nodes.len() as u32 - 1
+        };
+        self.place(index);
+        Timer(index)
+    }
+
+    /// Clears a deadline that has not been handed out by [`Deadlines::expired`].
+    pub fn clear(&mut self, timer: Timer) {
+        self.unlink(timer.0);
+        self.release(timer.0);
+    }
+
+    /// Moves time on to `now`; what has passed by then is handed out by [`Deadlines::expired`].
+    pub fn advance(&mut self, now: u64) {
+        while let Some((level, bucket)) = self.first() {
+            let start = self.bucket_start(level, bucket);
+            if start > now {
+                break;
+            }
+            self.now = self.now.max(start);
+            // Empty the bucket: what is due goes to the due list, the rest to a finer level.
+            let mut index = self.heads[level * BUCKETS + bucket];
+            self.heads[level * BUCKETS + bucket] = NONE;
+            self.occupied[level] &= !(1 << bucket);
+            while index != NONE {
+                let next = self.nodes[index as usize].next;
+                self.place(index);
+                index = next;
+            }
+        }
+        self.now = self.now.max(now);
+    }
+
+    /// The next deadline that has passed, in no particular order within one tick.
+    pub fn expired(&mut self) -> Option<u32> {
+        if self.due == NONE {
+            return None;
+        }
+        let index = self.due;
+        self.unlink(index);
+        let owner = self.nodes[index as usize].owner;
+        self.release(index);
+        Some(owner)
+    }
+
+    /// The tick at which the wheel wants to be asked again; `None` while no deadline is set.
+    pub fn next(&self) -> Option<u64> {
+        if self.due != NONE {
+            return Some(self.now);
+        }
+        self.first().map(|(level, bucket)| self.bucket_start(level, bucket).max(self.now))
+    }
+
+    /// The earliest occupied bucket. Finer levels come first, since each lies within what is left of the
+    /// current bucket of the level above it.
+    fn first(&self) -> Option<(usize, usize)> {
+        for level in 0..LEVELS {
+            if self.occupied[level] != 0 {
+                let current = (self.now >> (BITS * level as u32)) as usize % BUCKETS;
+                let ahead = self.occupied[level].rotate_right(current as u32).trailing_zeros() as usize;
+                return Some((level, (current + ahead) % BUCKETS));
+            }
+        }
+        None
+    }
+
+    /// The first tick of a bucket, which lies less than one turn ahead of now.
+    fn bucket_start(&self, level: usize, bucket: usize) -> u64 {
+        let shift = BITS * level as u32;
+        let current = self.now >> shift;
+        let ahead = (bucket as u64).wrapping_sub(current) % BUCKETS as u64;
+        (current + ahead) << shift
+    }
+
+    fn place(&mut self, index: u32) {
+        let at = self.nodes[index as usize].at;
+        if at <= self.now {
+            self.link(index, DUE);
+            return;
+        }
+        let at = at.min(self.now + (SPAN - 1));
+        // The highest bit in which the deadline and now differ says which level tells them apart.
+        let level = ((63 - (at ^ self.now).leading_zeros()) / BITS).min(LEVELS as u32 - 1) as usize;
+        let bucket = (at >> (BITS * level as u32)) as usize % BUCKETS;
+        self.link(index, (level * BUCKETS + bucket) as u16);
+    }
+
+    fn head(&mut self, bucket: u16) -> &mut u32 {
+        if bucket == DUE { &mut self.due } else { &mut self.heads[bucket as usize] }
+    }
+
+    fn link(&mut self, index: u32, bucket: u16) {
+        let head = std::mem::replace(self.head(bucket), index);
+        let node = &mut self.nodes[index as usize];
+        node.bucket = bucket;
+        node.previous = NONE;
+        node.next = head;
+        if head != NONE {
+            self.nodes[head as usize].previous = index;
+        }
+        if bucket != DUE {
+            self.occupied[bucket as usize / BUCKETS] |= 1 << (bucket as usize % BUCKETS);
+        }
+    }
+
+    fn unlink(&mut self, index: u32) {
+        let Node { previous, next, bucket, .. } = self.nodes[index as usize];
+        if next != NONE {
+            self.nodes[next as usize].previous = previous;
+        }
+        if previous != NONE {
+            self.nodes[previous as usize].next = next;
+        } else {
+            *self.head(bucket) = next;
+            if next == NONE && bucket != DUE {
+                self.occupied[bucket as usize / BUCKETS] &= !(1 << (bucket as usize % BUCKETS));
+            }
+        }
+    }
+
+    fn release(&mut self, index: u32) {
+        self.nodes[index as usize].next = self.unused;
+        self.unused = index;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeSet;
+
+    fn fired(deadlines: &mut Deadlines, now: u64) -> BTreeSet<u32> {
+        deadlines.advance(now);
+        std::iter::from_fn(|| deadlines.expired()).collect()
+    }
+
+    #[test]
+    fn nothing_set_never_asks_to_be_woken() {
+        let mut deadlines = Deadlines::new();
+        assert_eq!(deadlines.next(), None);
+        let timer = deadlines.set(500, 1);
+        deadlines.clear(timer);
+        assert_eq!(deadlines.next(), None);
+    }
+
+    #[test]
+    fn a_deadline_of_seven_weeks_neither_fires_early_nor_is_forgotten() {
+        let mut deadlines = Deadlines::new();
+        let at = u32::MAX as u64 + 12_345;
+        deadlines.set(at, 7);
+        assert!(fired(&mut deadlines, at - 1).is_empty());
+        assert_eq!(fired(&mut deadlines, at), BTreeSet::from([7]));
+    }
+
+    #[test]
+    fn a_deadline_in_the_past_is_due_at_once() {
+        let mut deadlines = Deadlines::new();
+        deadlines.advance(1_000_000);
+        deadlines.set(3, 9);
+        assert_eq!(deadlines.next(), Some(1_000_000));
+        assert_eq!(fired(&mut deadlines, 1_000_000), BTreeSet::from([9]));
+    }
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Set(u64),
+        Clear(usize),
+        Advance(u64),
+        Sleep,
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            4 => prop_oneof![0..5u64, 0..300u64, 0..100_000u64, 0..1u64 << 33].prop_map(Step::Set),
+            2 => any::<usize>().prop_map(Step::Clear),
+            2 => prop_oneof![0..3u64, 0..1_000u64, 0..1u64 << 30].prop_map(Step::Advance),
+            1 => Just(Step::Sleep),
+        ]
+    }
+
+    proptest! {
+        /// Against the simplest thing that could be right: a list.
+        #[test]
+        fn every_deadline_fires_once_at_its_tick(steps in proptest::collection::vec(step(), 1..200)) {
+            let mut deadlines = Deadlines::new();
+            let mut model: Vec<(u64, u32, Timer)> = Vec::new();
+            let (mut now, mut owner) = (0, 0);
+            for step in steps {
+                match step {
+                    Step::Set(after) => {
+                        owner += 1;
+                        model.push((now + after, owner, deadlines.set(now + after, owner)));
+                    }
+                    Step::Clear(which) if !model.is_empty() => {
+                        let (_, _, timer) = model.swap_remove(which % model.len());
+                        deadlines.clear(timer);
+                    }
+                    Step::Clear(_) => {}
+                    Step::Advance(by) => now += by,
+                    // As the loop does: sleep until the wheel wants to be asked. It may ask too early, never too late.
+                    Step::Sleep => {
+                        let earliest = model.iter().map(|(at, ..)| (*at).max(now)).min();
+                        prop_assert_eq!(deadlines.next().is_some(), earliest.is_some());
+                        if let Some(next) = deadlines.next() {
+                            prop_assert!(next <= earliest.unwrap());
+                            now = now.max(next);
+                        }
+                    }
+                }
+                let due: BTreeSet<u32> = model.iter().filter(|(at, ..)| *at <= now).map(|(_, owner, _)| *owner).collect();
+                model.retain(|(at, ..)| *at > now);
+                prop_assert_eq!(fired(&mut deadlines, now), due);
+            }
+        }
+    }
+}

@@ -1,0 +1,310 @@
+//! The thread that owns every check in flight, its sockets and deadlines. Nobody else touches them.
+//!
+//! One round: read the answers and reset their sockets, report, take orders, judge deadlines, start what is queued.
+//! An answered socket that is left alone for 200 ms lets the ACK out, so answers come first in every round, and
+//! whatever else could take long is cut into slices.
+
+mod attempt;
+mod order;
+mod race;
+
+use std::collections::{HashSet, VecDeque};
+use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use mio::{Events, Poll, Token};
+use slab::Slab;
+
+use crate::completion::Sink;
+use crate::deadlines::{Deadlines, Timer};
+use crate::lane::Lane;
+use crate::shared::Shared;
+use crate::socket::{Manner, Socket};
+use crate::stats::Tally;
+use crate::thread;
+use crate::verdict::{Report, Status, Verdict};
+
+use order::Arrival;
+use race::Race;
+
+/// How long the loop does one thing before it looks at the poller again, in nanoseconds.
+const SLICE: u64 = 2_000_000;
+/// Answers taken from the poller at once; each costs a few microseconds.
+const EVENTS: usize = 512;
+/// The waker's token; a socket's is the number of its slot.
+pub(crate) const WAKE: Token = Token(usize::MAX);
+/// An owner of a deadline is a check's slot, or with this bit a race's.
+const RACE: u32 = 1 << 31;
+
+/// One check of one address.
+struct Check {
+    owner: Owner,
+    target: SocketAddr,
+    submitted: u64,
+    timeout_ms: u32,
+    /// Tells this tenant of the slot from earlier ones.
+    serial: u32,
+    manner: Manner,
+    stage: Stage,
+    timer: Option<Timer>,
+}
+
+#[derive(Clone, Copy)]
+enum Stage {
+    Queued,
+    /// Queued, and its time runs from its own start.
+    Paced,
+    InFlight {
+        seat: u32,
+        syn_at: u64,
+    },
+}
+
+/// Who gets a check's verdict.
+#[derive(Clone, Copy)]
+enum Owner {
+    Asker(Addressee),
+    Race { race: u32, first: bool },
+}
+
+/// Where a report goes, and what it is called there.
+#[derive(Clone, Copy)]
+struct Addressee {
+    destination: u32,
+    id: u64,
+    tag: usize,
+}
+
+struct Destination {
+    sink: Option<Sink>,
+    /// Reports still to come.
+    expected: usize,
+}
+
+impl Drop for Destination {
+    fn drop(&mut self) {
+        // Only a loop that died of a defect leaves reports unsent. Whoever waits for them must not wait for ever.
+        if self.expected > 0
+            && let Some(Sink::Mailbox(mailbox)) = &self.sink
+        {
+            mailbox.close();
+        }
+    }
+}
+
+/// A socket that the poller knows, and the check it serves.
+struct Seat {
+    socket: Socket,
+    check: Option<u32>,
+    /// Came with a check that began on a caller's thread, and goes back to the lane after it.
+    lent: bool,
+}
+
+pub(crate) struct EventLoop {
+    shared: Arc<Shared>,
+    lane: Arc<Lane>,
+    poll: Poll,
+    checks: Slab<Check>,
+    races: Slab<Race>,
+    destinations: Slab<Destination>,
+    seats: Slab<Seat>,
+    /// Seats whose sockets are reset and unused, IPv4 and IPv6; the last used is used first.
+    idle: [Vec<u32>; 2],
+    /// Checks that wait for their turn: slot and serial.
+    queue: VecDeque<(u32, u32)>,
+    /// Batches that are being taken in.
+    arrivals: VecDeque<Arrival>,
+    /// Ids cancelled while still among the arrivals.
+    doomed: HashSet<u64>,
+    deadlines: Deadlines,
+    /// Verdicts whose sockets are reset already, and where they go.
+    finished: VecDeque<(u32, Report)>,
+    tally: Tally,
+    serial: u32,
+    /// No place or no descriptor was left for the check at the head of the queue.
+    starved: bool,
+    /// It was a descriptor, and the other loops know.
+    short_of_descriptors: bool,
+    /// When the rate lets the next check start.
+    held_back_until: Option<u64>,
+    /// When this round began, on the checker's clock.
+    now: u64,
+}
+
+impl EventLoop {
+    pub fn new(shared: Arc<Shared>, lane: Arc<Lane>, poll: Poll) -> EventLoop {
+        EventLoop {
+            shared,
+            lane,
+            poll,
+            checks: Slab::new(),
+            races: Slab::new(),
+            destinations: Slab::new(),
+            seats: Slab::new(),
+            idle: [Vec::new(), Vec::new()],
+            queue: VecDeque::new(),
+            arrivals: VecDeque::new(),
+            doomed: HashSet::new(),
+            deadlines: Deadlines::new(),
+            finished: VecDeque::new(),
+            tally: Tally::default(),
+            serial: 0,
+            starved: false,
+            short_of_descriptors: false,
+            held_back_until: None,
+            now: 0,
+        }
+    }
+
+    /// Runs until the lane is closed. A panic is a defect of the library: it ends every check, not the process.
+    pub fn run(mut self) {
+        thread::belong_to(self.shared.identity());
+        let status = catch_unwind(AssertUnwindSafe(|| self.rounds())).unwrap_or(Status::Internal);
+        self.lane.close(status);
+        let _ = catch_unwind(AssertUnwindSafe(|| self.end_everything(status)));
+        if self.shared.loops.fetch_sub(1, Ordering::SeqCst) == 1 {
+            self.shared.mailbox.close();
+        }
+    }
+
+    fn rounds(&mut self) -> Status {
+        let mut events = Events::with_capacity(EVENTS);
+        loop {
+            self.sleep(&mut events);
+            self.now = self.shared.clock.now();
+            for event in &events {
+                if event.token() != WAKE {
+                    self.read_answer(event.token().0);
+                }
+            }
+            self.report();
+            if let Some(status) = self.take_orders() {
+                return status;
+            }
+            self.take_arrivals();
+            self.judge_deadlines();
+            self.start_queued();
+            self.count_queued();
+            self.report();
+        }
+    }
+
+    /// Waits for answers, orders or the next deadline. While there is anything to do, it only looks.
+    fn sleep(&mut self, events: &mut Events) {
+        let can_start = !self.queue.is_empty() && !self.starved && self.held_back_until.is_none();
+        let busy = can_start || !self.finished.is_empty() || !self.arrivals.is_empty();
+        let wait = if busy || !self.lane.fall_asleep() {
+            Some(Duration::ZERO)
+        } else {
+            let deadline = self.deadlines.next().map(|tick| tick * 1_000_000);
+            let next = deadline.into_iter().chain(self.held_back_until).min();
+            next.map(|next| Duration::from_nanos(next.saturating_sub(self.shared.clock.now())))
+        };
+        // Interrupted by a debugger or SIGCONT (every other signal is blocked): there are simply no events.
+        if self.poll.poll(events, wait).is_err() {
+            events.clear();
+        }
+        self.lane.awake();
+    }
+
+    fn judge_deadlines(&mut self) {
+        self.deadlines.advance(self.now / 1_000_000);
+        while let Some(owner) = self.deadlines.expired() {
+            if owner & RACE != 0 {
+                self.race_due(owner & !RACE);
+            } else {
+                self.check_due(owner);
+            }
+            if self.slice_is_over() {
+                break;
+            }
+        }
+    }
+
+    fn slice_is_over(&self) -> bool {
+        self.shared.clock.now() > self.now + SLICE
+    }
+
+    /// Sets the deadline of `timeout_ms` after `start`, in the wheel's ticks; never early.
+    fn set_deadline(&mut self, start: u64, timeout_ms: u32, owner: u32) -> Timer {
+        self.deadlines.set((start + u64::from(timeout_ms) * 1_000_000).div_ceil(1_000_000), owner)
+    }
+
+    fn next_serial(&mut self) -> u32 {
+        self.serial = self.serial.wrapping_add(1);
+        self.serial
+    }
+
+    /// A check has its verdict, and holds no socket any more.
+    fn settle(&mut self, slot: u32, mut verdict: Verdict, now: u64) {
+        let check = self.checks.remove(slot as usize);
+        if let Some(timer) = check.timer {
+            self.deadlines.clear(timer);
+        }
+        verdict.elapsed_us = now.saturating_sub(check.submitted) / 1000;
+        let completed = verdict.status == Status::Up && !verdict.half_open && check.manner.withholds_ack();
+        self.tally.completed_handshakes += u64::from(completed);
+        match check.owner {
+            Owner::Asker(addressee) => self.finish(addressee, verdict),
+            Owner::Race { race, first } => self.lap(race, slot, first, verdict, now),
+        }
+    }
+
+    fn finish(&mut self, addressee: Addressee, verdict: Verdict) {
+        self.tally.count(verdict.status);
+        let report = Report { id: addressee.id, tag: addressee.tag, verdict };
+        self.finished.push_back((addressee.destination, report));
+    }
+
+    /// Hands out verdicts, for a slice of time at most: a callback takes as long as its author likes.
+    fn report(&mut self) {
+        if self.finished.is_empty() {
+            return;
+        }
+        self.shared.counters.add(&mut self.tally);
+        let slice_ends = self.shared.clock.now() + SLICE;
+        while let Some(&(key, _)) = self.finished.front() {
+            let run = self.finished.iter().take_while(|(destination, _)| *destination == key).count();
+            let destination = &mut self.destinations[key as usize];
+            destination.expected -= run;
+            let last = destination.expected == 0;
+            let reports = self.finished.drain(..run).map(|(_, report)| report);
+            match &destination.sink {
+                Some(Sink::Mailbox(mailbox)) => mailbox.put(reports),
+                _ => {
+                    if let (Some(Sink::Callback(callback)), Some(report)) = (destination.sink.take(), reports.last()) {
+                        // A panic of the host's own callback is not the loop's defect.
+                        let _ = catch_unwind(AssertUnwindSafe(|| callback(&report)));
+                    }
+                }
+            }
+            if last {
+                self.destinations.remove(key as usize);
+            }
+            if self.shared.clock.now() > slice_ends {
+                break;
+            }
+        }
+    }
+
+    fn count_queued(&self) {
+        let in_flight = self.seats.len() - self.idle[0].len() - self.idle[1].len();
+        let arriving: usize = self.arrivals.iter().map(Arrival::len).sum();
+        let resolving = self.races.iter().filter(|(_, race)| race.is_resolving()).count();
+        let queued = self.checks.len() - in_flight.min(self.checks.len()) + arriving + resolving;
+        self.lane.queued.store(queued as u64, Ordering::Relaxed);
+    }
+
+    fn end_everything(&mut self, status: Status) {
+        // Refused whole since the lane was closed, but orders left before that count as accepted.
+        self.take_orders();
+        self.end_all_checks(status);
+        while !self.finished.is_empty() {
+            self.report();
+        }
+        self.count_queued();
+    }
+}

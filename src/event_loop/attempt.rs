@@ -1,0 +1,275 @@
+//! One check of one address on one socket: queued, started, answered, judged.
+
+use std::net::SocketAddr;
+
+use mio::Interest;
+use mio::unix::SourceFd;
+
+use super::{Addressee, Check, EventLoop, Owner, Seat, Stage};
+use crate::lane::{Begun, Terms};
+use crate::socket::{self, Sight, Socket};
+use crate::verdict::{Status, Verdict};
+
+impl EventLoop {
+    /// Gives a check its slot, and its place in the queue is up to the caller. Its deadline runs already, unless it
+    /// is paced.
+    pub(super) fn admit(&mut self, owner: Owner, target: SocketAddr, terms: Terms) -> (u32, u32) {
+        if self.checks.len() == self.checks.capacity() {
+            // A quarter more, not twice as much: the memory of a check in flight is a promise.
+            self.checks.reserve_exact((self.checks.len() / 4).max(64));
+        }
+        let Terms { submitted, timeout_ms, manner, paced } = terms;
+        let serial = self.next_serial();
+        let stage = if paced { Stage::Paced } else { Stage::Queued };
+        let check = Check { owner, target, submitted, timeout_ms, serial, manner, stage, timer: None };
+        let slot = self.checks.insert(check);
+        if !paced {
+            let timer = self.set_deadline(submitted, timeout_ms, slot as u32);
+            self.checks[slot].timer = Some(timer);
+        }
+        (slot as u32, serial)
+    }
+
+    /// Goes on with a check that began on a caller's thread.
+    pub(super) fn take_over(&mut self, addressee: Addressee, begun: Begun) {
+        let Begun { target, socket, syn_at, terms, .. } = begun;
+        let (slot, _) = self.admit(Owner::Asker(addressee), target, terms);
+        match self.seat(socket, true) {
+            Ok(seat) => {
+                self.seats[seat as usize].check = Some(slot);
+                self.checks[slot as usize].stage = Stage::InFlight { seat, syn_at };
+            }
+            Err((errno, socket)) => {
+                socket.abandon();
+                drop(socket);
+                self.lane.leave();
+                self.settle(slot, Verdict::without_segments(Status::LocalFault, errno), self.now);
+            }
+        }
+    }
+
+    /// Starts queued checks until a place, a descriptor, the rate or the slice runs out.
+    pub(super) fn start_queued(&mut self) {
+        self.starved = false;
+        self.held_back_until = None;
+        while let Some(&(slot, serial)) = self.queue.front() {
+            let Some(check) = self.checks.get(slot as usize).filter(|check| check.serial == serial) else {
+                self.queue.pop_front(); // cancelled or out of time meanwhile
+                continue;
+            };
+            let (v6, manner) = (check.target.is_ipv6(), check.manner);
+            if !self.enter() {
+                self.starved = true;
+                return;
+            }
+            if let Err(until) = self.shared.rate.take(self.now) {
+                self.lane.leave();
+                self.held_back_until = Some(until);
+                return;
+            }
+            let idle = if manner.withholds_ack() { self.idle[usize::from(v6)].pop() } else { None };
+            let seat = match idle {
+                Some(seat) => Ok(seat),
+                None => self.open_seat(slot),
+            };
+            match seat {
+                Ok(seat) => {
+                    self.queue.pop_front();
+                    self.start(slot, seat);
+                }
+                Err(errno) => {
+                    self.lane.leave();
+                    if socket::is_out_of_descriptors(errno) && self.shared.sockets() > 0 {
+                        // One of the checker's own is in use, and will wake this loop when it is free.
+                        self.starved = true;
+                        return;
+                    }
+                    self.end_shortage();
+                    self.queue.pop_front();
+                    let fault = Verdict::without_segments(Status::LocalFault, errno);
+                    self.settle(slot, fault, self.now);
+                }
+            }
+            if self.slice_is_over() {
+                break;
+            }
+        }
+    }
+
+    /// Takes a place among the checks in flight, or asks to be woken when one is free.
+    fn enter(&mut self) -> bool {
+        self.lane.enter() || {
+            self.lane.set_starved(true);
+            self.lane.enter() && {
+                self.lane.set_starved(false);
+                true
+            }
+        }
+    }
+
+    /// A new socket, known to the poller. When the process has no descriptor left, those that lie idle are closed
+    /// first.
+    fn open_seat(&mut self, slot: u32) -> Result<u32, i32> {
+        let check = &self.checks[slot as usize];
+        let (v6, manner) = (check.target.is_ipv6(), check.manner);
+        let mut socket = self.shared.open_socket(v6, manner);
+        if matches!(socket, Err(errno) if socket::is_out_of_descriptors(errno)) {
+            self.drop_idle();
+            self.lane.drop_spare();
+            self.declare_shortage();
+            // Once more, since one may have been closed before this loop asked to be woken.
+            socket = self.shared.open_socket(v6, manner);
+        }
+        if !matches!(socket, Err(errno) if socket::is_out_of_descriptors(errno)) {
+            self.end_shortage();
+        }
+        self.seat(socket?, false).map_err(|(errno, _)| errno)
+    }
+
+    /// Makes a socket known to the poller: edge-triggered, once, for as long as it lives. Writable means answered.
+    pub(super) fn seat(&mut self, socket: Socket, lent: bool) -> Result<u32, (i32, Socket)> {
+        let slot = self.seats.vacant_key();
+        let fd = socket.raw_fd();
+        match self.poll.registry().register(&mut SourceFd(&fd), mio::Token(slot), Interest::WRITABLE) {
+            Ok(()) => Ok(self.seats.insert(Seat { socket, check: None, lent }) as u32),
+            Err(error) => Err((error.raw_os_error().unwrap_or(libc::EIO), socket)),
+        }
+    }
+
+    /// Sends the SYN.
+    fn start(&mut self, slot: u32, seat: u32) {
+        let now = self.shared.clock.now();
+        let check = &mut self.checks[slot as usize];
+        if matches!(check.stage, Stage::Paced) {
+            check.submitted = now;
+        }
+        check.stage = Stage::InFlight { seat, syn_at: now };
+        let target = check.target;
+        let Seat { socket, check, .. } = &mut self.seats[seat as usize];
+        *check = Some(slot);
+        if let Err(errno) = socket.connect(&target) {
+            return self.conclude(slot, seat, &Sight::Failed { errno, syn_retransmits: 0 });
+        }
+        // A target on this machine has answered by the time connect returns.
+        if target.ip().is_loopback() {
+            let sight = socket.look(&target);
+            if !matches!(sight, Sight::Nothing { .. }) {
+                return self.conclude(slot, seat, &sight);
+            }
+        }
+        if self.checks[slot as usize].timer.is_none() {
+            let timer = self.set_deadline(now, self.checks[slot as usize].timeout_ms, slot);
+            self.checks[slot as usize].timer = Some(timer);
+        }
+    }
+
+    /// An event says only that something changed; what, the socket itself says. So a late or doubled event does no
+    /// harm.
+    pub(super) fn read_answer(&mut self, seat: usize) {
+        let Some(&Seat { check: Some(slot), ref socket, .. }) = self.seats.get(seat) else { return };
+        let sight = socket.look(&self.checks[slot as usize].target);
+        if !matches!(sight, Sight::Nothing { .. }) {
+            self.conclude(slot, seat as u32, &sight);
+        }
+    }
+
+    /// The deadline has passed. An answer that waits in the kernel still counts: only the look came late.
+    pub(super) fn check_due(&mut self, slot: u32) {
+        let check = &mut self.checks[slot as usize];
+        check.timer = None;
+        match check.stage {
+            Stage::InFlight { seat, .. } => {
+                let sight = self.seats[seat as usize].socket.look(&check.target);
+                self.conclude(slot, seat, &sight);
+            }
+            Stage::Queued | Stage::Paced => {
+                let errno = if self.short_of_descriptors { libc::EMFILE } else { 0 };
+                self.settle(slot, Verdict::without_segments(Status::Busy, errno), self.shared.clock.now());
+            }
+        }
+    }
+
+    fn conclude(&mut self, slot: u32, seat: u32, sight: &Sight) {
+        let check = &self.checks[slot as usize];
+        let Stage::InFlight { syn_at, .. } = check.stage else { return };
+        let socket = &self.seats[seat as usize].socket;
+        let conclusion = socket.conclude(sight, &check.target, syn_at, self.shared.clock);
+        self.release(seat, conclusion.clean);
+        self.settle(slot, conclusion.verdict, conclusion.at);
+    }
+
+    /// Ends a check without asking what came of it.
+    pub(super) fn abandon(&mut self, slot: u32) -> Check {
+        let check = self.checks.remove(slot as usize);
+        if let Some(timer) = check.timer {
+            self.deadlines.clear(timer);
+        }
+        if let Stage::InFlight { seat, .. } = check.stage {
+            let clean = self.seats[seat as usize].socket.abandon();
+            self.release(seat, clean);
+        }
+        check
+    }
+
+    /// The socket has done its work: back to the idle ones, or closed.
+    fn release(&mut self, seat: u32, clean: bool) {
+        let Seat { check, lent, socket } = &mut self.seats[seat as usize];
+        *check = None;
+        // What this loop is short of itself, it uses itself.
+        let keep = clean && (self.short_of_descriptors || !self.shared.is_short_of_descriptors());
+        if keep && !*lent {
+            self.idle[usize::from(socket.is_v6())].push(seat);
+            self.lane.leave();
+        } else {
+            let socket = self.unseat(seat);
+            if keep {
+                self.lane.keep_spare(socket);
+            } else {
+                drop(socket);
+            }
+            self.lane.leave();
+            self.shared.feed_the_starved();
+        }
+        self.starved = false;
+    }
+
+    /// Takes a socket from the poller. Closing alone would not: a forked child may hold a copy of the descriptor.
+    fn unseat(&mut self, seat: u32) -> Socket {
+        let socket = self.seats.remove(seat as usize).socket;
+        let _ = self.poll.registry().deregister(&mut SourceFd(&socket.raw_fd()));
+        socket
+    }
+
+    /// Closes every idle socket. True if there was one.
+    pub(super) fn drop_idle(&mut self) -> bool {
+        let idle: Vec<u32> = self.idle.iter_mut().flat_map(std::mem::take).collect();
+        for seat in &idle {
+            self.unseat(*seat);
+        }
+        !idle.is_empty()
+    }
+
+    /// From now on, whoever closes a socket of this checker wakes this loop.
+    fn declare_shortage(&mut self) {
+        self.lane.set_starved(true);
+        if !self.short_of_descriptors {
+            self.short_of_descriptors = true;
+            self.shared.count_short_loops(1);
+            self.shared.have_others_relinquish(&self.lane);
+        }
+    }
+
+    fn end_shortage(&mut self) {
+        if self.short_of_descriptors {
+            self.short_of_descriptors = false;
+            self.shared.count_short_loops(-1);
+        }
+    }
+
+    /// Another loop wants a descriptor.
+    pub(super) fn relinquish(&mut self) {
+        if self.drop_idle() | self.lane.drop_spare() {
+            self.shared.feed_the_starved();
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! A name and its addresses: looked up first, then tried one after another, until the first answers.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+
+use super::{Addressee, EventLoop, Owner, RACE};
+use crate::address::Name;
+use crate::deadlines::Timer;
+use crate::lane::{Asker, Query, Terms};
+use crate::request::Family;
+use crate::resolver;
+use crate::verdict::{Status, Verdict};
+
+/// How long the next address waits for an answer of the one before it (RFC 8305, section 5: Connection Attempt Delay).
+const ATTEMPT_DELAY_MS: u32 = 250;
+
+pub(super) struct Race {
+    pub addressee: Addressee,
+    serial: u32,
+    terms: Terms,
+    /// Addresses that have not had their turn. `None` while the name is being looked up.
+    addresses: Option<VecDeque<SocketAddr>>,
+    /// Slots of the checks under way.
+    running: Vec<u32>,
+    /// What came of the first address.
+    first: Option<Verdict>,
+    /// The deadline of the lookup; then the turn of the next address.
+    timer: Option<Timer>,
+}
+
+impl Race {
+    pub fn is_resolving(&self) -> bool {
+        self.addresses.is_none()
+    }
+
+    fn deadline(&self) -> u64 {
+        self.terms.submitted + u64::from(self.terms.timeout_ms) * 1_000_000
+    }
+}
+
+impl EventLoop {
+    /// Has the name looked up.
+    pub(super) fn begin_race(&mut self, addressee: Addressee, name: Name, family: Family, terms: Terms) {
+        let serial = self.next_serial();
+        let slot = self.races.insert(Race {
+            addressee,
+            serial,
+            terms,
+            addresses: None,
+            running: Vec::new(),
+            first: None,
+            timer: None,
+        }) as u32;
+        let deadline = (!terms.paced).then(|| {
+            self.races[slot as usize].timer = Some(self.set_deadline(terms.submitted, terms.timeout_ms, slot | RACE));
+            self.races[slot as usize].deadline()
+        });
+        let asker = Asker { race: slot, serial, deadline, timeout_ms: terms.timeout_ms };
+        if let Err(errno) = self.shared.resolver.ask(Query { name, family }, &self.lane, asker) {
+            self.end_race(slot, |_| Verdict::without_segments(Status::LocalFault, errno));
+        }
+    }
+
+    /// The time of a paced check runs from when its name is taken up.
+    pub(super) fn start_the_clock(&mut self, slot: u32, serial: u32) {
+        let now = self.now;
+        let Some(race) = self.races.get_mut(slot as usize).filter(|race| race.serial == serial) else { return };
+        if race.terms.paced {
+            race.terms = Terms { submitted: now, paced: false, ..race.terms };
+            let timeout_ms = race.terms.timeout_ms;
+            self.races[slot as usize].timer = Some(self.set_deadline(now, timeout_ms, slot | RACE));
+        }
+    }
+
+    /// The resolver's answer; too late if another race sits in the slot by now.
+    pub(super) fn resolved(&mut self, slot: u32, serial: u32, addresses: Result<Vec<SocketAddr>, i32>) {
+        let Some(race) = self.races.get_mut(slot as usize).filter(|race| race.serial == serial) else { return };
+        match addresses {
+            Ok(addresses) => {
+                race.addresses = Some(addresses.into());
+                self.clear_race_timer(slot);
+                self.next_address(slot);
+            }
+            Err(code) => self.end_unresolved(slot, code),
+        }
+    }
+
+    fn end_unresolved(&mut self, slot: u32, code: i32) {
+        let now = self.shared.clock.now();
+        self.end_race(slot, |submitted| Verdict {
+            elapsed_us: now.saturating_sub(submitted) / 1000,
+            ..Verdict::without_segments(Status::Unresolved, code)
+        });
+    }
+
+    pub(super) fn race_due(&mut self, slot: u32) {
+        let race = &mut self.races[slot as usize];
+        race.timer = None;
+        match race.is_resolving() {
+            true => self.end_unresolved(slot, resolver::NOT_IN_TIME),
+            false => self.next_address(slot),
+        }
+    }
+
+    /// Gives the next address its turn, ahead of the queue: its check was accepted long ago.
+    fn next_address(&mut self, slot: u32) {
+        let race = &mut self.races[slot as usize];
+        let first = race.running.is_empty() && race.first.is_none();
+        let Some(address) = race.addresses.as_mut().and_then(VecDeque::pop_front) else { return };
+        let more = race.addresses.as_ref().is_some_and(|addresses| !addresses.is_empty());
+        let terms = race.terms;
+        let place = self.admit(Owner::Race { race: slot, first }, address, terms);
+        self.queue.push_front(place);
+        let timer = more.then(|| self.set_deadline(self.shared.clock.now(), ATTEMPT_DELAY_MS, slot | RACE));
+        let race = &mut self.races[slot as usize];
+        race.running.push(place.0);
+        race.timer = timer;
+    }
+
+    /// The check of one address has its verdict, and its slot is free.
+    pub(super) fn lap(&mut self, slot: u32, check: u32, first: bool, verdict: Verdict, now: u64) {
+        let race = &mut self.races[slot as usize];
+        race.running.retain(|running| *running != check);
+        if first {
+            race.first = Some(verdict);
+        }
+        if verdict.status == Status::Up {
+            return self.end_race(slot, |_| verdict);
+        }
+        let out_of_time = now >= race.deadline();
+        if !out_of_time && race.addresses.as_ref().is_some_and(|addresses| !addresses.is_empty()) {
+            self.clear_race_timer(slot);
+            return self.next_address(slot);
+        }
+        if race.running.is_empty() {
+            let first = race.first.unwrap_or(verdict);
+            let elapsed_us = now.saturating_sub(race.terms.submitted) / 1000;
+            self.end_race(slot, |_| Verdict { elapsed_us, ..first });
+        }
+    }
+
+    /// Ends a race and the checks of it that still run. `verdict` is told when the race was submitted.
+    pub(super) fn end_race(&mut self, slot: u32, verdict: impl FnOnce(u64) -> Verdict) {
+        self.clear_race_timer(slot);
+        let race = self.races.remove(slot as usize);
+        for check in race.running {
+            self.abandon(check);
+        }
+        self.finish(race.addressee, verdict(race.terms.submitted));
+    }
+
+    fn clear_race_timer(&mut self, slot: u32) {
+        if let Some(timer) = self.races[slot as usize].timer.take() {
+            self.deadlines.clear(timer);
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! What is asked: one check of one target.
+
+use crate::address::Target;
+
+/// How the check ends the handshake that it began.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Handshake {
+    /// SYN, SYN-ACK, RST: the last ACK is withheld, and the server's application sees nothing.
+    #[default]
+    HalfOpen,
+    /// SYN, SYN-ACK, ACK, then close: what any ordinary client does.
+    Full,
+}
+
+/// Which addresses a check may use.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Family {
+    /// IPv4 and IPv6.
+    #[default]
+    Any,
+    /// IPv4 only.
+    V4,
+    /// IPv6 only.
+    V6,
+}
+
+impl Family {
+    pub(crate) fn allows(self, address: &std::net::SocketAddr) -> bool {
+        match self {
+            Family::Any => true,
+            Family::V4 => address.is_ipv4(),
+            Family::V6 => address.is_ipv6(),
+        }
+    }
+}
+
+/// One check to make.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// What to check.
+    pub target: Target,
+    /// From submission to verdict, resolving included, in milliseconds. 0: the checker's default.
+    pub timeout_ms: u32,
+    /// Half-open, or the ordinary handshake.
+    pub handshake: Handshake,
+    /// Close with FIN instead of RST, so that the handshake completes.
+    pub linger: bool,
+    /// Keeps this one check to a family; [`Family::Any`] leaves the choice to the checker's own setting.
+    pub family: Family,
+    /// Comes back in the report, untouched.
+    pub tag: usize,
+}
+
+impl Request {
+    /// A half-open check of `target` with the checker's own settings.
+    pub fn new(target: impl Into<Target>) -> Request {
+        Request {
+            target: target.into(),
+            timeout_ms: 0,
+            handshake: Handshake::default(),
+            linger: false,
+            family: Family::default(),
+            tag: 0,
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! What the loops of one checker, and those who call it, have in common.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+
+use crate::clock::Clock;
+use crate::completion::Mailbox;
+use crate::config::Config;
+use crate::fork::ForkMark;
+use crate::lane::{Lane, Order};
+use crate::rate::Rate;
+use crate::resolver::Resolver;
+use crate::socket::{Manner, Socket};
+use crate::stats::Counters;
+
+pub(crate) struct Shared {
+    pub config: Config,
+    pub clock: Clock,
+    pub lanes: Vec<Arc<Lane>>,
+    pub resolver: Arc<Resolver>,
+    pub rate: Rate,
+    /// Results that wait to be reaped.
+    pub mailbox: Arc<Mailbox>,
+    pub counters: Counters,
+    /// Loops that still run.
+    pub loops: AtomicU32,
+    /// Set first in a shutdown, for those who need no lane.
+    pub closed: AtomicBool,
+    /// How often everything was cancelled; a batch that is being fed looks whether that includes it.
+    pub cancels: AtomicU64,
+    pub fork_mark: ForkMark,
+    /// Sockets that exist, whosever they are.
+    sockets: Arc<AtomicU64>,
+    /// Loops that found no descriptor left: what they could use is closed, not kept.
+    short_loops: AtomicU32,
+}
+
+impl Shared {
+    pub fn new(config: Config, lanes: Vec<Arc<Lane>>) -> Shared {
+        let clock = Clock::new();
+        Shared {
+            clock,
+            resolver: Arc::new(Resolver::new(clock)),
+            rate: Rate::new(config.max_rate),
+            mailbox: Arc::new(Mailbox::new()),
+            counters: Counters::default(),
+            loops: AtomicU32::new(lanes.len() as u32),
+            closed: AtomicBool::new(false),
+            cancels: AtomicU64::new(0),
+            fork_mark: ForkMark::new(),
+            sockets: Arc::new(AtomicU64::new(0)),
+            short_loops: AtomicU32::new(0),
+            lanes,
+            config,
+        }
+    }
+
+    /// Tells this checker from all others that exist now.
+    pub fn identity(&self) -> usize {
+        &raw const *self as usize
+    }
+
+    pub fn open_socket(&self, v6: bool, manner: Manner) -> Result<Socket, i32> {
+        Socket::open(v6, manner, &self.config.wire, &self.sockets)
+    }
+
+    pub fn sockets(&self) -> u64 {
+        self.sockets.load(Ordering::SeqCst)
+    }
+
+    /// Counts a loop in (1) or out (-1) of those that are short of descriptors.
+    pub fn count_short_loops(&self, by: i32) {
+        self.short_loops.fetch_add(by.cast_unsigned(), Ordering::SeqCst);
+    }
+
+    pub fn is_short_of_descriptors(&self) -> bool {
+        self.short_loops.load(Ordering::SeqCst) > 0
+    }
+
+    /// A socket was closed: loops that wait for a descriptor may try again.
+    pub fn feed_the_starved(&self) {
+        if self.is_short_of_descriptors() {
+            self.lanes.iter().for_each(|lane| lane.feed());
+        }
+    }
+
+    /// Asks the other loops to close what lies idle.
+    pub fn have_others_relinquish(&self, own: &Arc<Lane>) {
+        for lane in self.lanes.iter().filter(|lane| !Arc::ptr_eq(lane, own)) {
+            let _ = lane.give(Order::Relinquish); // a loop that has ended holds nothing
+        }
+    }
+}

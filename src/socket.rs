@@ -1,0 +1,447 @@
+//! One half-open socket: its options, connect, what it saw, and the reset. All kernel lore lives here.
+//!
+//! How the last ACK is withheld: a client that asks for `TCP_DEFER_ACCEPT` promises to speak first, so the kernel
+//! does not answer the SYN-ACK at once; it waits for data to send the ACK with, for up to 200 ms
+//! (`tcp_rcv_synsent_state_process` in net/ipv4/tcp_input.c, `TCP_DELACK_MAX`). `TCP_QUICKACK = 0` has the same effect,
+//! but only until the next connection. Within those 200 ms, `connect()` to an `AF_UNSPEC` address resets the
+//! connection (connect(2), `tcp_disconnect`): with zero linger that is a RST, the local port is free at once, and the
+//! socket can connect again, to any address of its family.
+
+use std::io;
+use std::mem::{MaybeUninit, size_of};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, Type};
+
+use crate::clock::Clock;
+use crate::config::Wire;
+use crate::request::Handshake;
+use crate::verdict::{Status, Verdict};
+
+/// How long after the SYN-ACK an ACK certainly has not left by itself: TCP_DELACK_MAX (200 ms) less two ticks of the
+/// slowest kernel clock (10 ms each), in which ages are counted.
+const ACK_WITHHELD: Duration = Duration::from_millis(180);
+
+/// How a check ends its handshake, which decides the options of its socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Manner {
+    pub handshake: Handshake,
+    /// Close with FIN instead of RST.
+    pub linger: bool,
+}
+
+impl Manner {
+    /// The only manner that leaves a socket in a state to be used again.
+    const RESET_HALF_OPEN: Manner = Manner { handshake: Handshake::HalfOpen, linger: false };
+
+    /// Whether a check of this manner means to keep the handshake from completing.
+    pub fn withholds_ack(self) -> bool {
+        self == Manner::RESET_HALF_OPEN
+    }
+}
+
+pub(crate) struct Socket {
+    fd: OwnedFd,
+    manner: Manner,
+    v6: bool,
+    /// `TCP_DEFER_ACCEPT` is set. Where it cannot be, `TCP_QUICKACK` must be cleared before every connect.
+    defers: bool,
+    /// An IPv4-mapped target turned this IPv6 socket into an IPv4 one, and nothing turns it back.
+    mapped: bool,
+    /// How many sockets the checker holds.
+    held: Arc<AtomicU64>,
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        self.held.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// What a look at a connecting socket found.
+pub(crate) enum Sight {
+    /// No answer yet.
+    Nothing { syn_retransmits: u32 },
+    /// SYN-ACK.
+    Answered(Answer),
+    /// RST, ICMP or the kernel's own opinion: an errno.
+    Failed { errno: i32, syn_retransmits: u32 },
+}
+
+/// What the kernel tells of an answered handshake.
+pub(crate) struct Answer {
+    rtt_us: u32,
+    syn_retransmits: u32,
+    /// More segments left than SYNs: the ACK is out.
+    acked: bool,
+    /// The answer came from the very socket that asked.
+    met_itself: bool,
+}
+
+/// How a check ended.
+pub(crate) struct Conclusion {
+    pub verdict: Verdict,
+    /// The socket is fit for another check.
+    pub clean: bool,
+    /// When, on the checker's clock.
+    pub at: u64,
+}
+
+impl Socket {
+    /// Opens a socket with every option a check of this manner needs.
+    pub fn open(v6: bool, manner: Manner, wire: &Wire, held: &Arc<AtomicU64>) -> Result<Socket, i32> {
+        let (fd, defers) = open(v6, manner, wire).map_err(|error| error.raw_os_error().unwrap_or(libc::EIO))?;
+        held.fetch_add(1, Ordering::SeqCst);
+        Ok(Socket { fd, manner, v6, defers, mapped: false, held: held.clone() })
+    }
+
+    pub fn raw_fd(&self) -> RawFd {
+        self.fd.as_raw_fd()
+    }
+
+    pub fn is_v6(&self) -> bool {
+        self.v6
+    }
+
+    /// Whether a reset leaves the socket fit for another check.
+    pub fn is_reusable(&self) -> bool {
+        self.manner.withholds_ack() && !self.mapped
+    }
+
+    /// Sends the SYN. An error is the check's verdict.
+    pub fn connect(&mut self, target: &SocketAddr) -> Result<(), i32> {
+        if self.manner.handshake == Handshake::HalfOpen && !self.defers {
+            set_option(self.raw_fd(), libc::IPPROTO_TCP, libc::TCP_QUICKACK, &0i32)
+                .map_err(|error| error.raw_os_error().unwrap_or(libc::EIO))?;
+        }
+        match target {
+            SocketAddr::V4(target) => connect(self.raw_fd(), &sockaddr_in(target)),
+            SocketAddr::V6(target) => {
+                self.mapped |= target.ip().to_ipv4_mapped().is_some();
+                connect(self.raw_fd(), &sockaddr_in6(target))
+            }
+        }
+    }
+
+    /// What has come back so far. The state is read from the socket itself, so a stale event does no harm.
+    pub fn look(&self, target: &SocketAddr) -> Sight {
+        let info = TcpInfo::read(self.raw_fd());
+        let syn_retransmits = info.total_retrans;
+        match info.state {
+            TCP_ESTABLISHED | TCP_CLOSE_WAIT => Sight::Answered(self.answer(&info, target)),
+            TCP_SYN_SENT | TCP_SYN_RECV => match self.take_error() {
+                0 => Sight::Nothing { syn_retransmits },
+                // An ICMP error that found the socket locked by connect() itself was noted, not acted upon
+                // (sk_err_soft, tcp_v4_err in net/ipv4/tcp_ipv4.c). It is the same answer.
+                errno => Sight::Failed { errno, syn_retransmits },
+            },
+            _ => match self.take_error() {
+                // Only a connection can be reset: the SYN-ACK had come, and the ACK had gone out.
+                libc::ECONNRESET | libc::EPIPE => Sight::Answered(self.answer(&info, target)),
+                errno => Sight::Failed { errno, syn_retransmits },
+            },
+        }
+    }
+
+    fn answer(&self, info: &TcpInfo, target: &SocketAddr) -> Answer {
+        let syns = 1 + info.total_retrans;
+        let acked = info.segs_out != syns;
+        Answer {
+            rtt_us: info.rtt,
+            syn_retransmits: info.total_retrans,
+            acked,
+            // A simultaneous open takes a SYN-ACK too, so a socket that sent only SYNs did not meet itself.
+            met_itself: acked && local_address(self.raw_fd()).is_some_and(|local| same_endpoint(&local, target)),
+        }
+    }
+
+    /// Ends the check: resets the connection or the attempt first, and says what was learned after.
+    pub fn conclude(&self, sight: &Sight, target: &SocketAddr, syn_at: u64, clock: Clock) -> Conclusion {
+        let clean = self.end() && self.is_reusable();
+        let now = clock.now();
+        let since_syn = Duration::from_nanos(now - syn_at);
+        let mut verdict = Verdict::without_segments(Status::TimedOut, 0);
+        verdict.address = Some(*target);
+        match sight {
+            Sight::Nothing { syn_retransmits } => verdict.syn_retransmits = *syn_retransmits,
+            Sight::Failed { errno, syn_retransmits } => {
+                verdict.status = status_of(*errno);
+                verdict.os_error = *errno;
+                verdict.syn_retransmits = *syn_retransmits;
+            }
+            Sight::Answered(Answer { met_itself: true, .. }) => verdict.status = Status::Refused,
+            Sight::Answered(answer) => {
+                verdict.status = Status::Up;
+                verdict.rtt_us = answer.rtt_us;
+                verdict.syn_retransmits = answer.syn_retransmits;
+                verdict.half_open = self.is_proven_half_open(answer, since_syn);
+            }
+        }
+        Conclusion { verdict, clean, at: now }
+    }
+
+    /// Ends a check without a verdict. True if the socket is fit for another one.
+    pub fn abandon(&self) -> bool {
+        self.end() && self.is_reusable()
+    }
+
+    /// Ends the connection even if a forked child holds a copy of the descriptor, as closing alone would not.
+    fn end(&self) -> bool {
+        if self.manner.linger {
+            // SAFETY: shutdown takes no pointer.
+            return unsafe { libc::shutdown(self.raw_fd(), libc::SHUT_RDWR) } == 0;
+        }
+        let nowhere = libc::sockaddr { sa_family: libc::AF_UNSPEC as libc::sa_family_t, sa_data: [0; 14] };
+        connect(self.raw_fd(), &nowhere).is_ok()
+    }
+
+    /// Whether it is proven that the kernel sent no ACK, asked after the reset. `since_syn` is measured after
+    /// the reset too: the answer's own proof ended with the look, and an ACK may have slipped out between the two.
+    fn is_proven_half_open(&self, answer: &Answer, since_syn: Duration) -> bool {
+        self.manner.withholds_ack()
+            && !answer.acked
+            // A slow answer needs the second proof: the reset keeps the time of the SYN-ACK (rcv_tstamp).
+            && (since_syn < ACK_WITHHELD || TcpInfo::read(self.raw_fd()).since_last_ack() < ACK_WITHHELD)
+    }
+
+    /// SO_ERROR, which reading clears.
+    fn take_error(&self) -> i32 {
+        let mut errno: i32 = 0;
+        let mut length = size_of::<i32>() as libc::socklen_t;
+        // SAFETY: the kernel writes at most `length` bytes, the size of `errno`.
+        let result = unsafe {
+            libc::getsockopt(self.raw_fd(), libc::SOL_SOCKET, libc::SO_ERROR, (&raw mut errno).cast(), &mut length)
+        };
+        if result == 0 { errno } else { last_errno() }
+    }
+}
+
+/// The descriptor, and whether `TCP_DEFER_ACCEPT` is set on it.
+fn open(v6: bool, manner: Manner, wire: &Wire) -> io::Result<(OwnedFd, bool)> {
+    let domain = if v6 { Domain::IPV6 } else { Domain::IPV4 };
+    let socket = socket2::Socket::new_raw(domain, Type::STREAM.nonblocking().cloexec(), Some(Protocol::TCP))?;
+    let fd = socket.as_raw_fd();
+    if !manner.linger {
+        socket.set_linger(Some(Duration::ZERO))?;
+    }
+    // Refused by kernels and sandboxes that do not know it on a client; then TCP_QUICKACK must do.
+    let defers = manner.handshake == Handshake::HalfOpen
+        && set_option(fd, libc::IPPROTO_TCP, libc::TCP_DEFER_ACCEPT, &1i32).is_ok();
+    if let Some(interface) = &wire.interface {
+        socket.bind_device(Some(interface))?;
+    }
+    if let Some(mark) = wire.mark {
+        socket.set_mark(mark)?;
+    }
+    if let Some(tos) = wire.tos {
+        // An IPv6 socket wants both: it speaks IPv4 to an IPv4-mapped address.
+        socket.set_tos_v4(tos.into())?;
+        if v6 {
+            socket.set_tclass_v6(tos.into())?;
+        }
+    }
+    let source = if v6 { wire.source_v6.map(SocketAddr::V6) } else { wire.source_v4.map(SocketAddr::V4) };
+    if let Some(source) = source {
+        // Without it, bind would take a port for itself, unfit for more than one connection at a time (ip(7)).
+        set_option(fd, libc::IPPROTO_IP, libc::IP_BIND_ADDRESS_NO_PORT, &1i32)?;
+        socket.bind(&source.into())?;
+    }
+    Ok((socket.into(), defers))
+}
+
+/// Whether this process has the privileges that these settings need.
+pub(crate) fn probe(wire: &Wire) -> Result<(), Status> {
+    let manner = Manner { handshake: Handshake::HalfOpen, linger: false };
+    let unbound = Wire { source_v4: None, source_v6: None, ..wire.clone() };
+    match open(false, manner, &unbound).map_err(|error| error.raw_os_error()) {
+        Err(Some(libc::EPERM | libc::EACCES)) if wire.mark.is_some() || wire.interface.is_some() => {
+            Err(Status::Unsupported)
+        }
+        // Anything else may pass before the first check, and is that check's own result if it does not.
+        _ => Ok(()),
+    }
+}
+
+/// What an errno of connect() or SO_ERROR says of the target.
+pub(crate) fn status_of(errno: i32) -> Status {
+    match errno {
+        libc::ECONNREFUSED => Status::Refused,
+        libc::ETIMEDOUT => Status::TimedOut,
+        // ENOPROTOOPT is ICMP's "protocol unreachable" (icmp_err_convert in net/ipv4/icmp.c).
+        libc::ENETUNREACH | libc::EHOSTUNREACH | libc::EHOSTDOWN | libc::ENETDOWN | libc::ENOPROTOOPT => {
+            Status::Unreachable
+        }
+        0 => Status::Internal,
+        _ => Status::LocalFault,
+    }
+}
+
+/// Whether the errno says that the process or the system has no descriptor left.
+pub(crate) fn is_out_of_descriptors(errno: i32) -> bool {
+    errno == libc::EMFILE || errno == libc::ENFILE
+}
+
+/// The errno in words.
+pub(crate) fn error_text(errno: i32) -> String {
+    let text = io::Error::from_raw_os_error(errno).to_string();
+    match text.rfind(" (os error") {
+        Some(end) => text[..end].to_owned(),
+        None => text,
+    }
+}
+
+/// The soft limit on open descriptors.
+pub(crate) fn descriptor_limit() -> u64 {
+    let mut limit = libc::rlimit { rlim_cur: 1024, rlim_max: 1024 };
+    // SAFETY: the kernel writes one rlimit, which `limit` is.
+    unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) };
+    limit.rlim_cur
+}
+
+/// The scope of a link-local address: an interface's number or name (RFC 4007, 11.2).
+pub(crate) fn scope_id(text: &[u8]) -> Option<u32> {
+    if text.is_empty() {
+        return None;
+    }
+    if text.iter().all(u8::is_ascii_digit) {
+        return std::str::from_utf8(text).ok()?.parse().ok();
+    }
+    let name = std::ffi::CString::new(text).ok()?;
+    // SAFETY: `name` is a NUL-terminated string that lives through the call.
+    match unsafe { libc::if_nametoindex(name.as_ptr()) } {
+        0 => None,
+        index => Some(index),
+    }
+}
+
+// States of a TCP socket, from include/net/tcp_states.h.
+const TCP_ESTABLISHED: u8 = 1;
+const TCP_SYN_SENT: u8 = 2;
+const TCP_SYN_RECV: u8 = 3;
+const TCP_CLOSE_WAIT: u8 = 8;
+
+/// The head of `struct tcp_info` (include/uapi/linux/tcp.h), as far as it is needed; the kernel fills what fits.
+#[repr(C)]
+struct TcpInfo {
+    state: u8,
+    _ca_state_to_options: [u8; 7],
+    _rto_to_reordering: [u32; 9],
+    _fackets_to_last_data_recv: [u32; 3],
+    /// Milliseconds since the last ACK came in, the SYN-ACK included. Survives a reset.
+    last_ack_recv: u32,
+    _pmtu_and_rcv_ssthresh: [u32; 2],
+    /// Smoothed round trip in µs; on a fresh connection, SYN to SYN-ACK.
+    rtt: u32,
+    _rttvar_to_rcv_space: [u32; 7],
+    total_retrans: u32,
+    _rates_and_bytes: [u64; 4],
+    /// Every segment sent, retransmits and pure ACKs included.
+    segs_out: u32,
+}
+
+const _: () = {
+    assert!(std::mem::offset_of!(TcpInfo, last_ack_recv) == 56);
+    assert!(std::mem::offset_of!(TcpInfo, rtt) == 68);
+    assert!(std::mem::offset_of!(TcpInfo, total_retrans) == 100);
+    assert!(std::mem::offset_of!(TcpInfo, segs_out) == 136);
+};
+
+impl TcpInfo {
+    fn read(fd: RawFd) -> TcpInfo {
+        let mut info = MaybeUninit::<TcpInfo>::zeroed();
+        let mut length = size_of::<TcpInfo>() as libc::socklen_t;
+        // SAFETY: the kernel writes at most `length` bytes, the size of `info`; what it leaves out stays zero.
+        unsafe {
+            libc::getsockopt(fd, libc::IPPROTO_TCP, libc::TCP_INFO, info.as_mut_ptr().cast(), &mut length);
+            info.assume_init()
+        }
+    }
+
+    fn since_last_ack(&self) -> Duration {
+        Duration::from_millis(self.last_ack_recv.into())
+    }
+}
+
+/// connect(2) on a non-blocking socket: on its way, or an errno.
+fn connect<A>(fd: RawFd, address: &A) -> Result<(), i32> {
+    // SAFETY: `address` is a whole socket address of the size given.
+    let result = unsafe { libc::connect(fd, (&raw const *address).cast(), size_of::<A>() as libc::socklen_t) };
+    if result == 0 {
+        return Ok(());
+    }
+    match last_errno() {
+        libc::EINPROGRESS => Ok(()),
+        errno => Err(errno),
+    }
+}
+
+fn set_option(fd: RawFd, level: i32, name: i32, value: &i32) -> io::Result<()> {
+    // SAFETY: the kernel reads one int, which `value` is.
+    let result =
+        unsafe { libc::setsockopt(fd, level, name, (&raw const *value).cast(), size_of::<i32>() as libc::socklen_t) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+fn local_address(fd: RawFd) -> Option<SocketAddr> {
+    // SAFETY: `fd` is open for as long as the borrowing socket lives.
+    let socket = unsafe { std::os::fd::BorrowedFd::borrow_raw(fd) };
+    socket2::SockRef::from(&socket).local_addr().ok()?.as_socket()
+}
+
+/// Whether the local end of a connection is its target too. Connecting to the unspecified address connects to this
+/// host.
+fn same_endpoint(local: &SocketAddr, target: &SocketAddr) -> bool {
+    local.port() == target.port() && (local.ip() == target.ip() || target.ip().is_unspecified())
+}
+
+fn sockaddr_in(address: &SocketAddrV4) -> libc::sockaddr_in {
+    libc::sockaddr_in {
+        sin_family: libc::AF_INET as libc::sa_family_t,
+        sin_port: address.port().to_be(),
+        sin_addr: libc::in_addr { s_addr: u32::from_ne_bytes(address.ip().octets()) },
+        sin_zero: [0; 8],
+    }
+}
+
+fn sockaddr_in6(address: &SocketAddrV6) -> libc::sockaddr_in6 {
+    libc::sockaddr_in6 {
+        sin6_family: libc::AF_INET6 as libc::sa_family_t,
+        sin6_port: address.port().to_be(),
+        sin6_flowinfo: address.flowinfo(),
+        sin6_addr: libc::in6_addr { s6_addr: address.ip().octets() },
+        sin6_scope_id: address.scope_id(),
+    }
+}
+
+fn last_errno() -> i32 {
+    io::Error::last_os_error().raw_os_error().unwrap_or(0)
+}
+
+/// The address as C's sockets spell it.
+pub(crate) enum CAddress {
+    V4(libc::sockaddr_in),
+    V6(libc::sockaddr_in6),
+}
+
+impl From<&SocketAddr> for CAddress {
+    fn from(address: &SocketAddr) -> CAddress {
+        match address {
+            SocketAddr::V4(address) => CAddress::V4(sockaddr_in(address)),
+            SocketAddr::V6(address) => CAddress::V6(sockaddr_in6(address)),
+        }
+    }
+}
+
+pub(crate) fn from_sockaddr_in(address: &libc::sockaddr_in) -> SocketAddr {
+    let ip = Ipv4Addr::from(address.sin_addr.s_addr.to_ne_bytes());
+    SocketAddrV4::new(ip, u16::from_be(address.sin_port)).into()
+}
+
+pub(crate) fn from_sockaddr_in6(address: &libc::sockaddr_in6) -> SocketAddr {
+    let ip = Ipv6Addr::from(address.sin6_addr.s6_addr);
+    SocketAddrV6::new(ip, u16::from_be(address.sin6_port), address.sin6_flowinfo, address.sin6_scope_id).into()
+}

@@ -1,0 +1,137 @@
+//! What a checker has done so far, in numbers.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::verdict::Status;
+
+/// Counts since the checker was made, and what it is doing now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Checks accepted, blocking ones included.
+    pub submitted: u64,
+    /// Results by status; each is named as its [`Status`].
+    pub up: u64,
+    #[allow(missing_docs)]
+    pub timed_out: u64,
+    #[allow(missing_docs)]
+    pub refused: u64,
+    #[allow(missing_docs)]
+    pub unreachable: u64,
+    #[allow(missing_docs)]
+    pub invalid: u64,
+    #[allow(missing_docs)]
+    pub bad_address: u64,
+    #[allow(missing_docs)]
+    pub unresolved: u64,
+    #[allow(missing_docs)]
+    pub local_fault: u64,
+    #[allow(missing_docs)]
+    pub cancelled: u64,
+    #[allow(missing_docs)]
+    pub closed: u64,
+    #[allow(missing_docs)]
+    pub busy: u64,
+    #[allow(missing_docs)]
+    pub unsupported: u64,
+    #[allow(missing_docs)]
+    pub internal: u64,
+    /// Checks that hold a socket now.
+    pub in_flight: u64,
+    /// Checks that wait for their turn, or for their name, now.
+    pub queued: u64,
+    /// Half-open checks whose target was up but whose last ACK went out, or may have gone out: at most this many
+    /// handshakes were completed against the checker's will.
+    pub completed_handshakes: u64,
+    /// Sockets held now, idle ones included.
+    pub sockets: u64,
+}
+
+/// Results by status, in the order of [`Status::ALL`].
+const KINDS: usize = Status::ALL.len();
+
+fn kind(status: Status) -> usize {
+    match status as i32 {
+        down @ 0.. => down as usize,
+        fault => (3 - fault) as usize,
+    }
+}
+
+/// The counters that loops and callers share.
+#[derive(Default)]
+pub(crate) struct Counters {
+    submitted: AtomicU64,
+    results: [AtomicU64; KINDS],
+    completed_handshakes: AtomicU64,
+}
+
+/// A thread's own counts, added to the shared ones now and then.
+#[derive(Default)]
+pub(crate) struct Tally {
+    results: [u64; KINDS],
+    pub completed_handshakes: u64,
+}
+
+impl Tally {
+    pub fn count(&mut self, status: Status) {
+        self.results[kind(status)] += 1;
+    }
+}
+
+impl Counters {
+    pub fn add_submitted(&self, checks: u64) {
+        self.submitted.fetch_add(checks, Ordering::Relaxed);
+    }
+
+    pub fn add(&self, tally: &mut Tally) {
+        for (shared, own) in self.results.iter().zip(&mut tally.results) {
+            if *own > 0 {
+                shared.fetch_add(std::mem::take(own), Ordering::Relaxed);
+            }
+        }
+        if tally.completed_handshakes > 0 {
+            self.completed_handshakes.fetch_add(std::mem::take(&mut tally.completed_handshakes), Ordering::Relaxed);
+        }
+    }
+
+    /// One result of a check that no loop had to do with.
+    pub fn add_one(&self, status: Status, completed_handshake: bool) {
+        self.results[kind(status)].fetch_add(1, Ordering::Relaxed);
+        if completed_handshake {
+            self.completed_handshakes.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// The counts so far; what a checker is doing now is filled in by itself.
+    pub fn read(&self) -> Stats {
+        let result = |status| self.results[kind(status)].load(Ordering::Relaxed);
+        Stats {
+            submitted: self.submitted.load(Ordering::Relaxed),
+            up: result(Status::Up),
+            timed_out: result(Status::TimedOut),
+            refused: result(Status::Refused),
+            unreachable: result(Status::Unreachable),
+            invalid: result(Status::Invalid),
+            bad_address: result(Status::BadAddress),
+            unresolved: result(Status::Unresolved),
+            local_fault: result(Status::LocalFault),
+            cancelled: result(Status::Cancelled),
+            closed: result(Status::Closed),
+            busy: result(Status::Busy),
+            unsupported: result(Status::Unsupported),
+            internal: result(Status::Internal),
+            completed_handshakes: self.completed_handshakes.load(Ordering::Relaxed),
+            ..Stats::default()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_status_has_a_counter_of_its_own() {
+        let kinds: Vec<usize> = Status::ALL.into_iter().map(kind).collect();
+        assert_eq!(kinds, (0..KINDS).collect::<Vec<_>>());
+    }
+}

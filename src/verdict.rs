@@ -1,0 +1,169 @@
+//! What was learned: the verdict on one target, and the report that carries it to whoever asked.
+
+use std::net::SocketAddr;
+
+/// The answer to a check. Zero is up; positive is down, and how; negative is no verdict: nothing was
+/// learned about the target, so nobody may mark it down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(i32)]
+pub enum Status {
+    /// A SYN-ACK came back.
+    Up = 0,
+    /// No answer before the deadline, or the kernel's own ETIMEDOUT.
+    TimedOut = 1,
+    /// A RST came back (ECONNREFUSED), or the socket met itself.
+    Refused = 2,
+    /// No way there: ENETUNREACH, EHOSTUNREACH, EHOSTDOWN, ENETDOWN, or ICMP's "protocol unreachable".
+    Unreachable = 3,
+    /// A bad argument.
+    Invalid = -1,
+    /// Not an address; "host:port" was expected.
+    BadAddress = -2,
+    /// The name could not be resolved, or not before the deadline. `os_error` is getaddrinfo's EAI_ code.
+    Unresolved = -3,
+    /// This machine could not make the check (no descriptor, no port, no permission). `os_error` says why.
+    LocalFault = -4,
+    /// Cancelled by [`Checker::cancel`](crate::Checker::cancel).
+    Cancelled = -5,
+    /// The checker was shut down.
+    Closed = -6,
+    /// The checker belongs to the parent process.
+    Forked = -7,
+    /// A blocking call made from one of the checker's own callbacks.
+    Deadlock = -8,
+    /// The deadline passed while the check still waited for its turn.
+    Busy = -9,
+    /// Not on this platform, or not with these privileges.
+    Unsupported = -10,
+    /// A defect of the library; the process goes on.
+    Internal = -11,
+}
+
+impl Status {
+    /// Every status there is.
+    pub const ALL: [Status; 15] = [
+        Status::Up,
+        Status::TimedOut,
+        Status::Refused,
+        Status::Unreachable,
+        Status::Invalid,
+        Status::BadAddress,
+        Status::Unresolved,
+        Status::LocalFault,
+        Status::Cancelled,
+        Status::Closed,
+        Status::Forked,
+        Status::Deadlock,
+        Status::Busy,
+        Status::Unsupported,
+        Status::Internal,
+    ];
+
+    /// The status in words, with a NUL at the end for C.
+    pub(crate) const fn c_text(self) -> &'static str {
+        match self {
+            Status::Up => "up\0",
+            Status::TimedOut => "timed out\0",
+            Status::Refused => "refused\0",
+            Status::Unreachable => "unreachable\0",
+            Status::Invalid => {
+                "bad argument: a NULL, an unknown flag, a reserved field that is not zero or a value out of range\0"
+            }
+            Status::BadAddress => {
+                "not an address: expected host:port with a port from 1 to 65535, IPv6 as [address]:port, of an allowed family\0"
+            }
+            Status::Unresolved => "name not resolved\0",
+            Status::LocalFault => "this machine could not make the check\0",
+            Status::Cancelled => "cancelled\0",
+            Status::Closed => "the checker was shut down\0",
+            Status::Forked => "the checker belongs to the parent process\0",
+            Status::Deadlock => "a blocking call from a callback of the same checker\0",
+            Status::Busy => "the deadline passed while the check waited for its turn\0",
+            Status::Unsupported => "not on this platform, or not with these privileges\0",
+            Status::Internal => "internal error of libtcpshaker\0",
+        }
+    }
+
+    /// The status in words.
+    pub const fn text(self) -> &'static str {
+        self.c_text().split_at(self.c_text().len() - 1).0
+    }
+
+    /// Whether anything was learned about the target: up or down.
+    pub const fn is_verdict(self) -> bool {
+        self as i32 >= 0
+    }
+}
+
+impl std::fmt::Display for Status {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(self.text())
+    }
+}
+
+impl std::error::Error for Status {}
+
+/// What one check learned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// Up, down, or why there is no verdict.
+    pub status: Status,
+    /// The errno (or EAI_ code) behind the status; 0 if there is none.
+    pub os_error: i32,
+    /// From SYN to SYN-ACK in microseconds, as the kernel measured it; 0 unless up.
+    pub rtt_us: u32,
+    /// SYNs that the kernel sent again. Latency means little when this is not 0.
+    pub syn_retransmits: u32,
+    /// Proven on this very check that the kernel sent no ACK.
+    pub half_open: bool,
+    /// From submission to verdict, in microseconds.
+    pub elapsed_us: u64,
+    /// The address the verdict is about; `None` if none was tried.
+    pub address: Option<SocketAddr>,
+}
+
+impl Verdict {
+    /// A verdict that no segment led to.
+    pub(crate) fn without_segments(status: Status, os_error: i32) -> Verdict {
+        Verdict { status, os_error, rtt_us: 0, syn_retransmits: 0, half_open: false, elapsed_us: 0, address: None }
+    }
+}
+
+impl std::fmt::Display for Verdict {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if let Some(address) = self.address {
+            write!(formatter, "{address} ")?;
+        }
+        write!(formatter, "{}", self.status)?;
+        if self.status == Status::Up {
+            write!(formatter, ", rtt {}.{:03} ms", self.rtt_us / 1000, self.rtt_us % 1000)?;
+            formatter.write_str(if self.half_open { ", half-open" } else { ", not proven half-open" })?;
+        } else {
+            write!(formatter, " after {}.{:03} ms", self.elapsed_us / 1000, self.elapsed_us % 1000)?;
+        }
+        match self.syn_retransmits {
+            0 => {}
+            1 => formatter.write_str(", 1 SYN sent again")?,
+            many => write!(formatter, ", {many} SYNs sent again")?,
+        }
+        if self.os_error != 0 {
+            let reason = match self.status {
+                Status::Unresolved => crate::resolver::error_text(self.os_error),
+                _ => crate::socket::error_text(self.os_error),
+            };
+            write!(formatter, " ({reason})")?;
+        }
+        Ok(())
+    }
+}
+
+/// A verdict on its way to whoever asked.
+#[derive(Clone, Copy, Debug)]
+pub struct Report {
+    /// The check's id, from [`Checker::submit`](crate::Checker::submit); 0 for blocking checks.
+    pub id: u64,
+    /// The request's own tag.
+    pub tag: usize,
+    /// What was learned.
+    pub verdict: Verdict,
+}
