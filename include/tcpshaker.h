@@ -1,0 +1,463 @@
+/* libtcpshaker: is a TCP port alive? Half a handshake tells: SYN, SYN-ACK, RST.
+ *
+ * The last ACK is never sent, so the server's application never sees the check: no accept(), no log line, no thread.
+ *
+ *     shaker_checker *checker;
+ *     if (shaker_checker_new(NULL, &checker) != SHAKER_OK) return 1;
+ *     shaker_status status = shaker_check_addr(checker, "example.com:443", 1000, NULL);
+ *     printf("%s\n", status == SHAKER_OK ? "up" : status > 0 ? "down" : "don't know");
+ *     shaker_checker_free(checker);
+ *
+ * The sign rule. 0 is up. Positive is down, and how. Negative is no verdict: nothing was learned about the target
+ * (no descriptor, no port, no such name, cancelled ...), so nobody may mark it down.
+ *
+ * Threads. A checker is made to be shared: every function may be called from any thread at any time, but
+ * shaker_checker_free, which wants the checker for itself. A shaker_config belongs to one thread at a time. const
+ * on a checker means that the call changes nothing that another call could see. Callbacks run on the checker's own
+ * thread, which blocks all signals; they must not block it.
+ *
+ * Ways to ask. Blocking: shaker_check_addr, shaker_check_sockaddr, shaker_check, and shaker_check_many for lists.
+ * Not blocking: shaker_submit, then a callback for each result, or shaker_reap, when shaker_checker_fd is readable.
+ *
+ * Ownership. What _new returns is freed by the matching _free, in any order; NULL is fine there. The library keeps
+ * no pointer of the caller's after a call returns, but the user_data and callback of a submitted check. Texts it
+ * returns are static. Structs may be zero-initialised; reserved fields must be 0. Outputs are written whole or not
+ * at all.
+ *
+ * Promises. Every accepted check yields exactly one result. No function unwinds, exits, aborts, prints, installs a
+ * signal handler or changes the process. After the last shaker_checker_free no thread and no descriptor of the
+ * library is left, and it may be unloaded.
+ *
+ * Fork. After fork() a checker belongs to the parent: the child's calls on it return SHAKER_ERR_FORKED, disturb
+ * nothing there, and shaker_checker_free only releases memory. shaker_checker_default() in the child is a new one.
+ *
+ * Addresses. "127.0.0.1:80", "[::1]:80", "[fe80::1%eth0]:80", "example.com:80", "example.com:http", ":80" (this
+ * host). Anything else is SHAKER_ERR_ADDRESS, with nothing sent. The addresses of a name are tried in the
+ * resolver's order, the next one as soon as one fails or after 250 ms without an answer; the first SYN-ACK wins,
+ * and if none comes, the first address's verdict is reported.
+ *
+ * Made by cbindgen from src/c_api/; not to be edited. */
+
+
+#ifndef TCPSHAKER_H
+#define TCPSHAKER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+// The version of this header, to be compared with shaker_version() of the library that was loaded.
+#define SHAKER_VERSION_MAJOR 0
+
+// See SHAKER_VERSION_MAJOR.
+#define SHAKER_VERSION_MINOR 1
+
+// See SHAKER_VERSION_MAJOR.
+#define SHAKER_VERSION_PATCH 0
+
+// shaker_capabilities: the kernel's last ACK can be withheld. Without it checks make the ordinary handshake.
+#define SHAKER_CAN_HALF_OPEN 1
+
+// shaker_capabilities: shaker_checker_fd gives a descriptor.
+#define SHAKER_CAN_POLL_FD 2
+
+// shaker_capabilities: one socket serves many checks.
+#define SHAKER_CAN_REUSE_SOCKET 4
+
+// shaker_capabilities: shaker_config_set_interface works.
+#define SHAKER_CAN_BIND_INTERFACE 8
+
+// shaker_capabilities: shaker_config_set_mark works, given the privilege.
+#define SHAKER_CAN_MARK 16
+
+// shaker_result.flags: proven on this very check that the kernel sent no ACK.
+#define SHAKER_HALF_OPEN 1
+
+// shaker_request.flags: let the last ACK out, as any ordinary client does, then close.
+#define SHAKER_FULL_HANDSHAKE 1
+
+// shaker_request.flags: close with FIN instead of RST, so that the handshake completes.
+#define SHAKER_LINGER 2
+
+// shaker_request.flags: IPv4 only, whatever the checker's own family is. Not together with SHAKER_IPV6.
+#define SHAKER_IPV4 4
+
+// shaker_request.flags: IPv6 only, whatever the checker's own family is. Not together with SHAKER_IPV4.
+#define SHAKER_IPV6 8
+
+// The answer to a check, or the outcome of a call.
+//
+// 0: up. Positive: down, and how. Negative: no verdict; nothing was learned about the target, so nobody may mark
+// it down. The numbers never change and are never reused; a program must expect ones it does not know, and go by
+// their sign.
+enum shaker_status
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+  // SYN-ACK came back. From any other function: success.
+  SHAKER_OK = 0,
+  // No answer before the deadline, or the kernel's own ETIMEDOUT.
+  SHAKER_TIMEOUT = 1,
+  // RST came back (ECONNREFUSED), or the socket met itself: a connection from a port to the same port (RFC 9293,
+  // 3.5: simultaneous open), which means that nobody else was there.
+  SHAKER_REFUSED = 2,
+  // No way there: ENETUNREACH, EHOSTUNREACH, EHOSTDOWN, ENETDOWN, or ENOPROTOOPT (ICMP's "protocol unreachable").
+  SHAKER_UNREACHABLE = 3,
+  // Bad argument: NULL, an unknown flag, a reserved field that is not 0, a length or value that cannot be.
+  SHAKER_ERR_INVALID = -1,
+  // Not an address ("host:port" was expected), or one of a family that the check may not use.
+  SHAKER_ERR_ADDRESS = -2,
+  // The name could not be resolved, or not before the deadline. os_error is getaddrinfo's EAI_ code, EAI_AGAIN
+  // for the deadline; gai_strerror(3) has its text.
+  SHAKER_ERR_RESOLVE = -3,
+  // This machine could not make the check; os_error is the errno: EMFILE, ENFILE, ENOBUFS, ENOMEM, EADDRNOTAVAIL (no
+  // port left, or no such source address), EACCES, EPERM, EAFNOSUPPORT, ENODEV ...
+  SHAKER_ERR_LOCAL = -4,
+  // Cancelled by shaker_cancel.
+  SHAKER_ERR_CANCELLED = -5,
+  // The checker was shut down.
+  SHAKER_ERR_CLOSED = -6,
+  // The checker belongs to the parent process.
+  SHAKER_ERR_FORKED = -7,
+  // A blocking call made from one of the checker's own callbacks.
+  SHAKER_ERR_DEADLOCK = -8,
+  // The deadline passed while the check still waited for its turn (max_in_flight, max_rate, or descriptors: then
+  // os_error is EMFILE).
+  SHAKER_ERR_BUSY = -9,
+  // Not on this platform, or not with these privileges.
+  SHAKER_ERR_UNSUPPORTED = -10,
+  // A defect of the library; the process goes on.
+  SHAKER_ERR_INTERNAL = -11,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum shaker_status shaker_status;
+#else
+typedef int32_t shaker_status;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+// Checks TCP ports. Opaque, thread-safe, and meant to be shared: one is enough for a process.
+typedef struct shaker_checker shaker_checker;
+
+// The settings of a checker. Opaque; belongs to one thread at a time.
+//
+// A checker copies its settings when it is made, so a configuration may be changed, used again or freed after that.
+typedef struct shaker_config shaker_config;
+
+// What a checker has done since it was made, and what it is doing. The struct may grow at its end.
+typedef struct shaker_stats {
+  // Checks accepted, blocking ones included.
+  uint64_t submitted;
+  // Results with SHAKER_OK.
+  uint64_t up;
+  // Results with SHAKER_TIMEOUT.
+  uint64_t timed_out;
+  // Results with SHAKER_REFUSED.
+  uint64_t refused;
+  // Results with SHAKER_UNREACHABLE.
+  uint64_t unreachable;
+  // Results with SHAKER_ERR_INVALID.
+  uint64_t err_invalid;
+  // Results with SHAKER_ERR_ADDRESS.
+  uint64_t err_address;
+  // Results with SHAKER_ERR_RESOLVE.
+  uint64_t err_resolve;
+  // Results with SHAKER_ERR_LOCAL.
+  uint64_t err_local;
+  // Results with SHAKER_ERR_CANCELLED.
+  uint64_t err_cancelled;
+  // Results with SHAKER_ERR_CLOSED.
+  uint64_t err_closed;
+  // Results with SHAKER_ERR_BUSY.
+  uint64_t err_busy;
+  // Results with SHAKER_ERR_UNSUPPORTED.
+  uint64_t err_unsupported;
+  // Results with SHAKER_ERR_INTERNAL.
+  uint64_t err_internal;
+  // Checks that hold a socket now.
+  uint64_t in_flight;
+  // Checks that wait now, for their turn or for their name.
+  uint64_t queued;
+  // Half-open checks whose target was up but whose last ACK went out, or may have: at most so many handshakes
+  // did the kernel complete against our will.
+  uint64_t completed_handshakes;
+  // Sockets held now, idle ones included.
+  uint64_t sockets;
+} shaker_stats;
+
+// A socket address; sa.sa_family says which member holds it, AF_UNSPEC that none does.
+typedef union shaker_address {
+  // The family, whichever member holds the address.
+  struct sockaddr sa;
+  // AF_INET.
+  struct sockaddr_in in;
+  // AF_INET6.
+  struct sockaddr_in6 in6;
+} shaker_address;
+
+// What one check learned.
+typedef struct shaker_result {
+  // From shaker_submit; 0 for blocking checks.
+  uint64_t id;
+  // The request's own.
+  void *user_data;
+  // Up, down, or why there is no verdict.
+  shaker_status status;
+  // The errno (or EAI_ code, with SHAKER_ERR_RESOLVE) behind the status; 0 if there is none.
+  int32_t os_error;
+  // From SYN to SYN-ACK in microseconds, as the kernel measured it (tcpi_rtt, tcp(7)); 0 unless SHAKER_OK.
+  uint32_t rtt_us;
+  // SYNs that the kernel sent again; latency means little when this is not 0.
+  uint32_t syn_retransmits;
+  // From submission to verdict, in microseconds; in shaker_check_many from the check's own start.
+  uint64_t elapsed_us;
+  // SHAKER_HALF_OPEN. A program must expect flags it does not know.
+  uint32_t flags;
+  // The address the verdict is about; family AF_UNSPEC if none was tried.
+  union shaker_address address;
+  // 0.
+  uint64_t reserved;
+} shaker_result;
+
+// Receives the result of one submitted check, on a loop's thread, after the check's socket was reset.
+//
+// It must not block: no other check of the loop goes on meanwhile, and answered ones complete their handshakes
+// after 200 ms. It must return (no longjmp, no exception). It may submit, cancel, reap (which does not wait) and
+// shut down; blocking calls on the same checker return SHAKER_ERR_DEADLOCK. The result is the library's, and valid
+// until the callback returns.
+typedef void (*shaker_callback)(const struct shaker_result *result, void *user_data);
+
+// One check to make. Zero-initialise it, then name a target: addr, or sockaddr and sockaddr_len.
+//
+// The library reads it during the call only: the request and what it points to may be freed after that.
+typedef struct shaker_request {
+  // "host:port", or NULL and:
+  const char *addr;
+  // An IPv4 or IPv6 address with its port. Exactly one of addr and sockaddr must be given.
+  const struct sockaddr *sockaddr;
+  // The length of *sockaddr in bytes.
+  socklen_t sockaddr_len;
+  // From submission to verdict, resolving included, in milliseconds. 0: the checker's default.
+  uint32_t timeout_ms;
+  // SHAKER_FULL_HANDSHAKE, SHAKER_LINGER, SHAKER_IPV4, SHAKER_IPV6.
+  uint32_t flags;
+  // Receives the result of a submitted check. NULL: the result goes to shaker_reap. Must be NULL in blocking calls.
+  shaker_callback callback;
+  // Comes back in the result, untouched.
+  void *user_data;
+  // Must be 0.
+  uint64_t reserved[2];
+} shaker_request;
+
+#ifdef __cplusplus
+extern "C" {
+#endif // __cplusplus
+
+// The version of the library, as "0.1.0".
+//
+// Returns a static text, never NULL. Nothing is to be freed.
+const char *shaker_version(void);
+
+// What the library can do on this platform: SHAKER_CAN_ flags, or-ed.
+uint32_t shaker_capabilities(void);
+
+// What a status means, in a few words of English.
+//
+// Returns a static text, never NULL, for any int: "unknown status" for a number that is none. Nothing is to be freed.
+const char *shaker_status_str(shaker_status status);
+
+// Makes a configuration with every setting at its default.
+//
+// Returns it, to be freed with shaker_config_free; NULL only if the library is at fault.
+struct shaker_config *shaker_config_new(void);
+
+// Frees a configuration; NULL is fine. Checkers made from it are not affected.
+void shaker_config_free(struct shaker_config *config);
+
+// How many loop threads share the checks. Default 1, which is enough for over a hundred thousand checks per
+// second; 0 means one per CPU.
+//
+// Returns SHAKER_OK; SHAKER_ERR_INVALID for NULL or more than 256.
+shaker_status shaker_config_set_threads(struct shaker_config *config, uint32_t loops);
+
+// The timeout, in milliseconds, of checks that name none (whose own timeout_ms is 0). Default 1000.
+//
+// Returns SHAKER_OK; SHAKER_ERR_INVALID for NULL or 0.
+shaker_status shaker_config_set_timeout(struct shaker_config *config, uint32_t timeout_ms);
+
+// How many checks may be in flight at once; each holds a descriptor, and more checks wait their turn. Default:
+// half the soft limit on descriptors (RLIMIT_NOFILE, getrlimit(2)) when the checker is made.
+//
+// Returns SHAKER_OK; SHAKER_ERR_INVALID for NULL or 0.
+shaker_status shaker_config_set_max_in_flight(struct shaker_config *config, uint32_t checks);
+
+// Keeps all checks to one family: AF_INET or AF_INET6; AF_UNSPEC, the default, allows both. A check may still name
+// its own (SHAKER_IPV4, SHAKER_IPV6).
+//
+// Returns SHAKER_OK; SHAKER_ERR_INVALID for NULL or another family.
+shaker_status shaker_config_set_family(struct shaker_config *config, int family);
+
+// Whether checks end with RST (true, the default) or with FIN (false), as if every check had SHAKER_LINGER. FIN
+// carries the last ACK, so the handshake completes.
+//
+// Returns SHAKER_OK; SHAKER_ERR_INVALID for NULL.
+shaker_status shaker_config_set_zero_linger(struct shaker_config *config, bool on);
+
+// The source address of checks: an IPv4 or IPv6 address in text, copied. Each family may have one, set by a call
+// of its own; a second call for the same family replaces it. An address that this machine does not have (yet)
+// makes checks SHAKER_ERR_LOCAL with EADDRNOTAVAIL.
+//
+// Returns SHAKER_OK; SHAKER_ERR_INVALID for NULL, a text that is no address, or one that nobody can have (multicast).
+shaker_status shaker_config_set_source(struct shaker_config *config, const char *ip);
+
+// The interface that checks leave through (SO_BINDTODEVICE, socket(7)), by name, copied. It need not exist yet;
+// while it does not, checks are SHAKER_ERR_LOCAL with ENODEV.
+//
+// Returns SHAKER_OK; SHAKER_ERR_INVALID for NULL or a name that no interface can have.
+shaker_status shaker_config_set_interface(struct shaker_config *config, const char *name);
+
+// The firewall mark of checks (SO_MARK, socket(7)). Needs CAP_NET_ADMIN: without it shaker_checker_new returns
+// SHAKER_ERR_UNSUPPORTED.
+//
+// Returns SHAKER_OK; SHAKER_ERR_INVALID for NULL.
+shaker_status shaker_config_set_mark(struct shaker_config *config, uint32_t mark);
+
+// The type of service of checks: IP_TOS (ip(7)) and IPV6_TCLASS (ipv6(7)).
+//
+// Returns SHAKER_OK; SHAKER_ERR_INVALID for NULL.
+shaker_status shaker_config_set_tos(struct shaker_config *config, uint8_t tos);
+
+// Makes a checker with these settings; NULL means the defaults. It is ready for use when this returns.
+//
+// Returns SHAKER_OK, and in *checker the checker, to be freed with shaker_checker_free. Otherwise *checker is
+// NULL, and the status is SHAKER_ERR_INVALID (checker is NULL), SHAKER_ERR_LOCAL (no descriptors or threads for
+// the loops) or SHAKER_ERR_UNSUPPORTED (a setting needs privileges that this process does not have).
+shaker_status shaker_checker_new(const struct shaker_config *config, struct shaker_checker **checker);
+
+// The checker of the process, made with default settings when first asked for. In a forked child it is a new one.
+//
+// Returns it; it is never freed (shaker_checker_free refuses it), and keeps the library loaded. NULL if there are
+// no descriptors or threads for it; a later call tries again.
+struct shaker_checker *shaker_checker_default(void);
+
+// Shuts a checker down, from any thread, callbacks included: every check ends with SHAKER_ERR_CLOSED, every waiter
+// wakes, and calls from now on return SHAKER_ERR_CLOSED. Results can still be reaped. Returns at once; NULL is
+// fine.
+void shaker_checker_shutdown(struct shaker_checker *checker);
+
+// Shuts a checker down, waits for its threads, and frees it; NULL is fine. No other call on it may be under way or
+// follow.
+//
+// The wait is short, but for a name that is being looked up: that takes until the name server answers, or for
+// about as many seconds as the longest timeout of the checks that asked for it.
+//
+// Returns SHAKER_OK; SHAKER_ERR_DEADLOCK from one of the checker's own callbacks and SHAKER_ERR_INVALID for the
+// default checker: then nothing was freed. In a forked child only the handle's memory is freed: whatever the
+// parent's threads were at is theirs.
+shaker_status shaker_checker_free(struct shaker_checker *checker);
+
+// Reads a checker's counters. They are read one by one, while checks go on.
+//
+// size is sizeof *stats as the program knows it: fields that the library does not know are set to 0, and it writes
+// no more than size bytes. Returns SHAKER_OK; SHAKER_ERR_INVALID for NULL or size 0; SHAKER_ERR_FORKED in a forked
+// child, with nothing written.
+shaker_status shaker_checker_stats(const struct shaker_checker *checker, struct shaker_stats *stats, size_t size);
+
+// A result as one line of English, such as "127.0.0.1:80 up, rtt 0.045 ms, half-open".
+//
+// Writes up to capacity bytes, the closing NUL included, as snprintf(3) does; with capacity 0, buffer may be NULL.
+// Returns how long the whole text is without its NUL: more than capacity - 1 means that it was cut. Returns 0, and
+// an empty text, if result is NULL.
+size_t shaker_result_str(const struct shaker_result *result, char *buffer, size_t capacity);
+
+// Checks one "host:port" and waits for the verdict, for timeout_ms milliseconds at most (0: the checker's default).
+//
+// Returns the verdict. SHAKER_ERR_INVALID if checker or addr is NULL. If result is not NULL, it is written whole,
+// whatever is returned, and its status is what is returned.
+shaker_status shaker_check_addr(struct shaker_checker *checker,
+                                const char *addr,
+                                uint32_t timeout_ms,
+                                struct shaker_result *result);
+
+// Checks one socket address, IPv4 or IPv6 with its port, and waits for the verdict, for timeout_ms milliseconds at
+// most (0: the checker's default).
+//
+// Returns the verdict. SHAKER_ERR_INVALID if checker or sockaddr is NULL, or sockaddr_len cannot be the length of
+// an address of its family; SHAKER_ERR_ADDRESS for another family or port 0. If result is not NULL, it is written
+// whole, whatever is returned, and its status is what is returned.
+shaker_status shaker_check_sockaddr(struct shaker_checker *checker,
+                                    const struct sockaddr *sockaddr,
+                                    socklen_t sockaddr_len,
+                                    uint32_t timeout_ms,
+                                    struct shaker_result *result);
+
+// Makes one check as the request says, and waits for the verdict.
+//
+// Returns the verdict. SHAKER_ERR_INVALID if checker or request is NULL, if the request names no target or two,
+// has an unknown flag, a reserved field that is not 0, a sockaddr_len that cannot be, or a callback. If result is
+// not NULL, it is written whole, whatever is returned, and its status is what is returned.
+shaker_status shaker_check(struct shaker_checker *checker,
+                           const struct shaker_request *request,
+                           struct shaker_result *result);
+
+// Checks many targets and waits for all verdicts, in the order of the requests, whatever the order of the answers.
+//
+// It paces itself by the checker's limits: each check's time runs from its own start, so none ends as
+// SHAKER_ERR_BUSY, and a million requests in one call are fine. results is an array of count results, and may be
+// NULL if nobody wants them.
+//
+// Returns SHAKER_OK, with every result written; SHAKER_ERR_INVALID if checker is NULL, requests is NULL while
+// count is not 0, or any request is invalid as in shaker_check; SHAKER_ERR_CLOSED, SHAKER_ERR_FORKED or
+// SHAKER_ERR_DEADLOCK. Then nothing was sent, and no result written. A malformed address is that one check's own
+// result.
+shaker_status shaker_check_many(struct shaker_checker *checker,
+                                const struct shaker_request *requests,
+                                size_t count,
+                                struct shaker_result *results);
+
+// Submits checks and returns at once. Each one's result goes to its callback, or to shaker_reap.
+//
+// If ids is not NULL, it is an array of count, and receives each check's id: unique for the checker's life, never
+// 0. A result may be there before this returns.
+//
+// Returns SHAKER_OK: every request was accepted, and each yields exactly one result; a malformed address is that
+// one check's own. SHAKER_ERR_INVALID if checker is NULL, requests is NULL while count is not 0, or any request is
+// invalid (as in shaker_check, but a callback is fine); SHAKER_ERR_CLOSED or SHAKER_ERR_FORKED. Then none was
+// accepted, and ids is not written.
+shaker_status shaker_submit(struct shaker_checker *checker,
+                            const struct shaker_request *requests,
+                            size_t count,
+                            uint64_t *ids);
+
+// Moves results of submitted checks into an array, waiting up to wait_ms milliseconds for the first: 0 does not
+// wait, UINT32_MAX waits for ever. Several threads may reap at once; each result comes out once.
+//
+// Returns how many results were written, at most capacity. 0: none came in time, an argument was NULL, the checker
+// was shut down and all its results were reaped, or it belongs to the parent process. From one of the checker's
+// own callbacks it does not wait.
+size_t shaker_reap(struct shaker_checker *checker, struct shaker_result *results, size_t capacity, uint32_t wait_ms);
+
+// A descriptor that is readable exactly while results wait to be reaped, for poll, epoll, select, io_uring and
+// event loops over them; level- or edge-triggered (then reap until shaker_reap returns less than was asked for).
+//
+// Returns the descriptor, which stays the same, belongs to the checker, and is closed with it: never read, write
+// or close it. -1 if checker is NULL, in a forked child, where the platform has none (SHAKER_CAN_POLL_FD), or if
+// the process has none left, in which case a later call tries again.
+int shaker_checker_fd(const struct shaker_checker *checker);
+
+// Cancels the submitted check of this id; 0 cancels every check accepted before this call, blocking ones included.
+//
+// A cancelled check yields its one result, SHAKER_ERR_CANCELLED, unless its verdict is there already. Ids are
+// never reused, so a late cancel hits no other check. Returns at once: SHAKER_OK, also when no such check is under
+// way; SHAKER_ERR_INVALID if checker is NULL; SHAKER_ERR_CLOSED or SHAKER_ERR_FORKED.
+shaker_status shaker_cancel(struct shaker_checker *checker, uint64_t id);
+
+#ifdef __cplusplus
+}  // extern "C"
+#endif  // __cplusplus
+
+#endif  /* TCPSHAKER_H */

@@ -1,0 +1,52 @@
+use std::ffi::c_char;
+
+use super::guard::guard;
+
+/// The version of this header, to be compared with shaker_version() of the library that was loaded.
+pub const SHAKER_VERSION_MAJOR: u32 = 0;
+/// See SHAKER_VERSION_MAJOR.
+pub const SHAKER_VERSION_MINOR: u32 = 1;
+/// See SHAKER_VERSION_MAJOR.
+pub const SHAKER_VERSION_PATCH: u32 = 0;
+
+/// shaker_capabilities: the kernel's last ACK can be withheld. Without it checks make the ordinary handshake.
+pub const SHAKER_CAN_HALF_OPEN: u32 = 1;
+/// shaker_capabilities: shaker_checker_fd gives a descriptor.
+pub const SHAKER_CAN_POLL_FD: u32 = 2;
+/// shaker_capabilities: one socket serves many checks.
+pub const SHAKER_CAN_REUSE_SOCKET: u32 = 4;
+/// shaker_capabilities: shaker_config_set_interface works.
+pub const SHAKER_CAN_BIND_INTERFACE: u32 = 8;
+/// shaker_capabilities: shaker_config_set_mark works, given the privilege.
+pub const SHAKER_CAN_MARK: u32 = 16;
+
+/// The version of the library, as "0.1.0".
+///
+/// Returns a static text, never NULL. Nothing is to be freed.
+#[unsafe(no_mangle)]
+pub extern "C" fn shaker_version() -> *const c_char {
+    guard(c"".as_ptr(), || concat!(env!("CARGO_PKG_VERSION"), "\0").as_ptr().cast())
+}
+
+/// What the library can do on this platform: SHAKER_CAN_ flags, or-ed.
+#[unsafe(no_mangle)]
+pub extern "C" fn shaker_capabilities() -> u32 {
+    guard(0, || {
+        SHAKER_CAN_HALF_OPEN
+            | SHAKER_CAN_POLL_FD
+            | SHAKER_CAN_REUSE_SOCKET
+            | SHAKER_CAN_BIND_INTERFACE
+            | SHAKER_CAN_MARK
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_header_has_the_version_of_the_library() {
+        let version = format!("{SHAKER_VERSION_MAJOR}.{SHAKER_VERSION_MINOR}.{SHAKER_VERSION_PATCH}");
+        assert_eq!(version, env!("CARGO_PKG_VERSION"));
+    }
+}

@@ -1,0 +1,158 @@
+use std::ffi::{CStr, c_char, c_int};
+
+use super::guard::guard;
+use super::status::shaker_status;
+use crate::config::Config;
+use crate::request::Family;
+use crate::verdict::Status;
+
+/// The settings of a checker. Opaque; belongs to one thread at a time.
+///
+/// A checker copies its settings when it is made, so a configuration may be changed, used again or freed after that.
+pub struct shaker_config(Config);
+
+impl shaker_config {
+    pub(super) fn settings(&self) -> &Config {
+        &self.0
+    }
+}
+
+/// Makes a configuration with every setting at its default.
+///
+/// Returns it, to be freed with shaker_config_free; NULL only if the library is at fault.
+#[unsafe(no_mangle)]
+pub extern "C" fn shaker_config_new() -> *mut shaker_config {
+    guard(std::ptr::null_mut(), || Box::into_raw(Box::new(shaker_config(Config::default()))))
+}
+
+/// Frees a configuration; NULL is fine. Checkers made from it are not affected.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shaker_config_free(config: *mut shaker_config) {
+    guard((), || {
+        if !config.is_null() {
+            // SAFETY: the caller got it from shaker_config_new, and gives it up.
+            drop(unsafe { Box::from_raw(config) });
+        }
+    })
+}
+
+/// How many loop threads share the checks. Default 1, which is enough for over a hundred thousand checks per
+/// second; 0 means one per CPU.
+///
+/// Returns SHAKER_OK; SHAKER_ERR_INVALID for NULL or more than 256.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shaker_config_set_threads(config: *mut shaker_config, loops: u32) -> shaker_status {
+    // SAFETY: as `set` asks.
+    guard(shaker_status::SHAKER_ERR_INTERNAL, || unsafe { set(config, |config| config.set_threads(loops)) })
+}
+
+/// The timeout, in milliseconds, of checks that name none (whose own timeout_ms is 0). Default 1000.
+///
+/// Returns SHAKER_OK; SHAKER_ERR_INVALID for NULL or 0.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shaker_config_set_timeout(config: *mut shaker_config, timeout_ms: u32) -> shaker_status {
+    // SAFETY: as `set` asks.
+    guard(shaker_status::SHAKER_ERR_INTERNAL, || unsafe { set(config, |config| config.set_timeout(timeout_ms)) })
+}
+
+/// How many checks may be in flight at once; each holds a descriptor, and more checks wait their turn. Default:
+/// half the soft limit on descriptors (RLIMIT_NOFILE, getrlimit(2)) when the checker is made.
+///
+/// Returns SHAKER_OK; SHAKER_ERR_INVALID for NULL or 0.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shaker_config_set_max_in_flight(config: *mut shaker_config, checks: u32) -> shaker_status {
+    // SAFETY: as `set` asks.
+    guard(shaker_status::SHAKER_ERR_INTERNAL, || unsafe { set(config, |config| config.set_max_in_flight(checks)) })
+}
+
+/// Keeps all checks to one family: AF_INET or AF_INET6; AF_UNSPEC, the default, allows both. A check may still name
+/// its own (SHAKER_IPV4, SHAKER_IPV6).
+///
+/// Returns SHAKER_OK; SHAKER_ERR_INVALID for NULL or another family.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shaker_config_set_family(config: *mut shaker_config, family: c_int) -> shaker_status {
+    guard(shaker_status::SHAKER_ERR_INTERNAL, || {
+        let family = match family {
+            libc::AF_UNSPEC => Family::Any,
+            libc::AF_INET => Family::V4,
+            libc::AF_INET6 => Family::V6,
+            _ => return shaker_status::SHAKER_ERR_INVALID,
+        };
+        // SAFETY: as `set` asks.
+        unsafe { set(config, |config| config.set_family(family)) }
+    })
+}
+
+/// Whether checks end with RST (true, the default) or with FIN (false), as if every check had SHAKER_LINGER. FIN
+/// carries the last ACK, so the handshake completes.
+///
+/// Returns SHAKER_OK; SHAKER_ERR_INVALID for NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shaker_config_set_zero_linger(config: *mut shaker_config, on: bool) -> shaker_status {
+    // SAFETY: as `set` asks.
+    guard(shaker_status::SHAKER_ERR_INTERNAL, || unsafe { set(config, |config| config.set_zero_linger(on)) })
+}
+
+/// The source address of checks: an IPv4 or IPv6 address in text, copied. Each family may have one, set by a call
+/// of its own; a second call for the same family replaces it. An address that this machine does not have (yet)
+/// makes checks SHAKER_ERR_LOCAL with EADDRNOTAVAIL.
+///
+/// Returns SHAKER_OK; SHAKER_ERR_INVALID for NULL, a text that is no address, or one that nobody can have (multicast).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shaker_config_set_source(config: *mut shaker_config, ip: *const c_char) -> shaker_status {
+    guard(shaker_status::SHAKER_ERR_INTERNAL, || {
+        // SAFETY: the caller's text, NULL or NUL-terminated; and as `set` asks.
+        unsafe { set(config, |config| config.set_source(text(ip)?)) }
+    })
+}
+
+/// The interface that checks leave through (SO_BINDTODEVICE, socket(7)), by name, copied. It need not exist yet;
+/// while it does not, checks are SHAKER_ERR_LOCAL with ENODEV.
+///
+/// Returns SHAKER_OK; SHAKER_ERR_INVALID for NULL or a name that no interface can have.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shaker_config_set_interface(config: *mut shaker_config, name: *const c_char) -> shaker_status {
+    guard(shaker_status::SHAKER_ERR_INTERNAL, || {
+        // SAFETY: the caller's text, NULL or NUL-terminated; and as `set` asks.
+        unsafe { set(config, |config| config.set_interface(text(name)?)) }
+    })
+}
+
+/// The firewall mark of checks (SO_MARK, socket(7)). Needs CAP_NET_ADMIN: without it shaker_checker_new returns
+/// SHAKER_ERR_UNSUPPORTED.
+///
+/// Returns SHAKER_OK; SHAKER_ERR_INVALID for NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shaker_config_set_mark(config: *mut shaker_config, mark: u32) -> shaker_status {
+    // SAFETY: as `set` asks.
+    guard(shaker_status::SHAKER_ERR_INTERNAL, || unsafe { set(config, |config| config.set_mark(mark)) })
+}
+
+/// The type of service of checks: IP_TOS (ip(7)) and IPV6_TCLASS (ipv6(7)).
+///
+/// Returns SHAKER_OK; SHAKER_ERR_INVALID for NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shaker_config_set_tos(config: *mut shaker_config, tos: u8) -> shaker_status {
+    // SAFETY: as `set` asks.
+    guard(shaker_status::SHAKER_ERR_INTERNAL, || unsafe { set(config, |config| config.set_tos(tos)) })
+}
+
+/// # Safety
+/// `config` is NULL or came from shaker_config_new, and no other thread uses it.
+unsafe fn set(config: *mut shaker_config, setter: impl FnOnce(&mut Config) -> Result<(), Status>) -> shaker_status {
+    // SAFETY: the caller's promise.
+    match unsafe { config.as_mut() } {
+        Some(config) => setter(&mut config.0).into(),
+        None => shaker_status::SHAKER_ERR_INVALID,
+    }
+}
+
+/// # Safety
+/// `text` is NULL or NUL-terminated, and outlives the call.
+unsafe fn text<'a>(text: *const c_char) -> Result<&'a str, Status> {
+    if text.is_null() {
+        return Err(Status::Invalid);
+    }
+    // SAFETY: the caller's promise.
+    unsafe { CStr::from_ptr(text) }.to_str().map_err(|_| Status::Invalid)
+}

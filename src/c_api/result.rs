@@ -1,0 +1,130 @@
+use std::ffi::{c_char, c_void};
+use std::io::Write;
+
+use super::guard::guard;
+use super::status::{StatusCode, from_code};
+use crate::socket::{CAddress, from_sockaddr_in, from_sockaddr_in6};
+use crate::verdict::{Report, Status, Verdict};
+
+/// shaker_result.flags: proven on this very check that the kernel sent no ACK.
+pub const SHAKER_HALF_OPEN: u32 = 1;
+
+/// A socket address; sa.sa_family says which member holds it, AF_UNSPEC that none does.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub union shaker_address {
+    /// The family, whichever member holds the address.
+    pub sa: libc::sockaddr,
+    /// AF_INET.
+    pub r#in: libc::sockaddr_in,
+    /// AF_INET6.
+    pub in6: libc::sockaddr_in6,
+}
+
+/// What one check learned.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct shaker_result {
+    /// From shaker_submit; 0 for blocking checks.
+    pub id: u64,
+    /// The request's own.
+    pub user_data: *mut c_void,
+    /// Up, down, or why there is no verdict.
+    pub status: StatusCode,
+    /// The errno (or EAI_ code, with SHAKER_ERR_RESOLVE) behind the status; 0 if there is none.
+    pub os_error: i32,
+    /// From SYN to SYN-ACK in microseconds, as the kernel measured it (tcpi_rtt, tcp(7)); 0 unless SHAKER_OK.
+    pub rtt_us: u32,
+    /// SYNs that the kernel sent again; latency means little when this is not 0.
+    pub syn_retransmits: u32,
+    /// From submission to verdict, in microseconds; in shaker_check_many from the check's own start.
+    pub elapsed_us: u64,
+    /// SHAKER_HALF_OPEN. A program must expect flags it does not know.
+    pub flags: u32,
+    /// The address the verdict is about; family AF_UNSPEC if none was tried.
+    pub address: shaker_address,
+    /// 0.
+    pub reserved: u64,
+}
+
+impl From<&Report> for shaker_result {
+    fn from(report: &Report) -> shaker_result {
+        let verdict = &report.verdict;
+        // SAFETY: integers, pointers and socket addresses, for all of which zero is a value; this clears the padding too.
+        let mut result: shaker_result = unsafe { std::mem::zeroed() };
+        result.id = report.id;
+        result.user_data = report.tag as *mut c_void;
+        result.status = verdict.status as StatusCode;
+        result.os_error = verdict.os_error;
+        result.rtt_us = verdict.rtt_us;
+        result.syn_retransmits = verdict.syn_retransmits;
+        result.elapsed_us = verdict.elapsed_us;
+        result.flags = if verdict.half_open { SHAKER_HALF_OPEN } else { 0 };
+        match verdict.address.as_ref().map(CAddress::from) {
+            Some(CAddress::V4(address)) => result.address.r#in = address,
+            Some(CAddress::V6(address)) => result.address.in6 = address,
+            None => {}
+        }
+        result
+    }
+}
+
+/// A result as one line of English, such as "127.0.0.1:80 up, rtt 0.045 ms, half-open".
+///
+/// Writes up to capacity bytes, the closing NUL included, as snprintf(3) does; with capacity 0, buffer may be NULL.
+/// Returns how long the whole text is without its NUL: more than capacity - 1 means that it was cut. Returns 0, and
+/// an empty text, if result is NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shaker_result_str(
+    result: *const shaker_result,
+    buffer: *mut c_char,
+    capacity: usize,
+) -> usize {
+    guard(0, || {
+        // SAFETY: NULL, or a result of the caller's.
+        let text = unsafe { result.as_ref() }.map(describe).unwrap_or_default();
+        if !buffer.is_null() && capacity > 0 {
+            // SAFETY: the caller's buffer of `capacity` bytes.
+            let mut buffer = unsafe { std::slice::from_raw_parts_mut(buffer.cast::<u8>(), capacity) };
+            let room = buffer.len() - 1;
+            let cut = text.floor_char_boundary(room);
+            let _ = buffer.write_all(&text.as_bytes()[..cut]);
+            buffer[0] = 0;
+        }
+        text.len()
+    })
+}
+
+fn describe(result: &shaker_result) -> String {
+    let Some(status) = from_code(result.status) else { return "unknown status".to_owned() };
+    // SAFETY: every member begins with the family, which says which one holds the address.
+    let address = unsafe {
+        match result.address.sa.sa_family as i32 {
+            libc::AF_INET => Some(from_sockaddr_in(&result.address.r#in)),
+            libc::AF_INET6 => Some(from_sockaddr_in6(&result.address.in6)),
+            _ => None,
+        }
+    };
+    Verdict {
+        os_error: result.os_error,
+        rtt_us: result.rtt_us,
+        syn_retransmits: result.syn_retransmits,
+        half_open: result.flags & SHAKER_HALF_OPEN != 0,
+        elapsed_us: result.elapsed_us,
+        address,
+        ..Verdict::without_segments(status, 0)
+    }
+    .to_string()
+}
+
+/// Writes a blocking check's result, if the caller wants it.
+///
+/// # Safety
+/// `result` is NULL or writable.
+pub(super) unsafe fn write(result: *mut shaker_result, tag: usize, verdict: Verdict) -> Status {
+    if !result.is_null() {
+        // SAFETY: the caller's promise.
+        unsafe { result.write(shaker_result::from(&Report { id: 0, tag, verdict })) };
+    }
+    verdict.status
+}
