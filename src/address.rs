@@ -117,11 +117,26 @@ fn parse_v4(text: &[u8]) -> Option<Ipv4Addr> {
 
 fn parse_v6(text: &[u8]) -> Result<(Ipv6Addr, u32), &'static str> {
     let (ip, scope) = match text.iter().position(|&byte| byte == b'%') {
-        Some(percent) => (&text[..percent], crate::socket::scope_id(&text[percent + 1..]).ok_or("no such scope")?),
-        None => (text, 0),
+        Some(percent) => (&text[..percent], Some(&text[percent + 1..])),
+        None => (text, None),
     };
     let ip = std::str::from_utf8(ip).ok().and_then(|ip| ip.parse().ok());
-    Ok((ip.ok_or("brackets hold an IPv6 address")?, scope))
+    let ip: Ipv6Addr = ip.ok_or("brackets hold an IPv6 address")?;
+    let scope = match scope {
+        None => 0,
+        // A number is taken at its word; a name only where interfaces matter (RFC 4007, 11; glibc's inet6_scopeid_pton.c).
+        Some(number) if number.iter().all(u8::is_ascii_digit) => {
+            std::str::from_utf8(number).ok().and_then(|number| number.parse().ok()).ok_or("no such scope")?
+        }
+        Some(name) if is_link_local(&ip) => crate::socket::interface_index(name).ok_or("no such interface")?,
+        Some(_) => return Err("the address has no scope"),
+    };
+    Ok((ip, scope))
+}
+
+/// Link-local, or multicast within an interface or a link.
+fn is_link_local(ip: &Ipv6Addr) -> bool {
+    ip.is_unicast_link_local() || matches!(ip.segments()[0] & 0xff0f, 0xff01 | 0xff02)
 }
 
 /// An address of this machine, as a source for checks: IPv4, or IPv6 with or without a scope.

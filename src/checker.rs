@@ -152,7 +152,7 @@ impl Checker {
         let syn_at = self.shared.clock.now();
         let sight = match socket.connect(&target) {
             Ok(()) => socket.look(&target),
-            Err(errno) => Sight::Failed { errno, syn_retransmits: 0 },
+            Err(errno) => Sight::Unsent { errno },
         };
         if let Sight::Nothing { .. } = sight {
             place.hand_over();

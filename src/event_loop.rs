@@ -132,6 +132,8 @@ pub(crate) struct EventLoop {
     held_back_until: Option<u64>,
     /// When this round began, on the checker's clock.
     now: u64,
+    /// When the clock was last read.
+    latest: u64,
 }
 
 impl EventLoop {
@@ -156,6 +158,7 @@ impl EventLoop {
             short_of_descriptors: false,
             held_back_until: None,
             now: 0,
+            latest: 0,
         }
     }
 
@@ -175,6 +178,7 @@ impl EventLoop {
         loop {
             self.sleep(&mut events);
             self.now = self.shared.clock.now();
+            self.latest = self.now;
             for event in &events {
                 if event.token() != WAKE {
                     self.read_answer(event.token().0);
@@ -224,8 +228,9 @@ impl EventLoop {
         }
     }
 
+    /// Whether this round has gone on for long, as far as its checks have read the clock.
     fn slice_is_over(&self) -> bool {
-        self.shared.clock.now() > self.now + SLICE
+        self.latest > self.now + SLICE
     }
 
     /// Sets the deadline of `timeout_ms` after `start`, in the wheel's ticks; never early.
@@ -271,11 +276,11 @@ impl EventLoop {
             let destination = &mut self.destinations[key as usize];
             destination.expected -= run;
             let last = destination.expected == 0;
-            let reports = self.finished.drain(..run).map(|(_, report)| report);
+            let mut reports = self.finished.drain(..run).map(|(_, report)| report);
             match &destination.sink {
                 Some(Sink::Mailbox(mailbox)) => mailbox.put(reports),
                 _ => {
-                    if let (Some(Sink::Callback(callback)), Some(report)) = (destination.sink.take(), reports.last()) {
+                    if let (Some(Sink::Callback(callback)), Some(report)) = (destination.sink.take(), reports.next()) {
                         // A panic of the host's own callback is not the loop's defect.
                         let _ = catch_unwind(AssertUnwindSafe(|| callback(&report)));
                     }

@@ -68,8 +68,13 @@ pub(crate) enum Sight {
     Nothing { syn_retransmits: u32 },
     /// SYN-ACK.
     Answered(Answer),
-    /// RST, ICMP or the kernel's own opinion: an errno.
+    /// connect() itself failed.
+    Unsent { errno: i32 },
+    /// An ICMP error that the kernel noted but did not act upon.
     Failed { errno: i32, syn_retransmits: u32 },
+    /// RST, ICMP or the kernel's own ETIMEDOUT: the attempt is over, and the errno is still to be collected. An answer may
+    /// have come before.
+    Closed(Answer),
 }
 
 /// What the kernel tells of an answered handshake.
@@ -139,11 +144,7 @@ impl Socket {
                 // (sk_err_soft, tcp_v4_err in net/ipv4/tcp_ipv4.c). It is the same answer.
                 errno => Sight::Failed { errno, syn_retransmits },
             },
-            _ => match self.take_error() {
-                // Only a connection can be reset: the SYN-ACK had come, and the ACK had gone out.
-                libc::ECONNRESET | libc::EPIPE => Sight::Answered(self.answer(&info, target)),
-                errno => Sight::Failed { errno, syn_retransmits },
-            },
+            _ => Sight::Closed(self.answer(&info, target)),
         }
     }
 
@@ -161,27 +162,49 @@ impl Socket {
 
     /// Ends the check: resets the connection or the attempt first, and says what was learned after.
     pub fn conclude(&self, sight: &Sight, target: &SocketAddr, syn_at: u64, clock: Clock) -> Conclusion {
-        let clean = self.end() && self.is_reusable();
+        let (clean, errno) = match sight {
+            Sight::Closed(_) => self.collect_error(target),
+            Sight::Unsent { errno } | Sight::Failed { errno, .. } => (self.end(), *errno),
+            Sight::Nothing { .. } | Sight::Answered(_) => (self.end(), 0),
+        };
         let now = clock.now();
-        let since_syn = Duration::from_nanos(now - syn_at);
-        let mut verdict = Verdict::without_segments(Status::TimedOut, 0);
-        verdict.address = Some(*target);
+        let mut verdict = Verdict { address: Some(*target), ..Verdict::without_segments(Status::TimedOut, errno) };
         match sight {
             Sight::Nothing { syn_retransmits } => verdict.syn_retransmits = *syn_retransmits,
-            Sight::Failed { errno, syn_retransmits } => {
-                verdict.status = status_of(*errno);
-                verdict.os_error = *errno;
+            Sight::Unsent { .. } => verdict.status = status_of(errno, Origin::Connect),
+            Sight::Failed { syn_retransmits, .. } => {
+                verdict.status = status_of(errno, Origin::Network);
                 verdict.syn_retransmits = *syn_retransmits;
             }
-            Sight::Answered(Answer { met_itself: true, .. }) => verdict.status = Status::Refused,
-            Sight::Answered(answer) => {
-                verdict.status = Status::Up;
-                verdict.rtt_us = answer.rtt_us;
+            // Only a connection can be reset: the SYN-ACK had come, and the ACK had gone out.
+            Sight::Closed(answer) if errno != libc::ECONNRESET && errno != libc::EPIPE => {
+                verdict.status = status_of(errno, Origin::Network);
                 verdict.syn_retransmits = answer.syn_retransmits;
-                verdict.half_open = self.is_proven_half_open(answer, since_syn);
+            }
+            Sight::Answered(answer) | Sight::Closed(answer) => {
+                verdict.status = if answer.met_itself { Status::Refused } else { Status::Up };
+                verdict.os_error = 0;
+                verdict.rtt_us = if answer.met_itself { 0 } else { answer.rtt_us };
+                verdict.syn_retransmits = answer.syn_retransmits;
+                verdict.half_open = verdict.status == Status::Up
+                    && matches!(sight, Sight::Answered(_))
+                    && self.is_proven_half_open(answer, Duration::from_nanos(now - syn_at));
             }
         }
-        Conclusion { verdict, clean, at: now }
+        Conclusion { verdict, clean: clean && self.is_reusable(), at: now }
+    }
+
+    /// The errno of an attempt that is over. A second connect() to where the first one failed returns it, and makes the
+    /// socket as good as new in the same call (the sock_error label of __inet_stream_connect in net/ipv4/af_inet.c).
+    fn collect_error(&self, target: &SocketAddr) -> (bool, i32) {
+        let result = match target {
+            SocketAddr::V4(target) => connect(self.raw_fd(), &sockaddr_in(target)),
+            SocketAddr::V6(target) => connect(self.raw_fd(), &sockaddr_in6(target)),
+        };
+        match result {
+            Err(errno) => (true, errno),
+            Ok(()) => (false, 0), // no error to collect; the socket is not to be trusted
+        }
     }
 
     /// Ends a check without a verdict. True if the socket is fit for another one.
@@ -266,9 +289,21 @@ pub(crate) fn probe(wire: &Wire) -> Result<(), Status> {
     }
 }
 
-/// What an errno of connect() or SO_ERROR says of the target.
-pub(crate) fn status_of(errno: i32) -> Status {
+/// Who says that a connection cannot be.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    /// connect() itself, before a segment was sent.
+    Connect,
+    /// RST or ICMP.
+    Network,
+}
+
+/// What an errno says of the target.
+fn status_of(errno: i32, origin: Origin) -> Status {
     match errno {
+        // ICMPv6's "prohibited" codes (icmpv6_err_convert in net/ipv6/icmp.c); ICMP's own are EHOSTUNREACH. From connect()
+        // itself it is this machine's word: a prohibiting route, a security module.
+        libc::EACCES if origin == Origin::Network => Status::Unreachable,
         libc::ECONNREFUSED => Status::Refused,
         libc::ETIMEDOUT => Status::TimedOut,
         // ENOPROTOOPT is ICMP's "protocol unreachable" (icmp_err_convert in net/ipv4/icmp.c).
@@ -302,15 +337,9 @@ pub(crate) fn descriptor_limit() -> u64 {
     limit.rlim_cur
 }
 
-/// The scope of a link-local address: an interface's number or name (RFC 4007, 11.2).
-pub(crate) fn scope_id(text: &[u8]) -> Option<u32> {
-    if text.is_empty() {
-        return None;
-    }
-    if text.iter().all(u8::is_ascii_digit) {
-        return std::str::from_utf8(text).ok()?.parse().ok();
-    }
-    let name = std::ffi::CString::new(text).ok()?;
+/// The number of an interface, if there is one of this name.
+pub(crate) fn interface_index(name: &[u8]) -> Option<u32> {
+    let name = std::ffi::CString::new(name).ok()?;
     // SAFETY: `name` is a NUL-terminated string that lives through the call.
     match unsafe { libc::if_nametoindex(name.as_ptr()) } {
         0 => None,
@@ -368,8 +397,9 @@ impl TcpInfo {
 
 /// connect(2) on a non-blocking socket: on its way, or an errno.
 fn connect<A>(fd: RawFd, address: &A) -> Result<(), i32> {
+    // libc's own connect() is a place where pthread_cancel() may end the caller's thread, in the middle of a check.
     // SAFETY: `address` is a whole socket address of the size given.
-    let result = unsafe { libc::connect(fd, (&raw const *address).cast(), size_of::<A>() as libc::socklen_t) };
+    let result = unsafe { libc::syscall(libc::SYS_connect, fd, &raw const *address, size_of::<A>()) };
     if result == 0 {
         return Ok(());
     }

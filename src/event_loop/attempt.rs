@@ -139,6 +139,7 @@ impl EventLoop {
     /// Sends the SYN.
     fn start(&mut self, slot: u32, seat: u32) {
         let now = self.shared.clock.now();
+        self.latest = now;
         let check = &mut self.checks[slot as usize];
         if matches!(check.stage, Stage::Paced) {
             check.submitted = now;
@@ -148,7 +149,7 @@ impl EventLoop {
         let Seat { socket, check, .. } = &mut self.seats[seat as usize];
         *check = Some(slot);
         if let Err(errno) = socket.connect(&target) {
-            return self.conclude(slot, seat, &Sight::Failed { errno, syn_retransmits: 0 });
+            return self.conclude(slot, seat, &Sight::Unsent { errno });
         }
         // A target on this machine has answered by the time connect returns.
         if target.ip().is_loopback() {
@@ -184,7 +185,7 @@ impl EventLoop {
             }
             Stage::Queued | Stage::Paced => {
                 let errno = if self.short_of_descriptors { libc::EMFILE } else { 0 };
-                self.settle(slot, Verdict::without_segments(Status::Busy, errno), self.shared.clock.now());
+                self.settle(slot, Verdict::without_segments(Status::Busy, errno), self.latest);
             }
         }
     }
@@ -194,6 +195,7 @@ impl EventLoop {
         let Stage::InFlight { syn_at, .. } = check.stage else { return };
         let socket = &self.seats[seat as usize].socket;
         let conclusion = socket.conclude(sight, &check.target, syn_at, self.shared.clock);
+        self.latest = conclusion.at;
         self.release(seat, conclusion.clean);
         self.settle(slot, conclusion.verdict, conclusion.at);
     }
