@@ -125,7 +125,13 @@ impl Checker {
             Pending::Asked(asked) => Order::Batch { sink, checks: vec![asked] },
             Pending::Begun(begun) => Order::TakeOver { sink, begun },
         };
-        lane.give(order)?;
+        let taken_over = matches!(order, Order::TakeOver { .. });
+        if let Err(status) = lane.give(order) {
+            if taken_over {
+                lane.leave();
+            }
+            return Err(status);
+        }
         self.shared.counters.add_submitted(1);
         Ok(Progress::Pending(mailbox))
     }

@@ -17,6 +17,8 @@ pub struct Config {
     pub(crate) max_in_flight: Option<u32>,
     pub(crate) max_rate: u32,
     pub(crate) family: Family,
+    /// A socket that was not needed for this long is closed within as long again.
+    pub(crate) idle_ms: u32,
     pub(crate) wire: Wire,
 }
 
@@ -39,6 +41,7 @@ impl Default for Config {
             max_in_flight: None,
             max_rate: 0,
             family: Family::Any,
+            idle_ms: 60_000,
             wire: Wire { zero_linger: true, source_v4: None, source_v6: None, interface: None, mark: None, tos: None },
         }
     }

@@ -5,6 +5,7 @@
 //! whatever else could take long is cut into slices.
 
 mod attempt;
+mod idle;
 mod order;
 mod race;
 
@@ -27,6 +28,7 @@ use crate::stats::Tally;
 use crate::thread;
 use crate::verdict::{Report, Status, Verdict};
 
+use idle::Idle;
 use order::Arrival;
 use race::Race;
 
@@ -36,8 +38,9 @@ const SLICE: u64 = 2_000_000;
 const EVENTS: usize = 512;
 /// The waker's token; a socket's is the number of its slot.
 pub(crate) const WAKE: Token = Token(usize::MAX);
-/// An owner of a deadline is a check's slot, or with this bit a race's.
+/// An owner of a deadline is a check's slot, or with this bit a race's, or the sweep of idle sockets.
 const RACE: u32 = 1 << 31;
+const SWEEP: u32 = u32::MAX;
 
 /// One check of one address.
 struct Check {
@@ -109,10 +112,14 @@ pub(crate) struct EventLoop {
     poll: Poll,
     checks: Slab<Check>,
     races: Slab<Race>,
+    /// Races whose names are being looked up.
+    resolving: usize,
     destinations: Slab<Destination>,
     seats: Slab<Seat>,
-    /// Seats whose sockets are reset and unused, IPv4 and IPv6; the last used is used first.
-    idle: [Vec<u32>; 2],
+    /// Seats whose sockets are reset and unused, IPv4 and IPv6.
+    idle: [Idle; 2],
+    /// When those that nobody needed are closed.
+    sweep: Option<Timer>,
     /// Checks that wait for their turn: slot and serial.
     queue: VecDeque<(u32, u32)>,
     /// Batches that are being taken in.
@@ -144,9 +151,11 @@ impl EventLoop {
             poll,
             checks: Slab::new(),
             races: Slab::new(),
+            resolving: 0,
             destinations: Slab::new(),
             seats: Slab::new(),
-            idle: [Vec::new(), Vec::new()],
+            idle: Default::default(),
+            sweep: None,
             queue: VecDeque::new(),
             arrivals: VecDeque::new(),
             doomed: HashSet::new(),
@@ -217,10 +226,10 @@ impl EventLoop {
     fn judge_deadlines(&mut self) {
         self.deadlines.advance(self.now / 1_000_000);
         while let Some(owner) = self.deadlines.expired() {
-            if owner & RACE != 0 {
-                self.race_due(owner & !RACE);
-            } else {
-                self.check_due(owner);
+            match owner {
+                SWEEP => self.sweep(),
+                race if race & RACE != 0 => self.race_due(race & !RACE),
+                check => self.check_due(check),
             }
             if self.slice_is_over() {
                 break;
@@ -298,8 +307,7 @@ impl EventLoop {
     fn count_queued(&self) {
         let in_flight = self.seats.len() - self.idle[0].len() - self.idle[1].len();
         let arriving: usize = self.arrivals.iter().map(Arrival::len).sum();
-        let resolving = self.races.iter().filter(|(_, race)| race.is_resolving()).count();
-        let queued = self.checks.len() - in_flight.min(self.checks.len()) + arriving + resolving;
+        let queued = self.checks.len() - in_flight + arriving + self.resolving;
         self.lane.queued.store(queued as u64, Ordering::Relaxed);
     }
 

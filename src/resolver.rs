@@ -51,7 +51,7 @@ impl Resolver {
         if state.closed {
             return Ok(()); // the loops end every check themselves
         }
-        if state.idle == 0 && state.threads.len() < THREADS && !state.askers.contains_key(&query) {
+        if state.queue.len() >= state.idle && state.threads.len() < THREADS && !state.askers.contains_key(&query) {
             let resolver = self.clone();
             match thread::spawn("shaker-resolver", move || resolver.run()) {
                 Ok(thread) => state.threads.push(thread),

@@ -222,6 +222,7 @@ impl EventLoop {
         if keep && !*lent {
             self.idle[usize::from(socket.is_v6())].push(seat);
             self.lane.leave();
+            self.expect_sweep();
         } else {
             let socket = self.unseat(seat);
             if keep {
@@ -236,19 +237,10 @@ impl EventLoop {
     }
 
     /// Takes a socket from the poller. Closing alone would not: a forked child may hold a copy of the descriptor.
-    fn unseat(&mut self, seat: u32) -> Socket {
+    pub(super) fn unseat(&mut self, seat: u32) -> Socket {
         let socket = self.seats.remove(seat as usize).socket;
         let _ = self.poll.registry().deregister(&mut SourceFd(&socket.raw_fd()));
         socket
-    }
-
-    /// Closes every idle socket. True if there was one.
-    pub(super) fn drop_idle(&mut self) -> bool {
-        let idle: Vec<u32> = self.idle.iter_mut().flat_map(std::mem::take).collect();
-        for seat in &idle {
-            self.unseat(*seat);
-        }
-        !idle.is_empty()
     }
 
     /// From now on, whoever closes a socket of this checker wakes this loop.

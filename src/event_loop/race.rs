@@ -51,6 +51,7 @@ impl EventLoop {
             first: None,
             timer: None,
         }) as u32;
+        self.resolving += 1;
         let deadline = (!terms.paced).then(|| {
             self.races[slot as usize].timer = Some(self.set_deadline(terms.submitted, terms.timeout_ms, slot | RACE));
             self.races[slot as usize].deadline()
@@ -78,6 +79,7 @@ impl EventLoop {
         match addresses {
             Ok(addresses) => {
                 race.addresses = Some(addresses.into());
+                self.resolving -= 1;
                 self.clear_race_timer(slot);
                 self.next_address(slot);
             }
@@ -143,6 +145,7 @@ impl EventLoop {
     pub(super) fn end_race(&mut self, slot: u32, verdict: impl FnOnce(u64) -> Verdict) {
         self.clear_race_timer(slot);
         let race = self.races.remove(slot as usize);
+        self.resolving -= usize::from(race.is_resolving());
         for check in race.running {
             self.abandon(check);
         }
