@@ -41,8 +41,6 @@ pub struct Checker {
     threads: Vec<JoinHandle<()>>,
     next_id: AtomicU64,
     next_lane: AtomicUsize,
-    /// How many callers may check on their own threads at once.
-    callers: u32,
 }
 
 impl Checker {
@@ -59,22 +57,21 @@ impl Checker {
         };
         // A loop without a place for a check would be no use.
         let loops = config.loops.min(all);
+        let cpus = std::thread::available_parallelism().map_or(1, |cpus| cpus.get() as u32);
         let mut polls = Vec::new();
         let mut lanes = Vec::new();
         for index in 0..loops {
             let poll = Poll::new().map_err(|_| Status::LocalFault)?;
             let waker = Waker::new(poll.registry(), WAKE).map_err(|_| Status::LocalFault)?;
             let places = all / loops + u32::from(index < all % loops);
-            lanes.push(Arc::new(Lane::new(waker, places)));
+            lanes.push(Arc::new(Lane::new(waker, places, 2 * cpus)));
             polls.push(poll);
         }
-        let cpus = std::thread::available_parallelism().map_or(1, |cpus| cpus.get() as u32);
         let mut checker = Checker {
             shared: Arc::new(Shared::new(config.clone(), lanes.clone())),
             threads: Vec::new(),
             next_id: AtomicU64::new(1),
             next_lane: AtomicUsize::new(0),
-            callers: cpus * 2,
         };
         for (poll, lane) in polls.into_iter().zip(lanes) {
             let event_loop = EventLoop::new(Arc::clone(&checker.shared), lane, poll);
@@ -142,7 +139,7 @@ impl Checker {
     fn begin_here(&self, lane: &Lane, asked: Asked) -> Result<Verdict, Pending> {
         let Target::Literal(target) = asked.target else { return Err(Pending::Asked(asked)) };
         let Terms { manner, submitted, .. } = asked.terms;
-        if !lane.enter_as_caller(self.callers) {
+        if !lane.enter_as_caller() {
             return Err(Pending::Asked(asked));
         }
         let place = Place { shared: &self.shared, lane };
@@ -222,13 +219,10 @@ impl Checker {
                     .collect();
                 let (first, number) = (given, checks.len());
                 given += number;
-                let refused = if self.shared.cancels.load(Ordering::SeqCst) != cancels {
-                    Some(Status::Cancelled)
-                } else {
-                    let order = Order::Batch { sink: Sink::Mailbox(mailbox.clone()), checks };
-                    self.shared.lanes[self.turn()].give(order).err()
-                };
-                if let Some(status) = refused {
+                let order = Order::Batch { sink: Sink::Mailbox(mailbox.clone()), checks };
+                // Looked at under the lane's lock, so that a cancel comes either before this share or after it.
+                let cancelled = || (self.shared.cancels.load(Ordering::SeqCst) != cancels).then_some(Status::Cancelled);
+                if let Err(status) = self.shared.lanes[self.turn()].give_unless(order, cancelled) {
                     (first..given).for_each(|index| verdict(index, self.without_segments(status)));
                     done += number;
                 } else {

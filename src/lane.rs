@@ -87,9 +87,6 @@ pub(crate) struct Query {
     pub family: Family,
 }
 
-/// Spare sockets that a lane keeps for callers' own checks; each caller needs one at a time.
-const SPARE_SOCKETS: usize = 32;
-
 pub(crate) struct Lane {
     inbox: Mutex<Inbox>,
     waker: Waker,
@@ -98,8 +95,9 @@ pub(crate) struct Lane {
     /// Checks in flight, the callers' own included, and how many there may be.
     in_flight: AtomicU32,
     max_in_flight: u32,
-    /// Those of them that callers make on their own threads.
+    /// Those of them that callers make on their own threads, and how many may.
     callers: AtomicU32,
+    max_callers: u32,
     /// The loop has checks queued and could not start one: whoever gives up a place must wake it.
     starved: AtomicBool,
     /// Checks that wait for their turn.
@@ -115,7 +113,7 @@ struct Inbox {
 }
 
 impl Lane {
-    pub fn new(waker: Waker, max_in_flight: u32) -> Lane {
+    pub fn new(waker: Waker, max_in_flight: u32, max_callers: u32) -> Lane {
         Lane {
             inbox: Mutex::new(Inbox { orders: Vec::new(), closed: None }),
             waker,
@@ -123,6 +121,7 @@ impl Lane {
             in_flight: AtomicU32::new(0),
             max_in_flight,
             callers: AtomicU32::new(0),
+            max_callers,
             starved: AtomicBool::new(false),
             queued: AtomicU64::new(0),
             spare: Mutex::new(Vec::new()),
@@ -131,8 +130,13 @@ impl Lane {
 
     /// Leaves an order for the loop: one lock, at most one wake-up. Refused when the loop has ended.
     pub fn give(&self, order: Order) -> Result<(), Status> {
+        self.give_unless(order, || None)
+    }
+
+    /// The same, but refused if `refusal` says so once nobody else can leave an order in between.
+    pub fn give_unless(&self, order: Order, refusal: impl FnOnce() -> Option<Status>) -> Result<(), Status> {
         let mut inbox = self.inbox();
-        if let Some(status) = inbox.closed {
+        if let Some(status) = inbox.closed.or_else(refusal) {
             return Err(status);
         }
         inbox.orders.push(order);
@@ -204,8 +208,8 @@ impl Lane {
 
     /// Takes a place for a check on the caller's own thread, of which there may be only a few at once: a thread that is
     /// kept from its CPU by thousands of others leaves its answered socket alone, and the ACK gets out.
-    pub fn enter_as_caller(&self, callers: u32) -> bool {
-        take_place(&self.callers, callers) && {
+    pub fn enter_as_caller(&self) -> bool {
+        take_place(&self.callers, self.max_callers) && {
             let entered = self.enter();
             if !entered {
                 self.callers.fetch_sub(1, Ordering::Relaxed);
@@ -253,10 +257,10 @@ impl Lane {
         Some(spare.swap_remove(last))
     }
 
-    /// Keeps a reset socket for the next caller; closes it when there are enough.
+    /// Keeps a reset socket for the next caller; closes it when there is one for each that may come at once.
     pub fn keep_spare(&self, socket: Socket) {
         let mut spare = self.spare();
-        if spare.len() < SPARE_SOCKETS {
+        if spare.len() < self.max_callers as usize {
             spare.push(socket);
         }
     }

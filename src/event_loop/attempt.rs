@@ -140,6 +140,9 @@ impl EventLoop {
     fn start(&mut self, slot: u32, seat: u32) {
         let now = self.shared.clock.now();
         self.latest = now;
+        if let Owner::Race { race, .. } = self.checks[slot as usize].owner {
+            self.race_moves(race, now - self.checks[slot as usize].submitted);
+        }
         let check = &mut self.checks[slot as usize];
         if matches!(check.stage, Stage::Paced) {
             check.submitted = now;

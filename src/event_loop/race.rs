@@ -18,6 +18,8 @@ pub(super) struct Race {
     pub addressee: Addressee,
     serial: u32,
     terms: Terms,
+    /// The time that its checks wait for their turn is not charged.
+    paced: bool,
     /// Addresses that have not had their turn. `None` while the name is being looked up.
     addresses: Option<VecDeque<SocketAddr>>,
     /// Slots of the checks under way.
@@ -46,6 +48,7 @@ impl EventLoop {
             addressee,
             serial,
             terms,
+            paced: terms.paced,
             addresses: None,
             running: Vec::new(),
             first: None,
@@ -106,17 +109,31 @@ impl EventLoop {
 
     /// Gives the next address its turn, ahead of the queue: its check was accepted long ago.
     fn next_address(&mut self, slot: u32) {
+        let now = self.shared.clock.now();
         let race = &mut self.races[slot as usize];
         let first = race.running.is_empty() && race.first.is_none();
         let Some(address) = race.addresses.as_mut().and_then(VecDeque::pop_front) else { return };
-        let more = race.addresses.as_ref().is_some_and(|addresses| !addresses.is_empty());
-        let terms = race.terms;
+        let terms = if race.paced {
+            let left = race.deadline().saturating_sub(now).div_ceil(1_000_000);
+            Terms { submitted: now, timeout_ms: left as u32, paced: true, ..race.terms }
+        } else {
+            race.terms
+        };
         let place = self.admit(Owner::Race { race: slot, first }, address, terms);
+        self.races[slot as usize].running.push(place.0);
         self.queue.push_front(place);
-        let timer = more.then(|| self.set_deadline(self.shared.clock.now(), ATTEMPT_DELAY_MS, slot | RACE));
+    }
+
+    /// The SYN to one address leaves, after having waited its turn for `waited` ns; the next address waits for it.
+    pub(super) fn race_moves(&mut self, slot: u32, waited: u64) {
         let race = &mut self.races[slot as usize];
-        race.running.push(place.0);
-        race.timer = timer;
+        if race.paced {
+            race.terms.submitted += waited;
+        }
+        if race.timer.is_none() && race.addresses.as_ref().is_some_and(|addresses| !addresses.is_empty()) {
+            let timer = self.set_deadline(self.latest, ATTEMPT_DELAY_MS, slot | RACE);
+            self.races[slot as usize].timer = Some(timer);
+        }
     }
 
     /// The check of one address has its verdict, and its slot is free.
