@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use mio::{Poll, Waker};
@@ -16,7 +15,7 @@ use crate::request::{Family, Request};
 use crate::shared::Shared;
 use crate::socket::{self, Manner, Sight};
 use crate::stats::Stats;
-use crate::thread;
+use crate::thread::{self, Thread};
 use crate::verdict::{Report, Status, Verdict};
 
 /// Nobody has more descriptors than this to spare for one checker, whatever the limit says.
@@ -38,7 +37,7 @@ const WORTH_SPLITTING: usize = 64;
 /// ```
 pub struct Checker {
     shared: Arc<Shared>,
-    threads: Vec<JoinHandle<()>>,
+    threads: Vec<Thread>,
     next_id: AtomicU64,
     next_lane: AtomicUsize,
 }
@@ -76,7 +75,7 @@ impl Checker {
         for (poll, lane) in polls.into_iter().zip(lanes) {
             let event_loop = EventLoop::new(Arc::clone(&checker.shared), lane, poll);
             // Dropping the checker ends the loops that have started.
-            let thread = thread::spawn("shaker-loop", move || event_loop.run()).map_err(|_| Status::LocalFault)?;
+            let thread = thread::spawn(c"shaker-loop", move || event_loop.run()).map_err(|_| Status::LocalFault)?;
             checker.threads.push(thread);
         }
         Ok(checker)
@@ -420,11 +419,11 @@ impl Drop for Checker {
             return;
         }
         self.shutdown();
-        // A callback may hold the last handle; its own thread cannot wait for itself, and ends soon.
-        if !self.is_own_thread() {
-            for thread in threads {
-                let _ = thread.join();
-            }
+        if self.is_own_thread() {
+            // A callback held the last handle. Its thread cannot wait for itself, and ends soon.
+            threads.into_iter().for_each(Thread::detach);
+        } else {
+            threads.into_iter().for_each(Thread::join);
             self.shared.resolver.join();
         }
     }

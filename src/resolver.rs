@@ -6,11 +6,12 @@
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
 
+use crate::clock::Clock;
 use crate::lane::{Asker, Lane, Order, Query};
 use crate::request::Family;
-use crate::{clock::Clock, socket, thread};
+use crate::socket;
+use crate::thread::{self, Thread};
 
 /// Lookups at once. More would only queue up in front of the same name server.
 const THREADS: usize = 4;
@@ -29,7 +30,7 @@ struct State {
     queue: VecDeque<Query>,
     /// Who waits for each name that is queued or being looked up.
     askers: HashMap<Query, Waiting>,
-    threads: Vec<JoinHandle<()>>,
+    threads: Vec<Thread>,
     idle: usize,
     closed: bool,
 }
@@ -53,7 +54,7 @@ impl Resolver {
         }
         if state.queue.len() >= state.idle && state.threads.len() < THREADS && !state.askers.contains_key(&query) {
             let resolver = self.clone();
-            match thread::spawn("shaker-resolver", move || resolver.run()) {
+            match thread::spawn(c"shaker-resolver", move || resolver.run()) {
                 Ok(thread) => state.threads.push(thread),
                 Err(error) if state.threads.is_empty() => return Err(error.raw_os_error().unwrap_or(libc::EAGAIN)),
                 Err(_) => {} // the ones there are will come to it
@@ -81,9 +82,7 @@ impl Resolver {
     /// Waits for the threads to end.
     pub fn join(&self) {
         let threads = std::mem::take(&mut self.lock().threads);
-        for thread in threads {
-            let _ = thread.join();
-        }
+        threads.into_iter().for_each(Thread::join);
     }
 
     fn run(&self) {

@@ -1,8 +1,8 @@
 //! No panic crosses into C, and none prints: it becomes a fallback value, and the process goes on.
 
 use std::cell::Cell;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Once;
+use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
+use std::sync::{Once, OnceLock};
 
 use crate::thread;
 
@@ -19,14 +19,23 @@ pub(super) fn guard<T>(fallback: T, body: impl FnOnce() -> T) -> T {
     result.unwrap_or(fallback)
 }
 
-/// Keeps Rust's panic message off the host's stderr, for this library's own code only: in a Rust program that uses
-/// the C API, the program's own panics look as ever.
+type Hook = Box<dyn Fn(&PanicHookInfo<'_>) + Sync + Send>;
+
+/// What prints a panic for everybody else. The default hook and the one below need no heap, so nothing is left behind
+/// when the library is unloaded.
+static BEFORE: OnceLock<Hook> = OnceLock::new();
+
+/// Keeps Rust's panic message off the host's stderr, for this library's own code only: in a Rust program that uses the
+/// C API, the program's own panics look as ever.
 pub(super) fn silence_panics() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        let before = std::panic::take_hook();
-        std::panic::set_hook(Box::new(move |panic| {
-            if DEPTH.get() == 0 && !thread::is_ours() {
+        let _ = BEFORE.set(std::panic::take_hook());
+        std::panic::set_hook(Box::new(|panic| {
+            if DEPTH.get() == 0
+                && !thread::is_ours()
+                && let Some(before) = BEFORE.get()
+            {
                 before(panic);
             }
         }));
