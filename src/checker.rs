@@ -142,7 +142,7 @@ impl Checker {
             return Err(Pending::Asked(asked));
         }
         let place = Place { shared: &self.shared, lane };
-        if self.shared.rate.take(submitted).is_err() {
+        if self.shared.rate.take(|| self.shared.clock.now()).is_err() {
             return Err(Pending::Asked(asked));
         }
         let spare = if manner.withholds_ack() { lane.take_spare(target.is_ipv6()) } else { None };

@@ -62,7 +62,7 @@ impl EventLoop {
                 self.starved = true;
                 return;
             }
-            if let Err(until) = self.shared.rate.take(self.now) {
+            if let Err(until) = self.shared.rate.take(|| self.shared.clock.now()) {
                 self.lane.leave();
                 self.held_back_until = Some(until);
                 return;
