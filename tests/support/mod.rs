@@ -1,0 +1,17 @@
+//! What the tests share: a network of their own, targets whose behaviour is known, and the kernel's own account of
+//! what happened. Nothing here ever talks to an address outside loopback or such a network.
+
+// Each test file uses a part of this.
+#![allow(dead_code, unused_macros, unused_imports)]
+
+#[macro_use]
+pub mod namespace;
+pub mod capture;
+pub mod counters;
+pub mod etc;
+pub mod far_host;
+pub mod firewall;
+pub mod name_server;
+pub mod process;
+pub mod rlimit;
+pub mod targets;

@@ -1,0 +1,121 @@
+//! A name server of the test's own: it answers from a table, late, wrongly or not at all, and counts what it is asked.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, UdpSocket};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// Types of RFC 1035 and RFC 3596.
+const A: u16 = 1;
+const AAAA: u16 = 28;
+
+/// What the name server does with a question.
+#[derive(Clone, Debug)]
+pub enum Answer {
+    /// These addresses; a name that has none of the type asked for gets an empty answer.
+    Addresses(Vec<IpAddr>),
+    /// "I have failed" (SERVFAIL).
+    Failure,
+    /// Nothing.
+    Silence,
+}
+
+/// A running name server on 127.0.0.1:53. It ends with the test's process.
+pub struct NameServer {
+    questions: Arc<Mutex<HashMap<(String, u16), usize>>>,
+}
+
+impl NameServer {
+    /// Starts it with a table of names; names that are not in it do not exist (NXDOMAIN).
+    pub fn start(table: &[(&str, Answer)]) -> NameServer {
+        NameServer::start_slow(Duration::ZERO, table)
+    }
+
+    /// The same, with each answer given only after `delay`.
+    pub fn start_slow(delay: Duration, table: &[(&str, Answer)]) -> NameServer {
+        let table: HashMap<String, Answer> =
+            table.iter().map(|(name, answer)| (name.to_string(), answer.clone())).collect();
+        let questions = Arc::new(Mutex::new(HashMap::new()));
+        let server = NameServer { questions: questions.clone() };
+        let socket = UdpSocket::bind("127.0.0.1:53").expect("port 53 of a fresh namespace");
+        std::thread::spawn(move || {
+            let mut buffer = [0; 512];
+            loop {
+                let (length, client) = socket.recv_from(&mut buffer).expect("a question");
+                let question = Question::parse(&buffer[..length]);
+                *questions.lock().unwrap().entry((question.name.clone(), question.kind)).or_default() += 1;
+                let Some(reply) = question.reply(table.get(&question.name)) else { continue };
+                let socket = socket.try_clone().expect("a second handle");
+                std::thread::spawn(move || {
+                    std::thread::sleep(delay);
+                    let _ = socket.send_to(&reply, client);
+                });
+            }
+        });
+        server
+    }
+
+    /// How often an IPv4 address of `name` was asked for.
+    pub fn asked_for_v4(&self, name: &str) -> usize {
+        self.asked(name, A)
+    }
+
+    /// How often an IPv6 address of `name` was asked for.
+    pub fn asked_for_v6(&self, name: &str) -> usize {
+        self.asked(name, AAAA)
+    }
+
+    fn asked(&self, name: &str, kind: u16) -> usize {
+        self.questions.lock().unwrap().get(&(name.to_owned(), kind)).copied().unwrap_or(0)
+    }
+}
+
+struct Question {
+    /// Header and question, as they came (RFC 1035, 4.1).
+    message: Vec<u8>,
+    name: String,
+    kind: u16,
+}
+
+impl Question {
+    fn parse(message: &[u8]) -> Question {
+        let (mut place, mut labels) = (12, Vec::new());
+        while message[place] != 0 {
+            let end = place + 1 + message[place] as usize;
+            labels.push(String::from_utf8_lossy(&message[place + 1..end]).to_ascii_lowercase());
+            place = end;
+        }
+        let kind = u16::from_be_bytes([message[place + 1], message[place + 2]]);
+        Question { message: message[..place + 5].to_vec(), name: labels.join("."), kind }
+    }
+
+    fn reply(&self, answer: Option<&Answer>) -> Option<Vec<u8>> {
+        let (code, addresses): (u8, &[IpAddr]) = match answer {
+            Some(Answer::Addresses(addresses)) => (0, addresses),
+            Some(Answer::Failure) => (2, &[]),
+            Some(Answer::Silence) => return None,
+            None => (3, &[]),
+        };
+        let mut records = Vec::new();
+        let mut count = 0u16;
+        for address in addresses {
+            let octets = match (address, self.kind) {
+                (IpAddr::V4(ip), A) => ip.octets().to_vec(),
+                (IpAddr::V6(ip), AAAA) => ip.octets().to_vec(),
+                _ => continue,
+            };
+            count += 1;
+            records.extend([0xc0, 12]); // the name stands at offset 12 of the message
+            records.extend(self.kind.to_be_bytes());
+            records.extend([0, 1, 0, 0, 0, 60]); // class IN, for a minute
+            records.extend((octets.len() as u16).to_be_bytes());
+            records.extend(octets);
+        }
+        let mut reply = self.message.clone();
+        reply[2] = 0x81; // a response, recursion desired
+        reply[3] = 0x80 | code; // recursion available
+        reply[4..12].copy_from_slice(&[0, 1, count.to_be_bytes()[0], count.to_be_bytes()[1], 0, 0, 0, 0]);
+        reply.extend(records);
+        Some(reply)
+    }
+}

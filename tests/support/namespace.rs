@@ -1,0 +1,157 @@
+//! A test in a network of its own: its outer half starts the same test again inside new namespaces and judges it by
+//! its exit; the inner half finds loopback up and nothing else in the world.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::Write;
+use std::os::fd::AsRawFd;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use super::process::sh;
+
+/// Set in the inner half to the name of the test that it is.
+const INSIDE: &str = "TCPSHAKER_TEST_INSIDE";
+
+/// Far more than any test needs, far less than a stuck test would take.
+const TIME_LIMIT: Duration = Duration::from_secs(300);
+
+/// Whether other tests may run at the same time.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Company {
+    /// Others may run beside it.
+    Any,
+    /// It floods the machine, or counts on a processor: nobody beside it.
+    Alone,
+}
+
+/// The first line of a test that needs a network of its own; names the programs that it also needs.
+///
+/// In the outer half it runs the inner half and returns from the test; in the inner half the test goes on.
+macro_rules! namespaced {
+    ($($tool:literal),* $(,)?) => { namespaced!(@ $crate::support::namespace::Company::Any, [$($tool),*]) };
+    (alone $(, $tool:literal)* $(,)?) => { namespaced!(@ $crate::support::namespace::Company::Alone, [$($tool),*]) };
+    (@ $company:expr, $tools:expr) => {
+        fn here() {}
+        if !$crate::support::namespace::entered(std::any::type_name_of_val(&here), $company, &$tools) {
+            return;
+        }
+    };
+}
+
+/// Says that a test did not run, and why, past the harness that would hide it. In CI nothing is skipped.
+pub fn skip(test: &str, why: &str) {
+    assert!(std::env::var_os("CI").is_none(), "SKIPPED counts as failed where CI is set: {why}");
+    let _ = writeln!(std::io::stderr(), "SKIPPED {test}: {why}");
+}
+
+/// Whether this is the inner half. `here` is the path of an item within the test function, which names the test.
+pub fn entered(here: &str, company: Company, tools: &[&str]) -> bool {
+    let test = here.split_once("::").and_then(|(_crate, path)| path.rsplit_once("::")).expect("a path within a test").0;
+    if std::env::var_os(INSIDE).as_deref() == Some(OsStr::new(test)) {
+        sh("ip link set lo up");
+        return true;
+    }
+    if let Some(tool) = tools.iter().find(|tool| find_program(tool).is_none()) {
+        skip(test, &format!("there is no {tool} on this machine"));
+    } else if let Err(why) = namespaces_work() {
+        skip(test, why);
+    } else {
+        let _turn = Turn::take(company);
+        run_inside(test);
+    }
+    false
+}
+
+/// Where a program is, looking also where only the administrator's PATH looks.
+pub fn find_program(name: &str) -> Option<PathBuf> {
+    std::env::split_paths(&search_path()).map(|directory| directory.join(name)).find(|path| path.is_file())
+}
+
+fn search_path() -> std::ffi::OsString {
+    let mut path = std::env::var_os("PATH").unwrap_or_default();
+    path.push(":/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin");
+    path
+}
+
+/// A command in new network and mount namespaces, and without root in a new user namespace too. There it keeps its
+/// user and gets the capabilities: tcpdump would give up those of a root.
+fn unshare() -> Command {
+    let mut command = Command::new("unshare");
+    // SAFETY: geteuid only returns a number.
+    if unsafe { libc::geteuid() } != 0 {
+        command.args(["--user", "--map-current-user", "--keep-caps"]);
+    }
+    command.args(["--net", "--mount", "--propagation", "private"]).env("PATH", search_path());
+    command
+}
+
+fn namespaces_work() -> Result<(), &'static str> {
+    static WORK: OnceLock<Result<(), String>> = OnceLock::new();
+    let probe = || match unshare().args(["ip", "link", "set", "lo", "up"]).output() {
+        Err(error) => Err(format!("there is no unshare on this machine: {error}")),
+        Ok(output) if output.status.success() => Ok(()),
+        Ok(output) => Err(format!("no network namespace here: {}", String::from_utf8_lossy(&output.stderr).trim())),
+    };
+    WORK.get_or_init(probe).as_ref().map(|_| ()).map_err(String::as_str)
+}
+
+fn run_inside(test: &str) {
+    let log = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{}.log", test.replace("::", ".")));
+    let output = File::create(&log).expect("a log in the target directory");
+    let child = unshare()
+        .arg(std::env::current_exe().expect("the path of this test"))
+        .args(["--exact", test, "--nocapture", "--test-threads=1"])
+        .env(INSIDE, test)
+        .stdin(Stdio::null())
+        .stdout(output.try_clone().expect("a second handle of the log"))
+        .stderr(output)
+        .process_group(0) // so that whatever the test starts can be ended with it
+        .spawn()
+        .expect("unshare starts");
+    let ended = wait_for(child);
+    let said = String::from_utf8_lossy(&std::fs::read(&log).expect("the log")).into_owned();
+    for skipped in said.lines().filter(|line| line.starts_with("SKIPPED")) {
+        let _ = writeln!(std::io::stderr(), "{skipped}");
+    }
+    match ended {
+        None => panic!("{test} was still running after {TIME_LIMIT:?} and was killed; it said:\n{said}"),
+        Some(status) if !status.success() => panic!("{test} ended with {status}; it said:\n{said}"),
+        // A name that the harness does not know is no failure to it: then nothing ran at all.
+        Some(_) => assert!(said.contains("test result: ok. 1 passed"), "{test} did not run inside; it said:\n{said}"),
+    }
+}
+
+/// Waits for the inner half and ends what is left of its process group; `None` if it ran out of time.
+fn wait_for(mut child: Child) -> Option<ExitStatus> {
+    let deadline = Instant::now() + TIME_LIMIT;
+    let ended = loop {
+        match child.try_wait().expect("the child can be waited for") {
+            Some(status) => break Some(status),
+            None if Instant::now() > deadline => break None,
+            None => std::thread::sleep(Duration::from_millis(10)),
+        }
+    };
+    // SAFETY: the group is the child's own; nothing but what the test started is in it.
+    unsafe { libc::kill(-(child.id() as i32), libc::SIGKILL) };
+    let _ = child.wait();
+    ended
+}
+
+/// A place among the tests of all the test programs: many may run beside each other, or one alone.
+struct Turn {
+    _lock: File,
+}
+
+impl Turn {
+    fn take(company: Company) -> Turn {
+        let lock = File::create(Path::new(env!("CARGO_TARGET_TMPDIR")).join("turn.lock")).expect("a lock file");
+        let kind = if company == Company::Alone { libc::LOCK_EX } else { libc::LOCK_SH };
+        // SAFETY: the descriptor is open; closing it gives the lock back.
+        assert_eq!(unsafe { libc::flock(lock.as_raw_fd(), kind) }, 0, "{}", std::io::Error::last_os_error());
+        Turn { _lock: lock }
+    }
+}

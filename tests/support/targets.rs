@@ -1,0 +1,96 @@
+//! Targets whose behaviour is known: a listener that never accepts, a full one, a dead port.
+
+use std::io::ErrorKind;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
+use std::time::{Duration, Instant};
+
+use socket2::{Domain, Socket, Type};
+
+/// IPv4 loopback.
+pub const V4: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+/// IPv6 loopback.
+pub const V6: IpAddr = IpAddr::V6(Ipv6Addr::LOCALHOST);
+
+/// A port where nobody listens, outside the ephemeral range, so that no socket meets itself there.
+pub const DEAD_PORT: u16 = 9;
+
+/// A socket address, for short.
+pub fn at(ip: IpAddr, port: u16) -> SocketAddr {
+    SocketAddr::new(ip, port)
+}
+
+/// A listener whose program never calls accept(), unless to see that there is nothing to accept.
+pub struct Listener {
+    socket: TcpListener,
+}
+
+impl Listener {
+    /// Listens on a port with the longest queue that the kernel grants.
+    pub fn on(ip: IpAddr, port: u16) -> Listener {
+        Listener::with_backlog(at(ip, port), 4096)
+    }
+
+    fn with_backlog(address: SocketAddr, backlog: i32) -> Listener {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).expect("a socket");
+        if address.is_ipv6() {
+            socket.set_only_v6(true).expect("IPV6_V6ONLY");
+        }
+        socket.set_reuse_address(true).expect("SO_REUSEADDR");
+        socket.bind(&address.into()).unwrap_or_else(|error| panic!("bind {address}: {error}"));
+        socket.listen(backlog).expect("listen");
+        socket.set_nonblocking(true).expect("O_NONBLOCK");
+        Listener { socket: socket.into() }
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.socket.local_addr().expect("a bound socket")
+    }
+
+    /// Nothing ever arrived: accept() says EAGAIN.
+    #[track_caller]
+    pub fn assert_untouched(&self) {
+        match self.socket.accept() {
+            Ok((_, peer)) => panic!("accept() on {} gave a connection from {peer}", self.address()),
+            Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock, "{error}"),
+        }
+    }
+
+    /// Takes every connection that has arrived; returns how many there were.
+    pub fn accept_all(&self) -> usize {
+        std::iter::from_fn(|| self.socket.accept().ok()).count()
+    }
+}
+
+/// A listener whose queue of established connections is full: the kernel leaves new SYNs unanswered.
+pub struct FullListener {
+    listener: Listener,
+    _queued: Vec<TcpStream>,
+}
+
+impl FullListener {
+    /// Listens with the shortest queue and fills it.
+    pub fn on(ip: IpAddr, port: u16) -> FullListener {
+        let listener = Listener::with_backlog(at(ip, port), 0);
+        let mut queued = Vec::new();
+        while let Ok(stream) = TcpStream::connect_timeout(&listener.address(), Duration::from_millis(500)) {
+            queued.push(stream);
+            assert!(queued.len() < 100, "the queue of {} never fills", listener.address());
+        }
+        FullListener { listener, _queued: queued }
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.listener.address()
+    }
+}
+
+/// Waits until a plain client can connect, as to a server that was just started.
+pub fn wait_for_server(address: SocketAddr) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while let Err(error) = TcpStream::connect(address) {
+        assert!(Instant::now() < deadline, "nobody listens on {address} after a minute: {error}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}

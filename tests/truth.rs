@@ -1,0 +1,467 @@
+//! Never up by mistake, never down by mistake, never half-open by mistake, and nothing left behind: each under the load
+//! or in the corner where a checker would get it wrong.
+#![cfg(target_os = "linux")]
+
+#[macro_use]
+mod support;
+
+use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::sync::Barrier;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use support::counters::{Rise, counter};
+use support::firewall::{self, Hook};
+use support::process::{Forked, open_descriptors, sh, stop_parent_during, sysctl, threads, until};
+use support::targets::{DEAD_PORT, Listener, V4, V6, at};
+use tcpshaker::{Checker, Config, Handshake, Request, Status, Verdict};
+
+const PORT: u16 = 8080;
+const SILENT_PORT: u16 = 8081;
+
+/// Ample for any machine where an answer is certain to come.
+const PATIENCE_MS: u32 = 60_000;
+
+fn checker() -> Checker {
+    checker_with(|_| ())
+}
+
+fn checker_with(configure: impl FnOnce(&mut Config)) -> Checker {
+    let mut config = Config::default();
+    config.set_timeout(PATIENCE_MS).unwrap();
+    configure(&mut config);
+    Checker::new(&config).expect("a checker")
+}
+
+mod never_up_by_mistake {
+    use super::*;
+
+    /// A dead port in the middle of a narrow ephemeral range, where sockets keep meeting themselves. The port has the
+    /// parity of the range's beginning: connect() tries those ports first (__inet_hash_connect).
+    const DEAD: u16 = 40_050;
+
+    fn narrow_range() {
+        sysctl("net/ipv4/ip_local_port_range", "40000 40099");
+    }
+
+    /// Counts the SYNs that a socket sends to itself.
+    fn count_meetings() {
+        firewall::add_counter("meetings");
+        firewall::add(
+            Hook::Output,
+            &[&format!("tcp sport {DEAD} tcp dport {DEAD} tcp flags & (syn | ack) == syn counter name meetings")],
+        );
+    }
+
+    #[test]
+    fn naive_client_calls_a_dead_port_alive_hundreds_of_times() {
+        namespaced!("nft");
+        narrow_range();
+        count_meetings();
+        let connected = (0..60_000).filter(|_| naive_connect(at(V4, DEAD))).count();
+        println!("{connected} of 60,000 connects to a dead port succeeded");
+        assert!(connected >= 100, "only {connected}: the test of the checker would prove little");
+        assert!(firewall::packets("meetings") >= connected as u64);
+    }
+
+    /// What a health check usually does: connect, and close without TIME_WAIT.
+    fn naive_connect(target: SocketAddr) -> bool {
+        let Ok(stream) = TcpStream::connect(target) else { return false };
+        socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
+        true
+    }
+
+    fn assert_never_up(ip: IpAddr) {
+        narrow_range();
+        count_meetings();
+        let (checker, target) = (checker(), at(ip, DEAD));
+        let check = || {
+            for _ in 0..15_000 {
+                let verdict = checker.check(&Request::new(target));
+                assert_eq!((verdict.status, verdict.address), (Status::Refused, Some(target)), "{verdict:?}");
+                assert!(!verdict.half_open && verdict.rtt_us == 0, "{verdict:?}");
+            }
+        };
+        // One after the other first, then together.
+        check();
+        std::thread::scope(|scope| (0..3).for_each(|_| drop(scope.spawn(check))));
+        let meetings = firewall::packets("meetings");
+        println!("met itself {meetings} times in 60,000 checks");
+        assert!(meetings >= 100, "met itself only {meetings} times: this proves little");
+        assert_eq!(checker.stats().refused, 60_000);
+    }
+
+    #[test]
+    fn dead_port_in_the_ephemeral_range_is_never_up_on_ipv4() {
+        namespaced!("nft");
+        assert_never_up(V4);
+    }
+
+    #[test]
+    fn dead_port_in_the_ephemeral_range_is_never_up_on_ipv6() {
+        namespaced!("nft");
+        assert_never_up(V6);
+    }
+
+    #[test]
+    fn full_handshake_with_oneself_is_refused_too() {
+        namespaced!("nft");
+        narrow_range();
+        count_meetings();
+        let checker = checker();
+        for (handshake, linger) in [(Handshake::Full, false), (Handshake::HalfOpen, true)] {
+            let request = Request { handshake, linger, ..Request::new(at(V4, DEAD)) };
+            for _ in 0..5_000 {
+                // A connection closed with FIN may hold the port for a minute, and this range has a hundred.
+                let status = checker.check(&request).status;
+                assert!(status == Status::Refused || linger && status == Status::LocalFault, "{status:?}");
+            }
+        }
+        assert!(firewall::packets("meetings") > 0);
+    }
+}
+
+mod never_down_by_mistake {
+    use super::*;
+
+    /// All checks at once, `each` from each of `callers` threads: all up, all proven, and nothing completed.
+    fn assert_all_up(callers: usize, each: usize) {
+        let listener = Listener::on(V4, PORT);
+        let completed = Rise::of("TcpPassiveOpens");
+        let checker = checker();
+        let unproven = AtomicU64::new(0);
+        let start = Barrier::new(callers);
+        let call = || {
+            start.wait();
+            for _ in 0..each {
+                let verdict = checker.check(&Request::new(listener.address()));
+                assert_eq!((verdict.status, verdict.os_error), (Status::Up, 0), "{verdict:?}");
+                unproven.fetch_add(u64::from(!verdict.half_open), Ordering::Relaxed);
+            }
+        };
+        std::thread::scope(|scope| {
+            for _ in 0..callers {
+                let small = std::thread::Builder::new().stack_size(64 << 10);
+                small.spawn_scoped(scope, call).expect("a thread of many");
+            }
+        });
+        let stats = checker.stats();
+        assert_eq!((stats.submitted, stats.up), ((callers * each) as u64, (callers * each) as u64));
+        assert_eq!((stats.in_flight, stats.queued), (0, 0));
+        assert_eq!((completed.now(), unproven.into_inner(), stats.completed_handshakes), (0, 0, 0));
+        listener.assert_untouched();
+    }
+
+    #[test]
+    fn ten_thousand_threads_at_once_find_a_live_target_up_every_time() {
+        namespaced!(alone);
+        assert_all_up(10_000, 20);
+    }
+
+    #[test]
+    fn sixty_four_threads_find_a_live_target_up_every_time() {
+        namespaced!(alone);
+        assert_all_up(64, 200_000 / 64);
+    }
+
+    #[test]
+    fn answer_that_waits_while_the_process_is_stopped_beats_its_deadline() {
+        namespaced!("nft");
+        let listener = Listener::on(V4, PORT);
+        // The answer to the second SYN comes at one second, the deadline at two; the process sleeps through both.
+        let verdict = check_while_stopped(&checker(), listener.address(), 2000, Duration::from_millis(1500));
+        assert_eq!(verdict.status, Status::Up, "{verdict:?}");
+        assert!(verdict.elapsed_us >= 2_000_000, "the stop ended before the deadline: {verdict:?}");
+    }
+}
+
+/// Makes a check whose first SYN is lost and whose second is answered while the process is stopped; lets it go on
+/// `after` the answer.
+fn check_while_stopped(checker: &Checker, target: SocketAddr, timeout_ms: u32, after: Duration) -> Verdict {
+    firewall::add(Hook::Input, &[&format!("tcp dport {} drop", target.port())]);
+    let sent = Rise::of("TcpActiveOpens");
+    let child = Forked::new(move || {
+        until("the SYN", || sent.now() > 0);
+        std::thread::sleep(Duration::from_millis(300));
+        stop_parent_during(|| {
+            firewall::open();
+            until("the answer", || counter("TcpCurrEstab") > 0);
+            std::thread::sleep(after);
+        });
+        0
+    });
+    let verdict = checker.check(&Request { timeout_ms, ..Request::new(target) });
+    assert_eq!(child.wait(), 0);
+    verdict
+}
+
+mod never_half_open_by_mistake {
+    use super::*;
+
+    #[test]
+    fn check_stopped_long_after_its_answer_is_up_and_admits_that_the_ack_went_out() {
+        namespaced!("nft");
+        let listener = Listener::on(V4, PORT);
+        let completed = Rise::of("TcpPassiveOpens");
+        let checker = checker();
+        let verdict = check_while_stopped(&checker, listener.address(), PATIENCE_MS, Duration::from_millis(600));
+        assert_eq!((verdict.status, completed.now()), (Status::Up, 1), "{verdict:?}");
+        assert!(verdict.syn_retransmits >= 1 && !verdict.half_open, "{verdict:?}");
+        assert_eq!(checker.stats().completed_handshakes, 1);
+        // And the next one on the same socket is proven again.
+        assert_eq!(listener.accept_all(), 1);
+        assert!(checker.check(&Request::new(listener.address())).half_open);
+        assert_eq!(completed.now(), 1);
+    }
+
+    #[test]
+    fn check_stopped_until_shortly_after_its_answer_is_up_and_proven_half_open() {
+        namespaced!("nft");
+        let listener = Listener::on(V4, PORT);
+        let checker = checker();
+        // A slow machine may take so long to go on that the ACK gets out; then the verdict must say so.
+        for _ in 0..10 {
+            let completed = Rise::of("TcpPassiveOpens");
+            let verdict = check_while_stopped(&checker, listener.address(), PATIENCE_MS, Duration::ZERO);
+            assert_eq!(verdict.status, Status::Up, "{verdict:?}");
+            assert!(verdict.syn_retransmits >= 1, "{verdict:?}");
+            assert_eq!(verdict.half_open, completed.now() == 0, "{verdict:?}");
+            if verdict.half_open {
+                return listener.assert_untouched();
+            }
+            listener.accept_all();
+        }
+        panic!("this machine never went on within 200 ms of an answer");
+    }
+
+    #[test]
+    fn checks_of_a_process_stopped_again_and_again_claim_no_more_than_the_kernel_counts() {
+        namespaced!(alone);
+        let listener = Listener::on(V4, PORT);
+        let checker = checker();
+        let completed = Rise::of("TcpPassiveOpens");
+        let stopper = Forked::new(|| {
+            for round in 0..24u64 {
+                // Not in step with anything.
+                std::thread::sleep(Duration::from_micros(20_000 + round * 7919 % 13_000));
+                stop_parent_during(|| std::thread::sleep(Duration::from_millis(250)));
+            }
+            0
+        });
+        let (done, made, unproven) = (AtomicBool::new(false), AtomicU64::new(0), AtomicU64::new(0));
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    while !done.load(Ordering::Relaxed) {
+                        let verdict = checker.check(&Request::new(listener.address()));
+                        assert_eq!(verdict.status, Status::Up, "{verdict:?}");
+                        made.fetch_add(1, Ordering::Relaxed);
+                        unproven.fetch_add(u64::from(!verdict.half_open), Ordering::Relaxed);
+                    }
+                });
+            }
+            assert_eq!(stopper.wait(), 0);
+            done.store(true, Ordering::Relaxed);
+        });
+        let (made, unproven, completed) = (made.into_inner(), unproven.into_inner(), completed.now());
+        println!("{made} checks, {unproven} not proven half-open, {completed} handshakes completed");
+        assert!(unproven >= completed, "{completed} ACKs went out, {unproven} checks admit it");
+        assert_eq!(checker.stats().completed_handshakes, unproven);
+        assert!(unproven * 100 < made, "{unproven} of {made} checks without a proof: is there any?");
+    }
+}
+
+mod reuse {
+    use super::*;
+
+    /// A target for each verdict, and the verdict.
+    fn targets(ip: IpAddr) -> [(Request, Status); 4] {
+        let unreachable = if ip.is_ipv4() { "10.9.0.1:80" } else { "[fd09::1]:80" };
+        [
+            (Request::new(at(ip, PORT)), Status::Up),
+            (Request::new(at(ip, DEAD_PORT)), Status::Refused),
+            (Request { timeout_ms: 60, ..Request::new(at(ip, SILENT_PORT)) }, Status::TimedOut),
+            (Request::new(unreachable), Status::Unreachable),
+        ]
+    }
+
+    fn every_order() -> Vec<[usize; 4]> {
+        let all = (0..256usize).map(|number| [number & 3, number >> 2 & 3, number >> 4 & 3, number >> 6]);
+        all.filter(|order| (0..4).all(|target| order.contains(&target))).collect()
+    }
+
+    fn silence_and_no_way() {
+        firewall::add(Hook::Input, &[&format!("tcp dport {SILENT_PORT} drop")]);
+        sh("ip route add unreachable 10.9.0.0/24; ip route add unreachable fd09::/64");
+    }
+
+    /// A check may begin on the caller's thread or on the loop's, each with sockets of its own.
+    #[derive(Clone, Copy)]
+    enum By {
+        Caller,
+        Loop,
+    }
+
+    #[track_caller]
+    fn assert_checked(checker: &Checker, by: By, (request, expected): &(Request, Status)) {
+        let verdict = match by {
+            By::Caller => checker.check(request),
+            By::Loop => checker.check_many(std::slice::from_ref(request))[0],
+        };
+        assert_eq!(verdict.status, *expected, "{verdict:?}");
+        assert_eq!(verdict.half_open, *expected == Status::Up, "{verdict:?}");
+    }
+
+    #[test]
+    fn one_socket_gives_every_verdict_after_every_other() {
+        namespaced!("nft");
+        silence_and_no_way();
+        for (ip, by) in [(V4, By::Caller), (V6, By::Caller), (V4, By::Loop), (V6, By::Loop)] {
+            let listener = Listener::on(ip, PORT);
+            let checker = checker_with(|config| config.set_max_in_flight(1).unwrap());
+            let targets = targets(ip);
+            let orders = every_order();
+            assert_eq!(orders.len(), 24);
+            for order in orders {
+                order.iter().for_each(|&target| assert_checked(&checker, by, &targets[target]));
+            }
+            assert_eq!(checker.stats().sockets, 1, "{:?}", checker.stats());
+            listener.assert_untouched();
+        }
+    }
+
+    #[test]
+    fn one_checker_gives_every_verdict_on_both_families_in_turn() {
+        namespaced!("nft");
+        silence_and_no_way();
+        let (v4_listener, v6_listener) = (Listener::on(V4, PORT), Listener::on(V6, PORT));
+        let checker = checker_with(|config| config.set_max_in_flight(1).unwrap());
+        let (v4, v6) = (targets(V4), targets(V6));
+        for first in &v4 {
+            for second in &v6 {
+                for (by_first, by_second) in [(By::Caller, By::Loop), (By::Loop, By::Caller)] {
+                    assert_checked(&checker, by_first, first);
+                    assert_checked(&checker, by_second, second);
+                }
+            }
+        }
+        // One for each family and each way.
+        assert!(checker.stats().sockets <= 4, "{:?}", checker.stats());
+        v4_listener.assert_untouched();
+        v6_listener.assert_untouched();
+    }
+
+    #[test]
+    fn sockets_are_no_more_than_the_checks_that_were_in_flight_at_once() {
+        namespaced!("nft");
+        silence_and_no_way();
+        let listener = Listener::on(V4, PORT);
+        let checker = checker_with(|config| config.set_max_in_flight(8).unwrap());
+        let before = open_descriptors();
+        let targets = targets(V4);
+        std::thread::scope(|scope| {
+            for thread in 0..32 {
+                let (checker, targets) = (&checker, &targets);
+                scope.spawn(move || {
+                    for target in (0..24).map(|round| &targets[(thread + round) % 4]) {
+                        // On the loop, a check's time runs from its own start: it is never too late for its turn.
+                        let by = if target.1 == Status::TimedOut || thread % 2 == 0 { By::Loop } else { By::Caller };
+                        assert_checked(checker, by, target);
+                    }
+                });
+            }
+        });
+        // Eight for each way.
+        assert!(checker.stats().sockets <= 16, "{:?}", checker.stats());
+        assert_eq!(open_descriptors() - before, checker.stats().sockets as usize);
+        listener.assert_untouched();
+    }
+}
+
+mod nothing_left {
+    use super::*;
+
+    /// How often each thread gave up the processor or lost it, and in which state it is.
+    fn activity() -> Vec<(u32, String)> {
+        let of = |thread: u32| {
+            let status = std::fs::read_to_string(format!("/proc/self/task/{thread}/status")).expect("/proc");
+            let told = |line: &&str| line.starts_with("State") || line.contains("ctxt_switches");
+            (thread, status.lines().filter(told).collect::<Vec<_>>().join("; "))
+        };
+        threads().into_iter().map(of).collect()
+    }
+
+    #[test]
+    fn idle_checker_makes_no_system_call() {
+        namespaced!("nft");
+        let before = threads();
+        let listener = Listener::on(V4, PORT);
+        firewall::add(Hook::Input, &[&format!("tcp dport {SILENT_PORT} drop")]);
+        let checker = checker();
+        // Awaken whatever there is to awaken: the loop, the resolver, deadlines.
+        assert_eq!(checker.check(&Request::new(listener.address())).status, Status::Up);
+        let silent = Request { timeout_ms: 100, ..Request::new(at(V4, SILENT_PORT)) };
+        assert_eq!(checker.check(&silent).status, Status::TimedOut);
+        assert_eq!(checker.check_addr("localhost:9", 0).status, Status::Refused);
+        std::thread::sleep(Duration::from_millis(300));
+        let own = |(thread, _): &(u32, String)| !before.contains(thread);
+        let asleep: Vec<_> = activity().into_iter().filter(own).collect();
+        assert!(!asleep.is_empty(), "the checker has a thread");
+        assert!(asleep.iter().all(|(_, activity)| activity.contains("State:\tS")), "{asleep:#?}");
+        std::thread::sleep(Duration::from_secs(2));
+        // Who slept before, sleeps now, and was not scheduled in between, made no system call.
+        let still: Vec<_> = activity().into_iter().filter(own).collect();
+        assert_eq!(still, asleep);
+    }
+
+    #[test]
+    fn dropped_checker_leaves_no_thread_and_no_descriptor() {
+        namespaced!("nft");
+        let listener = Listener::on(V4, PORT);
+        firewall::add(Hook::Input, &[&format!("tcp dport {SILENT_PORT} drop")]);
+        // The C library keeps what it opens for the first lookup.
+        let _ = std::net::ToSocketAddrs::to_socket_addrs("localhost:80");
+        let (threads_before, descriptors) = (threads(), open_descriptors());
+        let requests = [
+            (Request::new(listener.address()), Status::Up),
+            (Request::new("localhost:9"), Status::Refused),
+            (Request { timeout_ms: 200, ..Request::new(at(V4, SILENT_PORT)) }, Status::TimedOut),
+        ];
+        for _ in 0..10 {
+            let checker = checker();
+            std::thread::scope(|scope| {
+                for (request, status) in requests.iter().cycle().take(24) {
+                    let checker = &checker;
+                    scope.spawn(move || {
+                        let verdict = checker.check(request);
+                        // A slow machine may not even begin a check within 200 ms.
+                        assert!([*status, Status::Busy].contains(&verdict.status), "{verdict:?}");
+                    });
+                }
+            });
+            drop(checker);
+            assert_eq!(open_descriptors(), descriptors);
+            // A joined thread leaves /proc a moment after its stack is given back.
+            until("the checker's threads to be gone", || threads() == threads_before);
+        }
+        listener.assert_untouched();
+    }
+
+    #[test]
+    fn checker_dropped_with_checks_in_flight_leaves_nothing_either() {
+        namespaced!("nft");
+        firewall::add(Hook::Input, &[&format!("tcp dport {SILENT_PORT} drop")]);
+        let (threads_before, descriptors) = (threads(), open_descriptors());
+        let checker = checker();
+        std::thread::scope(|scope| {
+            let checks: Vec<_> =
+                (0..32).map(|_| scope.spawn(|| checker.check(&Request::new(at(V4, SILENT_PORT))).status)).collect();
+            until("32 checks in flight", || checker.stats().in_flight == 32);
+            checker.shutdown();
+            checks.into_iter().for_each(|check| assert_eq!(check.join().unwrap(), Status::Closed));
+        });
+        drop(checker);
+        assert_eq!(open_descriptors(), descriptors);
+        until("the checker's threads to be gone", || threads() == threads_before);
+    }
+}

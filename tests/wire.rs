@@ -1,0 +1,369 @@
+//! What goes over the wire: the three segments of a half-open check and no fourth, and what each setting does to them.
+#![cfg(target_os = "linux")]
+
+#[macro_use]
+mod support;
+
+use std::net::{IpAddr, SocketAddr};
+
+use support::capture::{Capture, Segment, conversations};
+use support::counters::Rise;
+use support::far_host::FarHost;
+use support::firewall::{self, Hook};
+use support::process::{sh, sysctl};
+use support::targets::{DEAD_PORT, Listener, V4, V6, at};
+use tcpshaker::{Checker, Config, Family, Handshake, Request, Status, Verdict};
+
+/// Ample for any machine; a check that needs it is a failure, not a slow success.
+const PATIENCE_MS: u32 = 30_000;
+
+const PORT: u16 = 8080;
+
+fn checker(configure: impl FnOnce(&mut Config)) -> Checker {
+    let mut config = Config::default();
+    config.set_timeout(PATIENCE_MS).unwrap();
+    configure(&mut config);
+    Checker::new(&config).expect("a checker")
+}
+
+#[track_caller]
+fn assert_up_and_proven(verdict: Verdict, target: SocketAddr) {
+    assert_eq!((verdict.status, verdict.os_error), (Status::Up, 0), "{verdict:?}");
+    assert!(verdict.half_open, "{verdict:?}");
+    assert_eq!((verdict.syn_retransmits, verdict.address), (0, Some(target)), "{verdict:?}");
+    assert!(verdict.rtt_us > 0, "{verdict:?}");
+}
+
+/// Checks a listener and returns the segments of every check in text, as `>S <S. >R.`.
+fn conversations_of_checks(ip: IpAddr, count: usize, checker: &Checker, request: &Request) -> Vec<String> {
+    let target = at(ip, PORT);
+    let capture = Capture::start();
+    for _ in 0..count {
+        let verdict = checker.check(request);
+        assert_eq!((verdict.status, verdict.address), (Status::Up, Some(target)), "{verdict:?}");
+    }
+    conversations(&capture.finish(), target).iter().map(|conversation| conversation.text()).collect()
+}
+
+fn each_check_is_syn_synack_rst(ip: IpAddr) {
+    let listener = Listener::on(ip, PORT);
+    let checker = checker(|_| ());
+    let capture = Capture::start();
+    // On the caller's thread, where an answer from this machine is there at once, and on the loop's.
+    for _ in 0..100 {
+        assert_up_and_proven(checker.check(&Request::new(listener.address())), listener.address());
+    }
+    for verdict in checker.check_many(&vec![Request::new(listener.address()); 100]) {
+        assert_up_and_proven(verdict, listener.address());
+    }
+    let conversations = conversations(&capture.finish(), listener.address());
+    assert_eq!(conversations.len(), 200);
+    for conversation in conversations {
+        assert_eq!(conversation.segments, [">S", "<S.", ">R."], "from {}", conversation.client);
+    }
+    listener.assert_untouched();
+}
+
+#[test]
+fn each_ipv4_check_is_syn_synack_rst_and_nothing_else() {
+    namespaced!("tcpdump");
+    each_check_is_syn_synack_rst(V4);
+}
+
+#[test]
+fn each_ipv6_check_is_syn_synack_rst_and_nothing_else() {
+    namespaced!("tcpdump");
+    each_check_is_syn_synack_rst(V6);
+}
+
+#[test]
+fn refused_check_is_syn_and_the_servers_rst_and_nothing_else() {
+    namespaced!("tcpdump");
+    for target in [at(V4, DEAD_PORT), at(V6, DEAD_PORT)] {
+        let checker = checker(|_| ());
+        let capture = Capture::start();
+        for _ in 0..50 {
+            assert_eq!(checker.check(&Request::new(target)).status, Status::Refused);
+        }
+        for verdict in checker.check_many(&vec![Request::new(target); 50]) {
+            assert_eq!(verdict.status, Status::Refused);
+        }
+        drop(checker);
+        let conversations = conversations(&capture.finish(), target);
+        assert_eq!(conversations.len(), 100);
+        for conversation in conversations {
+            assert_eq!(conversation.segments, [">S", "<R."], "from {}", conversation.client);
+        }
+    }
+}
+
+#[test]
+fn check_that_times_out_is_its_syns_and_nothing_else() {
+    namespaced!("tcpdump", "nft");
+    firewall::add(Hook::Input, &[&format!("tcp dport {PORT} drop")]);
+    let checker = checker(|_| ());
+    let capture = Capture::start();
+    let request = |ip| Request { timeout_ms: 1500, ..Request::new(at(ip, PORT)) };
+    let verdicts = checker.check_many(&[request(V4), request(V6)]);
+    drop(checker);
+    let segments = capture.finish();
+    for verdict in verdicts {
+        assert_eq!(verdict.status, Status::TimedOut, "{verdict:?}");
+        let conversations = conversations(&segments, verdict.address.unwrap());
+        assert_eq!(conversations.len(), 1);
+        // One SYN at once, and the kernel's own after a second, as the verdict says.
+        assert_eq!(conversations[0].segments, vec![">S"; 1 + verdict.syn_retransmits as usize]);
+        assert!(verdict.syn_retransmits >= 1, "{verdict:?}");
+    }
+}
+
+#[test]
+fn nothing_is_sent_after_the_last_verdict_and_at_the_end_of_the_checker() {
+    namespaced!("tcpdump");
+    let listener = Listener::on(V4, PORT);
+    let capture = Capture::start();
+    let checker = checker(|_| ());
+    assert_up_and_proven(checker.check(&Request::new(listener.address())), listener.address());
+    std::thread::sleep(std::time::Duration::from_millis(500)); // longer than the kernel may delay an ACK
+    drop(checker);
+    let segments: Vec<String> = capture.finish().into_iter().map(|segment| segment.flags).collect();
+    assert_eq!(segments, ["S", "S.", "R."]);
+}
+
+#[test]
+fn twenty_thousand_checks_complete_no_handshake() {
+    namespaced!(alone);
+    let (v4, v6) = (Listener::on(V4, PORT), Listener::on(V6, PORT));
+    let completed = Rise::of("TcpPassiveOpens");
+    let checker = checker(|_| ());
+    for _ in 0..10_000 {
+        assert_up_and_proven(checker.check(&Request::new(v4.address())), v4.address());
+        assert_up_and_proven(checker.check(&Request::new(v6.address())), v6.address());
+    }
+    assert_eq!(completed.now(), 0);
+    assert_eq!((checker.stats().up, checker.stats().completed_handshakes), (20_000, 0));
+    v4.assert_untouched();
+    v6.assert_untouched();
+}
+
+#[test]
+fn twenty_thousand_checks_from_several_threads_complete_no_handshake() {
+    namespaced!(alone);
+    let listener = Listener::on(V4, PORT);
+    let completed = Rise::of("TcpPassiveOpens");
+    let checker = checker(|_| ());
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                for _ in 0..2_500 {
+                    assert_up_and_proven(checker.check(&Request::new(listener.address())), listener.address());
+                }
+            });
+        }
+    });
+    assert_eq!(completed.now(), 0);
+    listener.assert_untouched();
+}
+
+#[test]
+fn linger_ends_with_fin_and_claims_no_half_open() {
+    namespaced!("tcpdump");
+    for ip in [V4, V6] {
+        let listener = Listener::on(ip, PORT);
+        let checker = checker(|_| ());
+        let request = Request { linger: true, ..Request::new(listener.address()) };
+        assert!(!checker.check(&request).half_open);
+        for conversation in conversations_of_checks(ip, 20, &checker, &request) {
+            assert!(conversation.starts_with(">S <S. ") && conversation.contains(">F"), "{conversation}");
+            assert!(!conversation.contains(">R"), "{conversation}");
+        }
+        assert_eq!(listener.accept_all(), 21);
+    }
+}
+
+#[test]
+fn full_handshake_sends_the_ack_and_claims_no_half_open() {
+    namespaced!("tcpdump");
+    for ip in [V4, V6] {
+        let listener = Listener::on(ip, PORT);
+        let checker = checker(|_| ());
+        let request = Request { handshake: Handshake::Full, ..Request::new(listener.address()) };
+        assert!(!checker.check(&request).half_open);
+        for conversation in conversations_of_checks(ip, 20, &checker, &request) {
+            assert_eq!(conversation, ">S <S. >. >R.");
+        }
+        assert_eq!(listener.accept_all(), 21);
+    }
+}
+
+#[test]
+fn full_handshake_with_linger_is_what_an_ordinary_client_does() {
+    namespaced!("tcpdump");
+    let listener = Listener::on(V4, PORT);
+    let request = Request { handshake: Handshake::Full, linger: true, ..Request::new(listener.address()) };
+    for conversation in conversations_of_checks(V4, 20, &checker(|_| ()), &request) {
+        assert!(conversation.starts_with(">S <S. >. >F."), "{conversation}");
+    }
+    assert_eq!(listener.accept_all(), 20);
+}
+
+#[test]
+fn checker_without_zero_linger_ends_with_fin_and_claims_no_half_open() {
+    namespaced!("tcpdump");
+    let listener = Listener::on(V4, PORT);
+    let checker = checker(|config| config.set_zero_linger(false).unwrap());
+    let request = Request::new(listener.address());
+    assert!(!checker.check(&request).half_open);
+    for conversation in conversations_of_checks(V4, 20, &checker, &request) {
+        assert!(conversation.contains(">F") && !conversation.contains(">R"), "{conversation}");
+    }
+    assert_eq!(listener.accept_all(), 21);
+}
+
+#[test]
+fn half_open_and_complete_checks_on_one_checker_do_not_disturb_each_other() {
+    namespaced!();
+    let listener = Listener::on(V4, PORT);
+    let checker = checker(|config| config.set_max_in_flight(1).unwrap());
+    let half_open = Request::new(listener.address());
+    let full = Request { handshake: Handshake::Full, ..half_open.clone() };
+    let linger = Request { linger: true, ..half_open.clone() };
+    for request in [&full, &linger, &full, &full, &linger, &linger, &full] {
+        assert!(!checker.check(request).half_open);
+        assert_eq!(listener.accept_all(), 1);
+        assert_up_and_proven(checker.check(&half_open), listener.address());
+        listener.assert_untouched();
+    }
+}
+
+/// The segments that left for the listener.
+fn sent(segments: &[Segment], target: SocketAddr) -> impl Iterator<Item = &Segment> {
+    segments.iter().filter(move |segment| segment.destination == target)
+}
+
+#[test]
+fn each_family_has_its_own_source_address() {
+    namespaced!("tcpdump");
+    sh("ip -6 addr add fd00::5/128 dev lo nodad");
+    let (v4, v6) = (Listener::on(V4, PORT), Listener::on(V6, PORT));
+    let checker = checker(|config| {
+        config.set_source("127.0.0.5").unwrap();
+        config.set_source("fd00::5").unwrap();
+    });
+    let capture = Capture::start();
+    for _ in 0..20 {
+        assert_up_and_proven(checker.check(&Request::new(v4.address())), v4.address());
+        assert_up_and_proven(checker.check(&Request::new(v6.address())), v6.address());
+    }
+    let segments = capture.finish();
+    for (listener, source) in [(&v4, "127.0.0.5"), (&v6, "fd00::5")] {
+        let sources: Vec<IpAddr> = sent(&segments, listener.address()).map(|segment| segment.source.ip()).collect();
+        assert_eq!(sources, vec![source.parse::<IpAddr>().unwrap(); 40]);
+        listener.assert_untouched();
+    }
+}
+
+#[test]
+fn source_address_does_not_use_up_the_ports() {
+    namespaced!("nft");
+    // Sixteen ports, and three times eight checks at once: they fit because a port is only taken for one target.
+    sysctl("net/ipv4/ip_local_port_range", "40000 40015");
+    firewall::add(Hook::Input, &[&format!("tcp dport {PORT} drop")]);
+    let checker = checker(|config| config.set_source("127.0.0.5").unwrap());
+    let verdicts = std::thread::scope(|scope| {
+        let spawn = |host: usize| {
+            let request = Request { timeout_ms: 1500, ..Request::new(at([127, 0, 1, (host / 8) as u8].into(), PORT)) };
+            let checker = &checker;
+            scope.spawn(move || checker.check(&request))
+        };
+        let threads: Vec<_> = (0..24).map(spawn).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect::<Vec<Verdict>>()
+    });
+    assert!(verdicts.iter().all(|verdict| verdict.status == Status::TimedOut), "{verdicts:#?}");
+}
+
+#[test]
+fn source_address_that_is_not_of_this_host_is_a_local_fault() {
+    namespaced!();
+    let listener = Listener::on(V4, PORT);
+    let checker = checker(|config| config.set_source("192.0.2.1").unwrap());
+    let verdict = checker.check(&Request::new(listener.address()));
+    assert_eq!((verdict.status, verdict.os_error), (Status::LocalFault, libc::EADDRNOTAVAIL));
+}
+
+#[test]
+fn every_segment_bears_the_type_of_service() {
+    namespaced!("tcpdump");
+    let (v4, v6) = (Listener::on(V4, PORT), Listener::on(V6, PORT));
+    let checker = checker(|config| config.set_tos(0x28).unwrap());
+    let capture = Capture::start();
+    for _ in 0..20 {
+        assert_up_and_proven(checker.check(&Request::new(v4.address())), v4.address());
+        assert_up_and_proven(checker.check(&Request::new(v6.address())), v6.address());
+    }
+    let segments = capture.finish();
+    for listener in [v4, v6] {
+        let tos: Vec<u8> = sent(&segments, listener.address()).map(|segment| segment.tos).collect();
+        assert_eq!(tos, [0x28; 40], "to {}", listener.address());
+    }
+}
+
+#[test]
+fn every_segment_bears_the_mark() {
+    namespaced!("nft");
+    let (v4, v6) = (Listener::on(V4, PORT), Listener::on(V6, PORT));
+    firewall::add_counter("marked");
+    firewall::add_counter("plain");
+    let to_port = format!("tcp dport {PORT}");
+    let marked = format!("{to_port} meta mark 0x2a counter name marked accept");
+    firewall::add(Hook::Output, &[&marked, &format!("{to_port} counter name plain")]);
+    let checker = checker(|config| config.set_mark(0x2a).unwrap());
+    for _ in 0..20 {
+        assert_up_and_proven(checker.check(&Request::new(v4.address())), v4.address());
+        assert_up_and_proven(checker.check(&Request::new(v6.address())), v6.address());
+    }
+    assert_eq!((firewall::packets("marked"), firewall::packets("plain")), (80, 0));
+}
+
+#[test]
+fn interface_decides_which_way_the_check_leaves() {
+    namespaced!("nft");
+    // Two cables to one host; the routing table prefers the first.
+    let far = FarHost::new();
+    far.connect(("first", "10.1.0.1/24"), ("first_far", "10.1.0.2/24"));
+    far.connect(("second", "10.2.0.1/24"), ("second_far", "10.2.0.2/24"));
+    sh("ip route add 192.0.2.1 via 10.1.0.2 metric 1; ip route add 192.0.2.1 via 10.2.0.2 metric 2");
+    let listener = far.run(|| {
+        sh("ip addr add 192.0.2.1/32 dev lo");
+        Listener::on([192, 0, 2, 1].into(), PORT)
+    });
+    for name in ["first", "second"] {
+        firewall::add_counter(name);
+        firewall::add(Hook::Output, &[&format!("oifname {name} tcp dport {PORT} counter name {name}")]);
+    }
+    let bound = |interface: &str| checker(|config| config.set_interface(interface).unwrap());
+    let leaving = || (firewall::packets("first"), firewall::packets("second"));
+    for (checker, expected) in [(checker(|_| ()), (2, 0)), (bound("second"), (2, 2)), (bound("first"), (4, 2))] {
+        assert_up_and_proven(checker.check(&Request::new(listener.address())), listener.address());
+        assert_eq!(leaving(), expected);
+    }
+    listener.assert_untouched();
+    let missing = bound("third").check(&Request::new(listener.address()));
+    assert_eq!((missing.status, missing.os_error), (Status::LocalFault, libc::ENODEV));
+}
+
+#[test]
+fn family_of_the_checker_or_of_the_check_keeps_the_other_off_the_wire() {
+    namespaced!();
+    let (v4, v6) = (Listener::on(V4, PORT), Listener::on(V6, PORT));
+    let sent = Rise::of("TcpActiveOpens");
+    let only_v4 = checker(|config| config.set_family(Family::V4).unwrap());
+    assert_eq!(only_v4.check(&Request::new(v6.address())).status, Status::BadAddress);
+    let only_v6 = Request { family: Family::V6, ..Request::new(v4.address()) };
+    assert_eq!(checker(|_| ()).check(&only_v6).status, Status::BadAddress);
+    assert_eq!(sent.now(), 0);
+    // The check's own family counts, whatever the checker's is.
+    let own = Request { family: Family::V6, ..Request::new(v6.address()) };
+    assert_up_and_proven(only_v4.check(&own), v6.address());
+    assert_up_and_proven(only_v4.check(&Request::new(v4.address())), v4.address());
+}
