@@ -1,0 +1,216 @@
+//! The C examples as tests see them: built by their own Makefile, run with a limit on their time.
+#![allow(dead_code)] // each test binary uses its part
+
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::OnceLock;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::support::targets::{DEAD_PORT, FullListener, Listener, V4, at};
+
+/// Nothing here takes a hundredth of this; it only keeps a hang from lasting for ever.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+pub const FLAVOURS: [&str; 2] = ["dynamic", "static"];
+
+pub fn directory() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("examples-c")
+}
+
+/// Runs make in examples-c. The lock keeps test binaries that run side by side from building over each other.
+pub fn make(arguments: &[&str]) -> Finished {
+    let build = directory().join("build");
+    fs::create_dir_all(&build).unwrap();
+    let lock = File::create(build.join(".lock")).unwrap();
+    lock.lock().unwrap();
+    let mut make = Command::new("make");
+    // A make around cargo would hand its own flags down, and cargo test its own build of the library.
+    make.env_remove("MAKEFLAGS").env_remove("MFLAGS").env_remove("MAKELEVEL").env_remove("LD_LIBRARY_PATH");
+    make.arg("-C").arg(directory()).args(arguments);
+    // The library may have to be built from nothing.
+    finish_within(&mut make, "", Duration::from_secs(1800))
+}
+
+/// The path of an example, built if need be.
+pub fn program(flavour: &str, name: &str) -> PathBuf {
+    static BUILT: OnceLock<()> = OnceLock::new();
+    BUILT.get_or_init(|| {
+        let built = make(&["all"]);
+        assert!(built.status.success(), "make -C examples-c all failed:\n{}{}", built.stdout, built.stderr);
+    });
+    directory().join("build").join(flavour).join(name)
+}
+
+/// A command for an example.
+pub fn command(flavour: &str, name: &str) -> Command {
+    let mut command = Command::new(program(flavour, name));
+    // cargo test points it at its own build of the library, which would come before the program's own path.
+    command.env_remove("LD_LIBRARY_PATH");
+    command
+}
+
+/// A program that has ended.
+#[derive(Debug)]
+pub struct Finished {
+    pub status: ExitStatus,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Finished {
+    /// The exit status; a program killed by a signal has none.
+    #[track_caller]
+    pub fn code(&self) -> i32 {
+        self.status.code().unwrap_or_else(|| panic!("killed: {self:?}"))
+    }
+
+    /// Whether some line of standard output starts with this text.
+    pub fn has_line(&self, start: &str) -> bool {
+        self.stdout.lines().any(|line| line.starts_with(start))
+    }
+}
+
+pub fn finish(command: &mut Command) -> Finished {
+    finish_with_input(command, "")
+}
+
+pub fn finish_with_input(command: &mut Command, input: &str) -> Finished {
+    finish_within(command, input, PATIENCE)
+}
+
+fn finish_within(command: &mut Command, input: &str, patience: Duration) -> Finished {
+    let mut running = Running::start(command);
+    let mut stdin = running.child.stdin.take().unwrap();
+    // A program that does not read its input may be gone already.
+    let _ = stdin.write_all(input.as_bytes());
+    drop(stdin);
+    running.finish_within(patience)
+}
+
+/// A program that runs, its output read line by line.
+pub struct Running {
+    pub child: Child,
+    lines: Receiver<String>,
+    seen: String,
+    stderr: Receiver<String>,
+}
+
+impl Running {
+    pub fn start(command: &mut Command) -> Running {
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        let (stdout, mut stderr) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
+        let (line_sender, lines) = mpsc::channel();
+        let (text_sender, text) = mpsc::channel();
+        thread::spawn(move || {
+            let mut reader = BufReader::new(stdout);
+            let mut line = Vec::new();
+            while reader.read_until(b'\n', &mut line).unwrap_or(0) > 0 {
+                if line_sender.send(String::from_utf8_lossy(&line).into_owned()).is_err() {
+                    break;
+                }
+                line.clear();
+            }
+        });
+        thread::spawn(move || {
+            let mut bytes = Vec::new();
+            let _ = stderr.read_to_end(&mut bytes);
+            let _ = text_sender.send(String::from_utf8_lossy(&bytes).into_owned());
+        });
+        Running { child, lines, seen: String::new(), stderr: text }
+    }
+
+    /// Waits for a line of standard output that holds each of these texts.
+    #[track_caller]
+    pub fn wait_for_line(&mut self, texts: &[&str]) -> String {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(line) => {
+                    self.seen.push_str(&line);
+                    if texts.iter().all(|text| line.contains(text)) {
+                        return line;
+                    }
+                }
+                Err(_) => {
+                    let _ = self.child.kill();
+                    panic!("no line with {texts:?}; there was:\n{}", self.seen);
+                }
+            }
+        }
+    }
+
+    pub fn signal(&self, signal: i32) {
+        // SAFETY: kill() takes no pointers; the child is not waited for yet, so its id is still its own.
+        assert_eq!(unsafe { libc::kill(self.child.id() as i32, signal) }, 0, "{}", std::io::Error::last_os_error());
+    }
+
+    pub fn finish(self) -> Finished {
+        self.finish_within(PATIENCE)
+    }
+
+    fn finish_within(mut self, patience: Duration) -> Finished {
+        let deadline = Instant::now() + patience;
+        loop {
+            match self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(line) => self.seen.push_str(&line),
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => {
+                    let _ = self.child.kill();
+                    panic!("still running after {patience:?}; it printed:\n{}", self.seen);
+                }
+            }
+        }
+        let status = self.child.wait().unwrap();
+        let stderr = self.stderr.recv_timeout(patience).unwrap_or_default();
+        Finished { status, stdout: self.seen, stderr }
+    }
+}
+
+/// A listener on loopback and its address as a target.
+pub fn live() -> (Listener, String) {
+    let listener = Listener::on(V4, 0);
+    let target = listener.address().to_string();
+    (listener, target)
+}
+
+/// A target that refuses.
+pub fn dead() -> String {
+    at(V4, DEAD_PORT).to_string()
+}
+
+/// A target that never answers.
+pub fn silent() -> (FullListener, String) {
+    let listener = FullListener::on(V4, 0);
+    let target = listener.address().to_string();
+    (listener, target)
+}
+
+/// A file for one test, removed after it.
+pub struct TextFile(pub PathBuf);
+
+impl TextFile {
+    pub fn new(name: &str, text: impl AsRef<[u8]>) -> TextFile {
+        let path = std::env::temp_dir().join(format!("tcpshaker-{}-{name}", std::process::id()));
+        fs::write(&path, text).unwrap();
+        TextFile(path)
+    }
+
+    pub fn path(&self) -> &str {
+        self.0.to_str().unwrap()
+    }
+}
+
+impl Drop for TextFile {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}

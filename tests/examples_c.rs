@@ -1,0 +1,156 @@
+//! The C examples, built by their Makefile and run as a reader would run them.
+#![cfg(target_os = "linux")]
+
+#[macro_use]
+mod support;
+mod c_programs;
+
+use c_programs::{FLAVOURS, Running, command, dead, finish, live, make, program, silent};
+use std::io::Write;
+use std::net::IpAddr;
+use support::process::sysctl;
+use support::targets::{Listener, at};
+
+#[test]
+fn check_prints_one_line_a_target_and_succeeds_only_if_all_are_up() {
+    let (_first, one) = live();
+    let (_second, two) = live();
+    let dead = dead();
+    for flavour in FLAVOURS {
+        let up = finish(command(flavour, "check").args([&one, &two]));
+        assert_eq!(up.code(), 0, "{up:?}");
+        assert_eq!(up.stdout.lines().count(), 2, "{up:?}");
+        assert!(up.has_line(&format!("{one} up")) && up.has_line(&format!("{two} up")), "{up:?}");
+
+        let mixed = finish(command(flavour, "check").args([&one, &dead]));
+        assert_eq!(mixed.code(), 1, "{mixed:?}");
+        assert!(mixed.has_line(&format!("{one} up")), "{mixed:?}");
+        assert!(mixed.has_line(&format!("{dead} refused")), "{mixed:?}");
+    }
+}
+
+#[test]
+fn check_takes_a_bare_number_for_the_timeout_of_the_target_before_it() {
+    let (_full, silent) = silent();
+    let (_listener, up) = live();
+    let checked = finish(command("dynamic", "check").args([&silent, "50", &up, "2000", &silent, "60"]));
+    assert_eq!(checked.code(), 1, "{checked:?}");
+    let lines: Vec<&str> = checked.stdout.lines().collect();
+    assert_eq!(lines.len(), 3, "{checked:?}");
+    assert!(lines[0].starts_with(&format!("{silent} timed out")), "{checked:?}");
+    assert!(lines[1].starts_with(&format!("{up} up")), "{checked:?}");
+    assert!(lines[2].starts_with(&format!("{silent} timed out")), "{checked:?}");
+}
+
+#[test]
+fn check_says_what_was_expected_of_a_malformed_target_and_goes_on() {
+    let (_listener, up) = live();
+    let checked = finish(command("dynamic", "check").args(["nowhere", &up]));
+    assert_eq!(checked.code(), 1, "{checked:?}");
+    assert!(checked.has_line("nowhere: not an address"), "{checked:?}");
+    assert!(checked.has_line(&format!("{up} up")), "{checked:?}");
+}
+
+#[test]
+fn check_explains_itself_when_the_command_line_is_wrong() {
+    let wrong: [&[&str]; 5] =
+        [&[], &["1000"], &["127.0.0.1:1", "1", "2"], &["127.0.0.1:1", "0"], &["127.0.0.1:1", "4294967296"]];
+    for arguments in wrong {
+        let refused = finish(command("dynamic", "check").args(arguments));
+        assert_eq!(refused.code(), 2, "{arguments:?}: {refused:?}");
+        assert!(refused.stderr.starts_with("usage: check host:port"), "{arguments:?}: {refused:?}");
+    }
+}
+
+#[test]
+fn the_demo_finds_every_verdict_as_expected_in_both_link_flavours() {
+    for flavour in FLAVOURS {
+        let demo = finish(&mut command(flavour, "demo"));
+        assert_eq!(demo.code(), 0, "{demo:?}");
+        for expected in ["IPv4 listener", "dead port", "localhost:", "every verdict was the expected one"] {
+            assert!(demo.stdout.contains(expected), "{expected:?} is missing: {demo:?}");
+        }
+        assert!(demo.stdout.contains("accept() returned 1 connection, then EAGAIN"), "{demo:?}");
+        assert!(!demo.stdout.contains("SURPRISE"), "{demo:?}");
+    }
+}
+
+#[test]
+fn the_demo_says_that_ipv6_is_off_and_goes_on() {
+    program("dynamic", "demo"); // built outside, where nothing is cut off
+    namespaced!();
+    sysctl("net/ipv6/conf/all/disable_ipv6", "1");
+    let shown = finish(&mut command("dynamic", "demo"));
+    assert_eq!(shown.code(), 0, "{shown:?}");
+    assert!(shown.has_line("  IPv6 is left out: "), "{shown:?}");
+    assert!(shown.has_line("  IPv4 listener") && !shown.has_line("  IPv6 listener"), "{shown:?}");
+}
+
+#[test]
+fn make_run_shows_the_demo_and_with_addr_checks_those_targets_instead() {
+    let shown = make(&["run"]);
+    assert_eq!(shown.code(), 0, "{shown:?}");
+    assert!(shown.stdout.contains("every verdict was the expected one"), "{shown:?}");
+
+    let (_first, one) = live();
+    let (_second, two) = live();
+    let checked = make(&["run", &format!("ADDR={one} {two}")]);
+    assert_eq!(checked.code(), 0, "{checked:?}");
+    assert!(checked.has_line(&format!("{one} up")) && checked.has_line(&format!("{two} up")), "{checked:?}");
+    assert!(!checked.stdout.contains("every verdict was the expected one"), "{checked:?}");
+
+    let dead = dead();
+    let down = make(&["run", &format!("ADDR={dead}")]);
+    assert!(!down.status.success() && down.has_line(&format!("{dead} refused")), "{down:?}");
+}
+
+#[test]
+fn the_event_loop_prints_a_line_when_a_port_opens_and_when_it_closes() {
+    // An address that no other program of this machine listens on by chance.
+    let ip: IpAddr = "127.83.72.75".parse().unwrap();
+    let listener = Listener::on(ip, 0);
+    let port = listener.address().port();
+    let target = at(ip, port).to_string();
+    let dead = dead();
+    drop(listener);
+
+    for flavour in FLAVOURS {
+        let mut running = Running::start(command(flavour, "event_loop").args([&target, &dead]));
+        running.wait_for_line(&[&target, "unknown -> down", "refused"]);
+        let listener = Listener::on(ip, port);
+        running.wait_for_line(&[&target, "down -> up"]);
+        drop(listener);
+        running.wait_for_line(&[&target, "up -> down"]);
+
+        // Enter prints the table, every target of it.
+        let mut keys = running.child.stdin.take().unwrap();
+        keys.write_all(b"\n").unwrap();
+        running.wait_for_line(&[&target, "  down  "]);
+        running.wait_for_line(&[&dead, "  down  "]);
+        keys.write_all(b"q\n").unwrap();
+        let finished = running.finish();
+        assert_eq!(finished.code(), 0, "{finished:?}");
+        assert_eq!(finished.stdout.matches(" -> ").count(), 4, "only changes are printed: {finished:?}");
+    }
+}
+
+#[test]
+fn the_event_loop_goes_on_when_its_input_has_ended_and_says_once_what_it_cannot_check() {
+    let (_listener, target) = live();
+    let mut running = Running::start(command("dynamic", "event_loop").args(["nowhere", &target]));
+    drop(running.child.stdin.take());
+    running.wait_for_line(&[&target, "unknown -> up"]);
+    std::thread::sleep(std::time::Duration::from_millis(2500)); // two more rounds
+    running.signal(libc::SIGTERM);
+    let finished = running.finish();
+    assert_eq!(finished.status.code(), None, "it still ran: {finished:?}");
+    assert_eq!(finished.stdout.lines().count(), 2, "{finished:?}");
+    assert!(finished.stdout.contains("nowhere  unknown  (not an address"), "{finished:?}");
+}
+
+#[test]
+fn the_event_loop_without_targets_is_a_usage_error() {
+    let refused = finish(&mut command("static", "event_loop"));
+    assert_eq!(refused.code(), 2, "{refused:?}");
+    assert!(refused.stderr.starts_with("usage: event_loop"), "{refused:?}");
+}
