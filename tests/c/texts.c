@@ -1,0 +1,115 @@
+/* The two functions that make text: for any number and any bytes, within any buffer. */
+#include "target.h"
+
+#include <limits.h>
+
+static void statuses(void) {
+  const char *unknown = shaker_status_str(INT_MIN);
+  EXPECT_EQ(strcmp(unknown, "unknown status"), 0);
+  for (int status = -100000; status <= 100000; status++) {
+    const char *text = shaker_status_str(status);
+    int known = status >= SHAKER_ERR_INTERNAL && status <= SHAKER_UNREACHABLE;
+    EXPECT(text != NULL && text[0] != '\0' && text == shaker_status_str(status));
+    if (text == NULL) continue;
+    if (known == (strcmp(text, "unknown status") == 0)) EXPECT_EQ(status, INT_MAX);
+  }
+  for (int bit = 0; bit < 32; bit++) EXPECT(shaker_status_str((int32_t)(1u << bit)) != NULL);
+  EXPECT_EQ(strcmp(shaker_status_str(INT_MAX), "unknown status"), 0);
+  /* Each status has a text of its own. */
+  for (int one = SHAKER_ERR_INTERNAL; one <= SHAKER_UNREACHABLE; one++) {
+    for (int other = SHAKER_ERR_INTERNAL; other < one; other++) {
+      EXPECT(strcmp(shaker_status_str(one), shaker_status_str(other)) != 0);
+    }
+  }
+}
+
+/* The text in a buffer of every size up to its own and beyond: as snprintf. */
+static void in_every_size(const shaker_result *result) {
+  char whole[512], expected[512];
+  size_t length = shaker_result_str(result, whole, sizeof whole);
+  EXPECT(length > 0 && length < sizeof whole && strlen(whole) == length);
+  if (length >= sizeof whole) return;
+  EXPECT(strpbrk(whole, "\r\n") == NULL);
+  for (size_t capacity = 0; capacity <= length + 2; capacity++) {
+    /* Of this very size, so that a memory checker sees a write beyond it. */
+    char *buffer = malloc(capacity > 0 ? capacity : 1);
+    NEED(buffer != NULL);
+    buffer[0] = 'x';
+    EXPECT_EQ(shaker_result_str(result, buffer, capacity), length);
+    if (capacity == 0) {
+      EXPECT_EQ(buffer[0], 'x');
+    } else {
+      snprintf(expected, capacity, "%s", whole);
+      EXPECT_EQ(strcmp(buffer, expected), 0);
+    }
+    free(buffer);
+  }
+}
+
+static void results(void) {
+  struct target up = live(AF_INET), down = dead(AF_INET);
+  shaker_checker *checker = new_checker();
+  shaker_result result;
+  char text[512];
+
+  EXPECT_EQ(shaker_check_addr(checker, up.text, 0, &result), SHAKER_OK);
+  in_every_size(&result);
+  shaker_result_str(&result, text, sizeof text);
+  EXPECT(strstr(text, up.text) == text && strstr(text, "up") != NULL);
+  EXPECT((strstr(text, ", half-open") != NULL) == ((result.flags & SHAKER_HALF_OPEN) != 0));
+
+  EXPECT_EQ(shaker_check_addr(checker, down.text, 0, &result), SHAKER_REFUSED);
+  in_every_size(&result);
+  shaker_result_str(&result, text, sizeof text);
+  EXPECT(strstr(text, down.text) == text && strstr(text, "refused") != NULL);
+
+  EXPECT_EQ(shaker_check_addr(checker, "nowhere", 0, &result), SHAKER_ERR_ADDRESS);
+  in_every_size(&result);
+  shaker_result_str(&result, text, sizeof text);
+  EXPECT(strstr(text, "host:port") != NULL);
+
+  memset(&result, 0, sizeof result);
+  in_every_size(&result);
+  result.address.in6 = (struct sockaddr_in6){.sin6_family = AF_INET6, .sin6_port = htons(443), .sin6_scope_id = 7};
+  in_every_size(&result);
+  result.status = SHAKER_ERR_RESOLVE;
+  result.os_error = -2;
+  in_every_size(&result);
+  EXPECT_EQ(shaker_checker_free(checker), SHAKER_OK);
+  close_target(&up);
+  close_target(&down);
+}
+
+/* Results that no check ever had. */
+static void nonsense(void) {
+  uint32_t seed = 1;
+  for (int round = 0; round < 3000; round++) {
+    shaker_result result;
+    for (size_t i = 0; i < sizeof result; i++) {
+      seed = seed * 1664525u + 1013904223u;
+      ((unsigned char *)&result)[i] = (unsigned char)(seed >> 24);
+    }
+    /* Two thirds have a status and a family that exist. */
+    if (round % 3 != 0) result.status = (int)(seed % 15) + SHAKER_ERR_INTERNAL;
+    if (round % 3 != 0) result.address.sa.sa_family = round % 2 ? AF_INET : AF_INET6;
+    char text[2048];
+    size_t length = shaker_result_str(&result, text, sizeof text);
+    EXPECT(length > 0 && length < sizeof text && strlen(text) == length);
+    char small[16];
+    EXPECT_EQ(shaker_result_str(&result, small, sizeof small), length);
+    EXPECT_EQ(strncmp(text, small, sizeof small - 1), 0);
+    EXPECT(strlen(small) == (length < sizeof small ? length : sizeof small - 1));
+  }
+}
+
+int main(void) {
+  char version[32];
+  snprintf(version, sizeof version, "%d.%d.%d", SHAKER_VERSION_MAJOR, SHAKER_VERSION_MINOR, SHAKER_VERSION_PATCH);
+  EXPECT_EQ(strcmp(shaker_version(), version), 0);
+  EXPECT(shaker_version() == shaker_version());
+  EXPECT(shaker_capabilities() & SHAKER_CAN_HALF_OPEN);
+  statuses();
+  results();
+  nonsense();
+  return outcome();
+}

@@ -1,0 +1,177 @@
+/* The library loaded at run time, used, unloaded and loaded again: nothing grows, and nothing of it stays.
+ *
+ *     GLIBC_TUNABLES=glibc.malloc.tcache_count=0 unload path/to/libtcpshaker.so rounds
+ *
+ * Not linked to the library: every function is looked up. The setting keeps the allocator from holding back memory
+ * that was freed, so that the count of what is in use is exact. */
+#include "process.h"
+#include "target.h"
+
+#include <dlfcn.h>
+#include <malloc.h>
+#include <pthread.h>
+
+#define FUNCTIONS(EACH)                                                                                        \
+  EACH(shaker_checker_new) EACH(shaker_checker_free) EACH(shaker_checker_default) EACH(shaker_check_addr)      \
+  EACH(shaker_check_many) EACH(shaker_submit) EACH(shaker_reap) EACH(shaker_checker_fd) EACH(shaker_checker_stats) \
+  EACH(shaker_config_new) EACH(shaker_config_free) EACH(shaker_config_set_threads) EACH(shaker_result_str)     \
+  EACH(shaker_status_str) EACH(shaker_version)
+
+#define POINTER(name) __typeof__(&name) name;
+struct library {
+  void *handle;
+  FUNCTIONS(POINTER)
+};
+
+static const char *path;
+static int rounds;
+static struct target up, down, mute;
+
+static struct library load(void) {
+  struct library library;
+  library.handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+  if (library.handle == NULL) fprintf(stderr, "%s\n", dlerror());
+  NEED(library.handle != NULL);
+#define LOOK_UP(name) *(void **)&library.name = dlsym(library.handle, #name);
+  FUNCTIONS(LOOK_UP)
+#define FOUND(name) NEED(library.name != NULL);
+  FUNCTIONS(FOUND)
+  return library;
+}
+
+static int is_mapped(void) {
+  const char *name = strrchr(path, '/') == NULL ? path : strrchr(path, '/') + 1;
+  FILE *maps = fopen("/proc/self/maps", "re");
+  NEED(maps != NULL);
+  char line[4096];
+  int found = 0;
+  while (fgets(line, sizeof line, maps) != NULL) found |= strstr(line, name) != NULL;
+  fclose(maps);
+  return found;
+}
+
+static void count(const shaker_result *result, void *user_data) {
+  EXPECT_EQ(result->status, SHAKER_OK);
+  ++*(atomic_int *)user_data;
+}
+
+/* A bit of everything that makes threads, descriptors, memory and thread-local storage. */
+static void use(const struct library *library) {
+  shaker_checker *checker = NULL;
+  shaker_config *config = library->shaker_config_new();
+  EXPECT_EQ(library->shaker_config_set_threads(config, 2), SHAKER_OK);
+  EXPECT_EQ(library->shaker_checker_new(config, &checker), SHAKER_OK);
+  library->shaker_config_free(config);
+  NEED(checker != NULL);
+  char name[32], text[256];
+  snprintf(name, sizeof name, "localhost:%u", ntohs(up.address.in.sin_port));
+  shaker_result result, results[4];
+  EXPECT_EQ(library->shaker_check_addr(checker, up.text, PATIENCE_MS, &result), SHAKER_OK);
+  EXPECT(library->shaker_result_str(&result, text, sizeof text) > 0);
+  EXPECT_EQ(library->shaker_check_addr(checker, down.text, PATIENCE_MS, &result), SHAKER_REFUSED);
+  EXPECT(library->shaker_result_str(&result, text, sizeof text) > 0);
+  EXPECT_EQ(library->shaker_check_addr(checker, name, PATIENCE_MS, NULL), SHAKER_OK);
+  EXPECT_EQ(library->shaker_check_addr(checker, mute.text, 20, NULL), SHAKER_TIMEOUT);
+  EXPECT_EQ(library->shaker_check_addr(checker, NULL, 0, NULL), SHAKER_ERR_INVALID);
+  atomic_int calls = 0;
+  shaker_request requests[4] = {ask(&up, PATIENCE_MS), ask(&up, PATIENCE_MS), ask(&mute, PATIENCE_MS), {.addr = "x"}};
+  requests[0].callback = count;
+  requests[0].user_data = &calls;
+  EXPECT(library->shaker_checker_fd(checker) >= 0);
+  EXPECT_EQ(library->shaker_submit(checker, requests, 4, NULL), SHAKER_OK);
+  EXPECT(library->shaker_reap(checker, results, 4, PATIENCE_MS) > 0);
+  UNTIL(calls == 1);
+  requests[0].callback = NULL;
+  EXPECT_EQ(library->shaker_check_many(checker, requests, 2, NULL), SHAKER_OK);
+  EXPECT_EQ(library->shaker_checker_free(checker), SHAKER_OK);
+}
+
+static void load_use_unload(void) {
+  struct library library = load();
+  EXPECT(is_mapped());
+  use(&library);
+  EXPECT_EQ(dlclose(library.handle), 0);
+  EXPECT(!is_mapped());
+}
+
+static void nothing_grows(void) {
+  enum { SMALLEST_BLOCK = 32 };
+  mallopt(M_ARENA_MAX, 1); /* mallinfo2 counts one arena only */
+  load_use_unload(); /* what the C library keeps for itself, it has after this */
+  load_use_unload();
+  int threads_before = threads(), descriptors_before = descriptors();
+  EXPECT_EQ(threads_before, 1);
+  size_t memory_before = mallinfo2().uordblks;
+  for (int round = 0; round < rounds; round++) {
+    load_use_unload();
+    EXPECT_EQ(descriptors(), descriptors_before);
+    UNTIL(threads() == threads_before);
+  }
+  size_t memory_after = mallinfo2().uordblks;
+  EXPECT(memory_after < memory_before + (size_t)rounds * SMALLEST_BLOCK);
+}
+
+/* Threads that have called the library and end after it is gone: nothing of theirs leads back into it. */
+static atomic_int used, gone;
+
+static void *use_and_outlive(void *library) {
+  use(library);
+  used++;
+  while (!gone) pause_ms(1);
+  return NULL;
+}
+
+static void threads_outlive_the_library(void) {
+  enum { THREADS = 3 };
+  struct library library = load();
+  pthread_t outliving[THREADS];
+  for (int i = 0; i < THREADS; i++) NEED(pthread_create(&outliving[i], NULL, use_and_outlive, &library) == 0);
+  UNTIL(used == THREADS);
+  EXPECT_EQ(dlclose(library.handle), 0);
+  EXPECT(!is_mapped());
+  gone = 1;
+  for (int i = 0; i < THREADS; i++) pthread_join(outliving[i], NULL);
+  load_use_unload();
+}
+
+/* The default checker cannot be freed, so it keeps the library where it is, whoever closes it. */
+static void the_default_checker_keeps_it_loaded(void) {
+  struct library library = load();
+  shaker_checker *shared = library.shaker_checker_default();
+  NEED(shared != NULL);
+  atomic_int calls = 0;
+  shaker_request later = {0};
+  later.addr = up.text;
+  later.callback = count;
+  later.user_data = &calls;
+  EXPECT_EQ(library.shaker_check_addr(shared, up.text, PATIENCE_MS, NULL), SHAKER_OK);
+  for (int round = 0; round < 5; round++) {
+    calls = 0;
+    EXPECT_EQ(library.shaker_submit(shared, &later, 1, NULL), SHAKER_OK);
+    EXPECT_EQ(dlclose(library.handle), 0);
+    EXPECT(is_mapped());
+    UNTIL(calls == 1);
+    library = load();
+    EXPECT(library.shaker_checker_default() == shared);
+    EXPECT_EQ(library.shaker_check_addr(shared, down.text, PATIENCE_MS, NULL), SHAKER_REFUSED);
+    use(&library);
+  }
+  EXPECT_EQ(dlclose(library.handle), 0);
+}
+
+int main(int argc, char **argv) {
+  NEED(argc == 3);
+  path = argv[1];
+  rounds = atoi(argv[2]);
+  up = live(AF_INET);
+  down = dead(AF_INET);
+  mute = silent();
+  EXPECT(!is_mapped());
+  nothing_grows();
+  threads_outlive_the_library();
+  the_default_checker_keeps_it_loaded();
+  close_target(&up);
+  close_target(&down);
+  close_target(&mute);
+  return outcome();
+}

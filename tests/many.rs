@@ -1,0 +1,710 @@
+//! Many checks at once: lists of a million, thousands in flight, several loops and callers, and what ends them early.
+#![cfg(target_os = "linux")]
+
+#[macro_use]
+mod support;
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::channel;
+use std::time::{Duration, Instant};
+
+use support::counters::Rise;
+use support::etc;
+use support::firewall::{self, Hook};
+use support::process::until;
+use support::rlimit::set_descriptor_limit;
+use support::targets::{DEAD_PORT, Listener, V4, at};
+use tcpshaker::{Checker, Config, Report, Request, Status, Verdict};
+
+const PORT: u16 = 8080;
+const SILENT_PORT: u16 = 8081;
+/// What Linux distributions and containers commonly grant, or more.
+const DESCRIPTORS: usize = 20_000;
+/// Ample for any machine where an answer is certain to come.
+const PATIENCE_MS: u32 = 60_000;
+
+fn checker(configure: impl FnOnce(&mut Config)) -> Checker {
+    let mut config = Config::default();
+    config.set_timeout(PATIENCE_MS).unwrap();
+    configure(&mut config);
+    Checker::new(&config).expect("a checker")
+}
+
+fn loops(count: u32) -> Checker {
+    checker(|config| config.set_threads(count).unwrap())
+}
+
+/// The address of this number, somewhere in 127.0.0.0/8 and above 127.1.0.0.
+fn nth(number: usize) -> IpAddr {
+    IpAddr::V4(Ipv4Addr::from_bits(0x7f01_0000 + number as u32))
+}
+
+/// One listener for all of 127.0.0.0/8.
+fn listen_everywhere() -> Listener {
+    Listener::on(IpAddr::V4(Ipv4Addr::UNSPECIFIED), PORT)
+}
+
+fn silence(port: u16) {
+    firewall::add(Hook::Input, &[&format!("tcp dport {port} drop")]);
+}
+
+fn with_timeout(timeout_ms: u32, target: SocketAddr) -> Request {
+    Request { timeout_ms, ..Request::new(target) }
+}
+
+fn tagged(tag: usize, request: Request) -> Request {
+    Request { tag, ..request }
+}
+
+/// Reaps until `count` reports are there; each must come within a minute of the one before.
+fn reap(checker: &Checker, count: usize) -> Vec<Report> {
+    let mut reports = Vec::new();
+    while reports.len() < count {
+        let taken = checker.reap(&mut reports, count, Some(Duration::from_secs(60)));
+        assert_ne!(taken, 0, "only {} of {count} reports came", reports.len());
+    }
+    reports
+}
+
+/// Each tag from 0 up is there once.
+#[track_caller]
+fn assert_each_once(mut tags: Vec<usize>, count: usize) {
+    tags.sort_unstable();
+    assert!(tags.iter().copied().eq(0..count), "{} results for {count} checks, or one twice", tags.len());
+}
+
+fn tally(verdicts: &[Verdict]) -> HashMap<Status, usize> {
+    let mut tally = HashMap::new();
+    verdicts.iter().for_each(|verdict| *tally.entry(verdict.status).or_default() += 1);
+    tally
+}
+
+/// The memory of this process that is really there, in bytes (VmRSS, proc(5)).
+fn resident() -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").expect("/proc");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("VmRSS");
+    line.trim().trim_end_matches(" kB").parse::<usize>().expect("a number") * 1024
+}
+
+mod a_million {
+    use super::*;
+
+    const COUNT: usize = 1_000_000;
+    const LISTENERS: usize = 1_000;
+
+    #[test]
+    fn checks_in_one_call_are_all_up_complete_no_handshake_and_take_no_more_memory_at_the_end() {
+        namespaced!(alone);
+        set_descriptor_limit(DESCRIPTORS);
+        let listeners: Vec<Listener> = (0..LISTENERS).map(|number| Listener::on(nth(number * 257), PORT)).collect();
+        let targets: Vec<SocketAddr> = listeners.iter().map(Listener::address).collect();
+        let requests: Vec<Request> = (0..COUNT).map(|number| Request::new(targets[number % LISTENERS])).collect();
+        let completed = Rise::of("TcpPassiveOpens");
+        let checker = checker(|config| config.set_max_in_flight(10_000).unwrap());
+
+        let (verdicts, early, late) = std::thread::scope(|scope| {
+            let early = scope.spawn(|| {
+                let begun = Instant::now();
+                while checker.stats().up < 200_000 {
+                    assert!(begun.elapsed() < Duration::from_secs(240), "200,000 checks take for ever");
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+                resident()
+            });
+            let verdicts = checker.check_many(&requests);
+            let late = resident();
+            (verdicts, early.join().expect("the watcher"), late)
+        });
+
+        assert_eq!(verdicts.len(), COUNT);
+        for (number, verdict) in verdicts.iter().enumerate() {
+            assert_eq!((verdict.status, verdict.os_error), (Status::Up, 0), "number {number}: {verdict:?}");
+            assert_eq!(verdict.address, Some(targets[number % LISTENERS]), "number {number} is another's result");
+        }
+        assert_eq!(completed.now(), 0, "handshakes that the kernel completed");
+        let stats = checker.stats();
+        assert_eq!((stats.submitted, stats.up, stats.completed_handshakes), (COUNT as u64, COUNT as u64, 0));
+        assert_eq!((stats.in_flight, stats.queued), (0, 0));
+        assert!(stats.sockets <= 10_000, "{stats:?}");
+        listeners.iter().for_each(Listener::assert_untouched);
+        println!("{early} bytes after 200,000 checks, {late} at the end");
+        // An eighth of what it would take to keep 64 bytes of each.
+        assert!(late < early + (6 << 20), "memory grew from {early} to {late} bytes");
+    }
+}
+
+mod in_flight {
+    use super::*;
+
+    #[test]
+    fn hundred_thousand_silent_targets_hold_up_no_live_one_and_time_out_on_time() {
+        namespaced!(alone, "nft");
+        set_descriptor_limit(DESCRIPTORS);
+        let (silent, live) = (100_000, 1_000);
+        let listener = listen_everywhere();
+        silence(SILENT_PORT);
+        let requests: Vec<Request> = (0..silent + live)
+            .map(|number| at(nth(number), if number % 101 == 50 { PORT } else { SILENT_PORT }))
+            .map(|target| with_timeout(500, target))
+            .collect();
+        let checker = checker(|config| config.set_max_in_flight(15_000).unwrap());
+
+        let (verdicts, peak) = std::thread::scope(|scope| {
+            let checks = scope.spawn(|| checker.check_many(&requests));
+            let mut peak = 0;
+            while !checks.is_finished() {
+                let stats = checker.stats();
+                assert!(stats.in_flight <= 15_000 && stats.sockets <= 15_000, "{stats:?}");
+                peak = peak.max(stats.in_flight);
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            (checks.join().expect("check_many"), peak)
+        });
+
+        let mut up = 0;
+        for (number, verdict) in verdicts.iter().enumerate() {
+            let expected = if number % 101 == 50 { Status::Up } else { Status::TimedOut };
+            assert_eq!(verdict.status, expected, "number {number}: {verdict:?}");
+            up += usize::from(expected == Status::Up);
+            if expected == Status::TimedOut {
+                let elapsed = Duration::from_micros(verdict.elapsed_us);
+                assert!(elapsed >= Duration::from_millis(500), "too early: {verdict:?}");
+                assert!(elapsed <= Duration::from_millis(1500), "more than a second late: {verdict:?}");
+            }
+        }
+        assert_eq!(up, live);
+        println!("at most {peak} were in flight");
+        assert!(peak > 5_000, "only {peak} were ever in flight: this proves little");
+        assert_eq!(checker.stats().in_flight, 0);
+        listener.assert_untouched();
+    }
+
+    #[test]
+    fn ten_thousand_answers_that_come_at_once_are_all_up_and_no_completed_handshake_is_kept_quiet() {
+        namespaced!(alone, "nft");
+        set_descriptor_limit(DESCRIPTORS);
+        let count = 10_000;
+        let listeners: Vec<Listener> = (0..100).map(|number| Listener::on(nth(number), PORT)).collect();
+        silence(PORT);
+        let requests: Vec<Request> =
+            (0..count).map(|number| Request::new(listeners[number % listeners.len()].address())).collect();
+        let completed = Rise::of("TcpPassiveOpens");
+        let checker = checker(|config| config.set_max_in_flight(count as u32).unwrap());
+        let verdicts = std::thread::scope(|scope| {
+            let checks = scope.spawn(|| checker.check_many(&requests));
+            until("all are in flight", || checker.stats().in_flight == count as u64);
+            // From now on the kernel's second SYNs get through, one for each check, within as long as the first took.
+            firewall::open();
+            checks.join().expect("check_many")
+        });
+        for verdict in &verdicts {
+            assert_eq!(verdict.status, Status::Up, "{verdict:?}");
+            assert!(verdict.syn_retransmits >= 1, "{verdict:?}");
+        }
+        let unproven = verdicts.iter().filter(|verdict| !verdict.half_open).count() as u64;
+        println!("{} handshakes completed, {unproven} not proven half-open", completed.now());
+        assert_eq!(checker.stats().completed_handshakes, unproven);
+        assert!(completed.now() <= unproven, "{} completed, {unproven} admitted", completed.now());
+    }
+
+    #[test]
+    fn never_more_checks_than_allowed_are_in_flight_whichever_way_they_came() {
+        namespaced!("nft");
+        silence(SILENT_PORT);
+        for threads in [1, 2] {
+            let checker = checker(|config| {
+                config.set_max_in_flight(50).unwrap();
+                config.set_threads(threads).unwrap();
+            });
+            let requests: Vec<Request> =
+                (0..300).map(|number| with_timeout(50, at(nth(number), SILENT_PORT))).collect();
+            std::thread::scope(|scope| {
+                let batch = scope.spawn(|| checker.check_many(&requests));
+                checker.submit(requests.clone()).expect("a live checker");
+                let blocked = scope.spawn(|| {
+                    for request in &requests[..5] {
+                        checker.check(request);
+                    }
+                });
+                while !(batch.is_finished() && blocked.is_finished()) {
+                    let stats = checker.stats();
+                    assert!(stats.in_flight <= 50, "{threads} loops: {stats:?}");
+                }
+            });
+            reap(&checker, 300);
+        }
+    }
+}
+
+mod order {
+    use super::*;
+
+    #[test]
+    fn results_stand_in_the_order_of_the_requests_whatever_the_order_of_the_answers() {
+        namespaced!("nft");
+        let _listener = listen_everywhere();
+        silence(SILENT_PORT);
+        for threads in [1, 2, 3] {
+            let checker = loops(threads);
+            // Slow ones first, so that every answer overtakes another.
+            let kinds: Vec<(Request, Status)> = (0..3_000)
+                .map(|number| match number % 5 {
+                    0 => (with_timeout(400 - number as u32 / 10, at(nth(number), SILENT_PORT)), Status::TimedOut),
+                    1 => (Request::new(at(nth(number), PORT)), Status::Up),
+                    2 => (Request::new(at(nth(number), DEAD_PORT)), Status::Refused),
+                    3 => (Request::new("nowhere"), Status::BadAddress),
+                    _ => (Request::new(format!("{}:{PORT}", nth(number)).as_str()), Status::Up),
+                })
+                .collect();
+            let requests: Vec<Request> = kinds.iter().map(|(request, _)| request.clone()).collect();
+            let verdicts = checker.check_many(&requests);
+            assert_eq!(verdicts.len(), requests.len());
+            for (number, (verdict, (_, expected))) in verdicts.iter().zip(&kinds).enumerate() {
+                assert_eq!(verdict.status, *expected, "number {number}, {threads} loops: {verdict:?}");
+                let address = (*expected != Status::BadAddress).then_some(nth(number));
+                assert_eq!(verdict.address.map(|address| address.ip()), address, "number {number}");
+            }
+        }
+    }
+
+    #[test]
+    fn no_request_means_no_result_and_no_wait() {
+        let checker = loops(2);
+        assert!(checker.check_many(&[]).is_empty());
+        checker.submit(Vec::new()).expect("nothing to refuse");
+        assert_eq!(checker.reap(&mut Vec::new(), 10, Some(Duration::ZERO)), 0);
+        assert_eq!(checker.stats().submitted, 0);
+    }
+
+    #[test]
+    fn results_come_while_later_requests_are_still_being_made() {
+        namespaced!();
+        let _listener = listen_everywhere();
+        let checker = checker(|config| config.set_max_in_flight(100).unwrap());
+        let (made, seen) = (AtomicUsize::new(0), Mutex::new(vec![false; 100_000]));
+        let mut ahead = 0;
+        let requests = (0..100_000).map(|number| {
+            made.store(number + 1, Ordering::Relaxed);
+            Request::new(at(nth(number), PORT))
+        });
+        let mut done = 0;
+        let checked = checker.check_each(requests, |number, verdict| {
+            assert_eq!((verdict.status, verdict.address), (Status::Up, Some(at(nth(number), PORT))), "{verdict:?}");
+            assert!(!std::mem::replace(&mut seen.lock().unwrap()[number], true), "number {number} came twice");
+            ahead = ahead.max(made.load(Ordering::Relaxed) - done);
+            done += 1;
+        });
+        assert_eq!(checked, Ok(()));
+        assert_eq!(done, 100_000);
+        println!("at most {ahead} requests were made ahead of their results");
+        assert!(ahead < 20_000, "{ahead} requests were made ahead");
+    }
+}
+
+mod results {
+    use super::*;
+
+    #[test]
+    fn of_several_loops_come_once_each_with_the_id_and_tag_of_their_request() {
+        namespaced!();
+        let _listener = listen_everywhere();
+        let checker = loops(2);
+        let count = 50_000;
+        let mut ids = HashMap::new();
+        for (batch, size) in [(0, 20_000), (20_000, 1), (20_001, 63), (20_064, 64), (20_128, count - 20_128)] {
+            let target = |number| at(nth(number), if number % 2 == 0 { PORT } else { DEAD_PORT });
+            let requests = (batch..batch + size).map(|number| tagged(number, Request::new(target(number)))).collect();
+            let first = checker.submit(requests).expect("a live checker");
+            ids.extend((first..).zip(batch..batch + size));
+        }
+        assert_eq!(ids.len(), count, "an id was given twice");
+        let reports = reap(&checker, count);
+        for report in &reports {
+            assert_eq!(ids.get(&report.id), Some(&report.tag), "{report:?}");
+            let expected = if report.tag % 2 == 0 { Status::Up } else { Status::Refused };
+            assert_eq!(report.verdict.status, expected, "{report:?}");
+            assert_eq!(report.verdict.address.map(|address| address.ip()), Some(nth(report.tag)));
+        }
+        assert_each_once(reports.iter().map(|report| report.tag).collect(), count);
+        assert_eq!(checker.reap(&mut Vec::new(), 1, Some(Duration::from_millis(50))), 0, "one more came");
+        let stats = checker.stats();
+        assert_eq!((stats.submitted, stats.up, stats.refused), (50_000, 25_000, 25_000));
+    }
+
+    #[test]
+    fn reaped_by_several_threads_come_to_one_of_them_each() {
+        namespaced!();
+        let _listener = listen_everywhere();
+        let (checker, count) = (loops(2), 40_000);
+        let taken = AtomicUsize::new(0);
+        let tags = Mutex::new(Vec::new());
+        std::thread::scope(|scope| {
+            for capacity in [1, 7, 300, 100_000] {
+                let (checker, taken, tags) = (&checker, &taken, &tags);
+                scope.spawn(move || {
+                    let mut own = Vec::new();
+                    while taken.load(Ordering::SeqCst) < count {
+                        let reaped = checker.reap(&mut own, capacity, Some(Duration::from_millis(20)));
+                        assert!(reaped <= capacity);
+                        taken.fetch_add(reaped, Ordering::SeqCst);
+                    }
+                    tags.lock().unwrap().extend(own.iter().map(|report| report.tag));
+                });
+            }
+            for batch in 0..count / 100 {
+                let numbers = batch * 100..(batch + 1) * 100;
+                let requests = numbers.map(|number| tagged(number, Request::new(at(nth(number), PORT)))).collect();
+                checker.submit(requests).expect("a live checker");
+            }
+        });
+        assert_each_once(tags.into_inner().unwrap(), count);
+    }
+
+    #[test]
+    fn go_to_the_callback_once_each_and_not_to_the_queue() {
+        namespaced!();
+        let _listener = listen_everywhere();
+        let (checker, count) = (loops(2), 20_000);
+        let (sender, calls) = channel();
+        for number in 0..count {
+            let sender = sender.clone();
+            let request = tagged(number, Request::new(at(nth(number), if number % 2 == 0 { PORT } else { DEAD_PORT })));
+            let asked = checker.submit_with(request, Box::new(move |report| sender.send(*report).unwrap()));
+            asked.expect("a live checker");
+        }
+        drop(sender);
+        let reports: Vec<Report> = (0..count).map(|_| calls.recv_timeout(Duration::from_secs(60)).unwrap()).collect();
+        for report in &reports {
+            assert_eq!(report.verdict.status, if report.tag % 2 == 0 { Status::Up } else { Status::Refused });
+        }
+        assert_each_once(reports.iter().map(|report| report.tag).collect(), count);
+        // Every callback was consumed, or a sender would be left.
+        assert!(calls.recv_timeout(Duration::from_secs(60)).is_err());
+        assert_eq!(checker.reap(&mut Vec::new(), 1, Some(Duration::ZERO)), 0);
+    }
+
+    #[test]
+    fn of_callbacks_that_submit_the_next_check_keep_coming() {
+        namespaced!();
+        let _listener = listen_everywhere();
+        let checker = std::sync::Arc::new(loops(2));
+        let (sender, ended) = channel();
+
+        /// Checks the target `left` times, each time from the callback of the time before.
+        fn go_on(
+            checker: &std::sync::Arc<Checker>,
+            target: SocketAddr,
+            left: usize,
+            sender: std::sync::mpsc::Sender<()>,
+        ) {
+            let next = checker.clone();
+            let callback = move |report: &Report| {
+                assert_eq!(report.verdict.status, Status::Up);
+                assert_eq!(next.check(&Request::new(target)).status, Status::Deadlock);
+                assert_eq!(next.check_many(&[Request::new(target)])[0].status, Status::Deadlock);
+                assert_eq!(next.cancel(report.id), Status::Up);
+                match left {
+                    1 => sender.send(()).unwrap(),
+                    _ => go_on(&next, target, left - 1, sender),
+                }
+            };
+            checker.submit_with(Request::new(target), Box::new(callback)).expect("a live checker");
+        }
+
+        for number in 0..10 {
+            go_on(&checker, at(nth(number), PORT), 500, sender.clone());
+        }
+        for _ in 0..10 {
+            ended.recv_timeout(Duration::from_secs(60)).expect("a chain of callbacks ends");
+        }
+        assert_eq!(checker.stats().up, 5_000);
+    }
+
+    #[test]
+    fn have_ids_that_are_never_zero_and_rise_from_batch_to_batch_and_from_thread_to_thread() {
+        namespaced!();
+        let _listener = listen_everywhere();
+        let checker = loops(2);
+        let given = Mutex::new(Vec::new());
+        std::thread::scope(|scope| {
+            for size in [1, 3, 100] {
+                let (checker, given) = (&checker, &given);
+                scope.spawn(move || {
+                    let mut last = 0;
+                    for _ in 0..100 {
+                        let requests = vec![Request::new(at(V4, PORT)); size];
+                        let first = checker.submit(requests).expect("a live checker");
+                        assert!(first > last, "{first} after {last}");
+                        last = first + size as u64 - 1;
+                        given.lock().unwrap().extend(first..=last);
+                        let called = checker.submit_with(Request::new(at(V4, PORT)), Box::new(|_| ()));
+                        last = called.inspect(|id| assert!(*id > last)).expect("a live checker");
+                    }
+                });
+            }
+        });
+        let mut given = given.into_inner().unwrap();
+        let mut reaped: Vec<u64> = reap(&checker, given.len()).iter().map(|report| report.id).collect();
+        given.sort_unstable();
+        reaped.sort_unstable();
+        assert!(given.windows(2).all(|pair| pair[0] < pair[1]), "an id was given twice");
+        assert_eq!(given, reaped);
+        // Blocking checks have none.
+        assert_ne!(given[0], 0);
+    }
+}
+
+mod turns {
+    use super::*;
+
+    /// A checker with few places, all of which are soon taken by silent targets.
+    fn few_places(threads: u32) -> Checker {
+        silence(SILENT_PORT);
+        checker(|config| {
+            config.set_max_in_flight(10).unwrap();
+            config.set_threads(threads).unwrap();
+        })
+    }
+
+    #[test]
+    fn submitted_checks_that_wait_too_long_for_theirs_are_busy_and_say_nothing_of_their_targets() {
+        namespaced!("nft");
+        for threads in [1, 2] {
+            let checker = few_places(threads);
+            let requests = (0..200).map(|number| tagged(number, with_timeout(300, at(nth(number), SILENT_PORT))));
+            checker.submit(requests.collect()).expect("a live checker");
+            let reports = reap(&checker, 200);
+            let verdicts: Vec<Verdict> = reports.iter().map(|report| report.verdict).collect();
+            assert_eq!(tally(&verdicts), HashMap::from([(Status::TimedOut, 10), (Status::Busy, 190)]));
+            for verdict in verdicts {
+                assert_eq!((verdict.os_error, verdict.address.is_some()), (0, verdict.status == Status::TimedOut));
+                assert!(verdict.elapsed_us >= 300_000, "{verdict:?}");
+            }
+            assert_eq!(checker.stats().busy, 190);
+        }
+    }
+
+    #[test]
+    fn that_come_after_the_deadline_are_not_taken_and_such_checks_are_busy_not_down() {
+        namespaced!("nft");
+        let (checker, count) = (few_places(1), 100_000);
+        let holders = checker.submit(vec![with_timeout(60_000, at(V4, SILENT_PORT)); 10]).expect("a live checker");
+        checker.submit(vec![with_timeout(1_000, at(V4, SILENT_PORT)); count]).expect("a live checker");
+        let submitted = Instant::now();
+        // So many have the same deadline that it takes the loop a while to judge them all; places come free meanwhile.
+        std::thread::sleep(Duration::from_millis(1_001));
+        for holder in holders..holders + 10 {
+            assert_eq!(checker.cancel(holder), Status::Up);
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        println!("the last place came free after {:?}", submitted.elapsed());
+        let verdicts: Vec<Verdict> = reap(&checker, count + 10).iter().map(|report| report.verdict).collect();
+        // Begun after its deadline, a check could only say that its target is down, and had no time to know.
+        assert_eq!(tally(&verdicts), HashMap::from([(Status::Cancelled, 10), (Status::Busy, count)]));
+    }
+
+    #[test]
+    fn of_a_list_come_to_all_and_none_is_busy() {
+        namespaced!("nft");
+        for threads in [1, 2] {
+            let checker = few_places(threads);
+            let requests: Vec<Request> =
+                (0..200).map(|number| with_timeout(50, at(nth(number), SILENT_PORT))).collect();
+            let verdicts = checker.check_many(&requests);
+            assert_eq!(tally(&verdicts), HashMap::from([(Status::TimedOut, 200)]));
+            for verdict in verdicts {
+                // From its own start: nobody is charged for the wait.
+                assert!((50_000..1_050_000).contains(&verdict.elapsed_us), "{verdict:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn of_a_list_of_names_come_to_all_and_none_is_busy() {
+        namespaced!("nft");
+        etc::replace();
+        let checker = few_places(1);
+        let request = Request { timeout_ms: 50, ..Request::new(format!("four.test:{SILENT_PORT}").as_str()) };
+        let verdicts = checker.check_many(&vec![request; 100]);
+        assert_eq!(tally(&verdicts), HashMap::from([(Status::TimedOut, 100)]));
+    }
+
+    #[test]
+    fn of_a_list_that_the_rate_holds_back_come_to_all_and_none_is_busy() {
+        namespaced!();
+        let _listener = listen_everywhere();
+        let checker = checker(|config| config.set_max_rate(500).unwrap());
+        let begun = Instant::now();
+        let requests: Vec<Request> = (0..1_000).map(|number| with_timeout(100, at(nth(number), PORT))).collect();
+        assert_eq!(tally(&checker.check_many(&requests)), HashMap::from([(Status::Up, 1_000)]));
+        assert!(begun.elapsed() >= Duration::from_millis(1_900), "1,000 checks at 500 a second take two seconds");
+        // Submitted ones that are not held back by their own deadline alone.
+        checker.submit(requests).expect("a live checker");
+        let verdicts: Vec<Verdict> = reap(&checker, 1_000).iter().map(|report| report.verdict).collect();
+        let tally = tally(&verdicts);
+        assert_eq!(tally.values().sum::<usize>(), 1_000);
+        assert!(tally[&Status::Busy] >= 900 && tally.keys().all(|status| [Status::Up, Status::Busy].contains(status)));
+    }
+
+    #[test]
+    fn of_lists_from_several_threads_come_to_all_of_them() {
+        namespaced!("nft");
+        let _listener = listen_everywhere();
+        silence(SILENT_PORT);
+        for threads in [1, 2] {
+            let checker = checker(|config| {
+                config.set_max_in_flight(100).unwrap();
+                config.set_threads(threads).unwrap();
+            });
+            std::thread::scope(|scope| {
+                for caller in 0..8 {
+                    let checker = &checker;
+                    scope.spawn(move || {
+                        let target = |number: usize| match number % 50 {
+                            0 => with_timeout(100, at(nth(number), SILENT_PORT)),
+                            other if other % 2 == 0 => Request::new(at(nth(number), DEAD_PORT)),
+                            _ => Request::new(at(nth(number), PORT)),
+                        };
+                        let numbers = caller * 5_000..(caller + 1) * 5_000;
+                        let requests: Vec<Request> = numbers.clone().map(target).collect();
+                        for (number, verdict) in numbers.zip(checker.check_many(&requests)) {
+                            let expected = match number % 50 {
+                                0 => Status::TimedOut,
+                                other if other % 2 == 0 => Status::Refused,
+                                _ => Status::Up,
+                            };
+                            assert_eq!(verdict.status, expected, "number {number}: {verdict:?}");
+                            assert_eq!(verdict.address.map(|address| address.ip()), Some(nth(number)));
+                        }
+                    });
+                }
+            });
+            let stats = checker.stats();
+            assert_eq!((stats.submitted, stats.up, stats.timed_out), (40_000, 20_000, 800));
+        }
+    }
+}
+
+mod early_end {
+    use super::*;
+
+    const COUNT: usize = 20_000;
+
+    /// A list of silent targets that would take an hour, ended by `end` once some of its checks are in flight.
+    fn end_list_early(threads: u32, end: impl Fn(&Checker)) -> (Checker, Vec<Verdict>) {
+        let checker = checker(|config| {
+            config.set_max_in_flight(500).unwrap();
+            config.set_threads(threads).unwrap();
+        });
+        let requests: Vec<Request> = (0..COUNT).map(|number| Request::new(at(nth(number), SILENT_PORT))).collect();
+        let begun = Instant::now();
+        let verdicts = std::thread::scope(|scope| {
+            let checks = scope.spawn(|| checker.check_many(&requests));
+            until("all places are taken", || checker.stats().in_flight == 500);
+            end(&checker);
+            checks.join().expect("check_many")
+        });
+        assert!(begun.elapsed() < Duration::from_millis(PATIENCE_MS.into()), "it waited for a deadline");
+        assert_eq!(verdicts.len(), COUNT);
+        (checker, verdicts)
+    }
+
+    #[test]
+    fn cancelling_everything_ends_a_list_with_a_result_for_each_and_the_checker_goes_on() {
+        namespaced!("nft");
+        let _listener = listen_everywhere();
+        silence(SILENT_PORT);
+        for threads in [1, 2] {
+            let (checker, verdicts) = end_list_early(threads, |checker| assert_eq!(checker.cancel(0), Status::Up));
+            assert_eq!(tally(&verdicts), HashMap::from([(Status::Cancelled, COUNT)]));
+            assert_eq!(checker.stats().cancelled, COUNT as u64);
+            assert_eq!(checker.stats().submitted, COUNT as u64);
+            assert_eq!(checker.stats().in_flight, 0);
+            let next = checker.check_many(&vec![Request::new(at(V4, PORT)); 1_000]);
+            assert_eq!(tally(&next), HashMap::from([(Status::Up, 1_000)]));
+        }
+    }
+
+    #[test]
+    fn shutdown_ends_a_list_with_a_result_for_each_and_later_ones_at_once() {
+        namespaced!("nft");
+        silence(SILENT_PORT);
+        for threads in [1, 2] {
+            let (checker, verdicts) = end_list_early(threads, Checker::shutdown);
+            assert_eq!(tally(&verdicts), HashMap::from([(Status::Closed, COUNT)]));
+            let next = checker.check_many(&vec![Request::new(at(V4, PORT)); 1_000]);
+            assert_eq!(tally(&next), HashMap::from([(Status::Closed, 1_000)]));
+            assert_eq!(checker.submit(vec![Request::new(at(V4, PORT))]), Err(Status::Closed));
+            assert_eq!(checker.reap(&mut Vec::new(), 1, None), 0, "nothing is left to wait for");
+        }
+    }
+
+    #[test]
+    fn cancelling_by_id_ends_submitted_checks_wherever_they_are_and_no_other() {
+        namespaced!("nft");
+        silence(SILENT_PORT);
+        let checker = checker(|config| {
+            config.set_max_in_flight(100).unwrap();
+            config.set_threads(2).unwrap();
+        });
+        let requests = (0..1_000).map(|number| tagged(number, with_timeout(1_500, at(nth(number), SILENT_PORT))));
+        let first = checker.submit(requests.collect()).expect("a live checker");
+        // In flight, queued, or still on their way to the loop: every third.
+        for id in (first..first + 1_000).step_by(3) {
+            assert_eq!(checker.cancel(id), Status::Up);
+        }
+        let reports = reap(&checker, 1_000);
+        assert_each_once(reports.iter().map(|report| report.tag).collect(), 1_000);
+        for report in reports {
+            let status = report.verdict.status;
+            if report.tag % 3 == 0 {
+                assert_eq!(status, Status::Cancelled, "{report:?}");
+                assert!(report.verdict.elapsed_us < 1_500_000, "{report:?}");
+            } else {
+                assert!(status == Status::TimedOut || status == Status::Busy, "{report:?}");
+            }
+        }
+        // They are over, so their ids are nobody's.
+        assert_eq!(checker.cancel(first), Status::Up);
+        assert_eq!(checker.cancel(u64::MAX), Status::Up);
+        assert_eq!(checker.stats().cancelled, 334);
+    }
+
+    #[test]
+    fn results_that_wait_at_the_shutdown_can_still_be_reaped() {
+        namespaced!("nft");
+        let _listener = listen_everywhere();
+        silence(SILENT_PORT);
+        let checker = loops(2);
+        let target = |number| at(nth(number), if number < 500 { PORT } else { SILENT_PORT });
+        let requests = (0..1_000).map(|number| tagged(number, Request::new(target(number)))).collect();
+        checker.submit(requests).expect("a live checker");
+        until("the live ones are up", || checker.stats().up == 500);
+        checker.shutdown();
+        let mut reports = Vec::new();
+        while checker.reap(&mut reports, 100, None) > 0 {}
+        for report in &reports {
+            let expected = if report.tag < 500 { Status::Up } else { Status::Closed };
+            assert_eq!(report.verdict.status, expected, "{report:?}");
+        }
+        assert_each_once(reports.iter().map(|report| report.tag).collect(), 1_000);
+    }
+
+    #[test]
+    fn shutdown_from_a_callback_ends_everything_else() {
+        namespaced!("nft");
+        let _listener = listen_everywhere();
+        silence(SILENT_PORT);
+        let checker = std::sync::Arc::new(loops(2));
+        checker.submit((0..100).map(|number| Request::new(at(nth(number), SILENT_PORT))).collect()).unwrap();
+        let own = checker.clone();
+        checker.submit_with(Request::new(at(V4, PORT)), Box::new(move |_| own.shutdown())).unwrap();
+        let mut reports = Vec::new();
+        while checker.reap(&mut reports, 100, None) > 0 {}
+        assert_eq!(reports.len(), 100);
+        assert!(reports.iter().all(|report| report.verdict.status == Status::Closed));
+    }
+}
