@@ -289,13 +289,12 @@ shaker_status shaker_config_set_threads(struct shaker_config *config, uint32_t l
 // Returns SHAKER_OK; SHAKER_ERR_INVALID for NULL or 0.
 shaker_status shaker_config_set_timeout(struct shaker_config *config, uint32_t timeout_ms);
 
-// How many checks may be in flight at once; each holds a descriptor, and more checks wait their turn. The loops need two
-// descriptors each besides, and a few sockets lie ready for blocking callers. Default: half the soft limit on descriptors
-// (RLIMIT_NOFILE, getrlimit(2)) when the checker is made.
+// How many checks may be in flight at once; each holds a descriptor, and more checks wait their turn. The loops
+// need two descriptors each besides, and a few sockets lie ready for blocking callers. Default: half the soft
+// limit on descriptors (RLIMIT_NOFILE, getrlimit(2)) when the checker is made.
 //
 // Returns SHAKER_OK; SHAKER_ERR_INVALID for NULL or 0.
-shaker_status shaker_config_set_max_in_flight(struct shaker_config *config,
-                                              uint32_t checks);
+shaker_status shaker_config_set_max_in_flight(struct shaker_config *config, uint32_t checks);
 
 // Keeps all checks to one family: AF_INET or AF_INET6; AF_UNSPEC, the default, allows both. A check may still name
 // its own (SHAKER_IPV4, SHAKER_IPV6).

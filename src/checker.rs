@@ -1,27 +1,26 @@
 //! The safe handle over one or more loops: what a program holds, and calls from any thread.
 
+mod blocking;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use mio::{Poll, Waker};
 
-use crate::address::Target;
-use crate::completion::{Callback, Mailbox, Sink};
+use crate::completion::{Callback, Sink};
 use crate::config::Config;
 use crate::event_loop::{EventLoop, WAKE};
-use crate::lane::{Asked, Begun, Lane, Order, Terms};
+use crate::lane::{Asked, Lane, Order, Terms};
 use crate::request::{Family, Request};
 use crate::shared::Shared;
-use crate::socket::{self, Manner, Sight};
+use crate::socket::{self, Manner};
 use crate::stats::Stats;
 use crate::thread::{self, Thread};
-use crate::verdict::{Report, Status, Verdict};
+use crate::verdict::{Report, Status};
 
 /// Nobody has more descriptors than this to spare for one checker, whatever the limit says.
 const IN_FLIGHT_MAX: u64 = 1 << 20;
-/// Checks of a batch that go to a loop together.
-const SHARE: usize = 4096;
 /// A batch smaller than this is not worth waking a second loop for.
 const WORTH_SPLITTING: usize = 64;
 
@@ -79,166 +78,6 @@ impl Checker {
             checker.threads.push(thread);
         }
         Ok(checker)
-    }
-
-    /// Checks one target, and returns when there is a verdict.
-    pub fn check(&self, request: &Request) -> Verdict {
-        let begun = self.may_block().and_then(|()| self.begin(request));
-        match begun {
-            Ok(Progress::Done(verdict)) => verdict,
-            Ok(Progress::Pending(mailbox)) => {
-                let mut verdict = Verdict::without_segments(Status::Internal, 0);
-                mailbox.take(1, 1, None, |report| verdict = report.verdict);
-                verdict
-            }
-            Err(status) => Verdict::without_segments(status, 0),
-        }
-    }
-
-    /// Checks one `"host:port"`; `timeout_ms` 0 means the checker's default.
-    pub fn check_addr(&self, addr: &str, timeout_ms: u32) -> Verdict {
-        self.check(&Request { timeout_ms, ..Request::new(addr) })
-    }
-
-    /// Starts a blocking check: done if the target answers at once or never will, else pending with a loop.
-    fn begin(&self, request: &Request) -> Result<Progress, Status> {
-        let lane = &self.shared.lanes[self.turn()];
-        let asked = self.asked(request.clone(), 0, self.shared.clock.now(), false);
-        let order = match &asked.target {
-            Target::Malformed(_) => return Ok(Progress::Done(self.without_segments(Status::BadAddress))),
-            Target::Literal(target) if !asked.family.allows(target) => {
-                return Ok(Progress::Done(self.without_segments(Status::BadAddress)));
-            }
-            Target::Literal(_) => match self.begin_here(lane, asked) {
-                Ok(verdict) => return Ok(Progress::Done(verdict)),
-                Err(order) => order,
-            },
-            Target::Name(_) => Pending::Asked(asked),
-        };
-        let mailbox = Arc::new(Mailbox::new());
-        let sink = Sink::Mailbox(mailbox.clone());
-        let order = match order {
-            Pending::Asked(asked) => Order::Batch { sink, checks: vec![asked] },
-            Pending::Begun(begun) => Order::TakeOver { sink, begun },
-        };
-        let taken_over = matches!(order, Order::TakeOver { .. });
-        if let Err(status) = lane.give(order) {
-            if taken_over {
-                lane.leave();
-            }
-            return Err(status);
-        }
-        self.shared.counters.add_submitted(1);
-        Ok(Progress::Pending(mailbox))
-    }
-
-    /// Makes the check on the calling thread, where a target on this machine has answered by the time connect
-    /// returns: waking the loop's thread, and being woken by it, would cost several times the check. What has no
-    /// answer yet is for the loop to go on with.
-    fn begin_here(&self, lane: &Lane, asked: Asked) -> Result<Verdict, Pending> {
-        let Target::Literal(target) = asked.target else { return Err(Pending::Asked(asked)) };
-        let Terms { manner, submitted, .. } = asked.terms;
-        if !lane.enter_as_caller() {
-            return Err(Pending::Asked(asked));
-        }
-        let place = Place { shared: &self.shared, lane };
-        if self.shared.rate.take(|| self.shared.clock.now()).is_err() {
-            return Err(Pending::Asked(asked));
-        }
-        let spare = if manner.withholds_ack() { lane.take_spare(target.is_ipv6()) } else { None };
-        let mut socket = match spare.map_or_else(|| self.shared.open_socket(target.is_ipv6(), manner), Ok) {
-            Ok(socket) => socket,
-            // The loop knows whether it is worth waiting for a descriptor.
-            Err(_) => return Err(Pending::Asked(asked)),
-        };
-        let syn_at = self.shared.clock.now();
-        let sight = match socket.connect(&target) {
-            Ok(()) => socket.look(&target),
-            Err(errno) => Sight::Unsent { errno },
-        };
-        if let Sight::Nothing { .. } = sight {
-            place.hand_over();
-            let Asked { tag, terms, .. } = asked;
-            return Err(Pending::Begun(Box::new(Begun { tag, target, terms, socket, syn_at })));
-        }
-        let conclusion = socket.conclude(&sight, &target, syn_at, self.shared.clock);
-        if conclusion.clean && !self.shared.is_short_of_descriptors() {
-            lane.keep_spare(socket);
-        } else {
-            drop(socket);
-        }
-        drop(place);
-        let mut verdict = conclusion.verdict;
-        verdict.elapsed_us = (conclusion.at - submitted) / 1000;
-        let completed = verdict.status == Status::Up && !verdict.half_open && manner.withholds_ack();
-        self.shared.counters.add_submitted(1);
-        self.shared.counters.add_one(verdict.status, completed);
-        Ok(verdict)
-    }
-
-    /// Checks many targets, and returns when there is a verdict on each, in the order of the requests.
-    ///
-    /// It paces itself: a request's time runs from its own start, so none ends as [`Status::Busy`].
-    pub fn check_many(&self, requests: &[Request]) -> Vec<Verdict> {
-        let mut verdicts = vec![Verdict::without_segments(Status::Internal, 0); requests.len()];
-        let done = self.check_each(requests.iter().cloned(), |index, verdict| verdicts[index] = verdict);
-        if let Err(status) = done {
-            verdicts.fill(Verdict::without_segments(status, 0));
-        }
-        verdicts
-    }
-
-    /// As [`Checker::check_many`], for requests that are made as they are needed; each verdict comes with the
-    /// number of its request, as soon as it is there.
-    ///
-    /// # Errors
-    /// [`Status::Closed`], [`Status::Forked`] or [`Status::Deadlock`] when no check was begun.
-    pub fn check_each(
-        &self,
-        requests: impl ExactSizeIterator<Item = Request>,
-        mut verdict: impl FnMut(usize, Verdict),
-    ) -> Result<(), Status> {
-        self.may_block()?;
-        let count = requests.len();
-        let mut requests = requests.enumerate();
-        let lanes = self.shared.lanes.len();
-        let share = if count < WORTH_SPLITTING { count } else { count.div_ceil(lanes).min(SHARE) };
-        // Enough to keep every loop busy while this thread prepares more; no more than that, so that memory stays flat.
-        let places: usize = self.shared.lanes.iter().map(|lane| lane.max_in_flight() as usize).sum();
-        let ahead = places + 2 * share * lanes;
-        let cancels = self.shared.cancels.load(Ordering::SeqCst);
-        let mailbox = Arc::new(Mailbox::new());
-        let (mut given, mut done) = (0, 0);
-        while done < count {
-            while given < count && given - done + share <= ahead {
-                let checks: Vec<Asked> = requests
-                    .by_ref()
-                    .take(share)
-                    .map(|(index, request)| self.asked(Request { tag: index, ..request }, 0, 0, true))
-                    .collect();
-                let (first, number) = (given, checks.len());
-                given += number;
-                let order = Order::Batch { sink: Sink::Mailbox(mailbox.clone()), checks };
-                // Looked at under the lane's lock, so that a cancel comes either before this share or after it.
-                let cancelled = || (self.shared.cancels.load(Ordering::SeqCst) != cancels).then_some(Status::Cancelled);
-                if let Err(status) = self.shared.lanes[self.turn()].give_unless(order, cancelled) {
-                    (first..given).for_each(|index| verdict(index, self.without_segments(status)));
-                    done += number;
-                } else {
-                    self.shared.counters.add_submitted(number as u64);
-                }
-            }
-            if done == count {
-                break;
-            }
-            let wanted = if given < count { given + share - ahead - done } else { count - done };
-            let taken = mailbox.take(usize::MAX, wanted, None, |report| verdict(report.tag, report.verdict));
-            if taken == 0 {
-                return Err(Status::Internal); // a loop died of a defect
-            }
-            done += taken;
-        }
-        Ok(())
     }
 
     /// Submits checks whose reports go to [`Checker::reap`]. Returns the id of the first; the others' follow one by
@@ -400,13 +239,6 @@ impl Checker {
         let terms = Terms { submitted, timeout_ms, manner, paced };
         Asked { id, tag: request.tag, target: request.target, family, terms }
     }
-
-    /// An accepted check that needs no loop.
-    fn without_segments(&self, status: Status) -> Verdict {
-        self.shared.counters.add_submitted(1);
-        self.shared.counters.add_one(status, false);
-        Verdict::without_segments(status, 0)
-    }
 }
 
 impl Drop for Checker {
@@ -426,40 +258,5 @@ impl Drop for Checker {
             threads.into_iter().for_each(Thread::join);
             self.shared.resolver.join();
         }
-    }
-}
-
-/// How far a blocking check got on the caller's thread.
-enum Progress {
-    Done(Verdict),
-    Pending(Arc<Mailbox>),
-}
-
-/// What the loop is to go on with.
-enum Pending {
-    Asked(Asked),
-    Begun(Box<Begun>),
-}
-
-/// A caller's place among the checks in flight, given back when dropped.
-struct Place<'a> {
-    shared: &'a Shared,
-    lane: &'a Lane,
-}
-
-impl Place<'_> {
-    /// The check goes on in the loop, which gives the place back.
-    fn hand_over(self) {
-        self.lane.leave_as_caller();
-        std::mem::forget(self);
-    }
-}
-
-impl Drop for Place<'_> {
-    fn drop(&mut self) {
-        self.lane.leave_as_caller();
-        self.lane.leave();
-        self.lane.feed();
-        self.shared.feed_the_starved();
     }
 }

@@ -7,9 +7,13 @@
 //! connection (connect(2), `tcp_disconnect`): with zero linger that is a RST, the local port is free at once, and the
 //! socket can connect again, to any address of its family.
 
+mod errno;
+mod sockaddr;
+mod tcp_info;
+
 use std::io;
-use std::mem::{MaybeUninit, size_of};
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::mem::size_of;
+use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -21,6 +25,13 @@ use crate::clock::Clock;
 use crate::config::Wire;
 use crate::request::Handshake;
 use crate::verdict::{Status, Verdict};
+
+use errno::{Origin, status_of};
+use sockaddr::{sockaddr_in, sockaddr_in6};
+use tcp_info::{TCP_CLOSE_WAIT, TCP_ESTABLISHED, TCP_SYN_RECV, TCP_SYN_SENT, TcpInfo};
+
+pub(crate) use errno::{error_text, is_out_of_descriptors};
+pub(crate) use sockaddr::{CAddress, from_sockaddr_in, from_sockaddr_in6};
 
 /// How long after the SYN-ACK an ACK certainly has not left by itself: TCP_DELACK_MAX (200 ms) less two ticks of the
 /// slowest kernel clock (10 ms each), in which ages are counted.
@@ -72,8 +83,8 @@ pub(crate) enum Sight {
     Unsent { errno: i32 },
     /// An ICMP error that the kernel noted but did not act upon.
     Failed { errno: i32, syn_retransmits: u32 },
-    /// RST, ICMP or the kernel's own ETIMEDOUT: the attempt is over, and the errno is still to be collected. An answer may
-    /// have come before.
+    /// RST, ICMP or the kernel's own ETIMEDOUT: the attempt is over, and the errno is still to be collected. An
+    /// answer may have come before.
     Closed(Answer),
 }
 
@@ -289,46 +300,6 @@ pub(crate) fn probe(wire: &Wire) -> Result<(), Status> {
     }
 }
 
-/// Who says that a connection cannot be.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Origin {
-    /// connect() itself, before a segment was sent.
-    Connect,
-    /// RST or ICMP.
-    Network,
-}
-
-/// What an errno says of the target.
-fn status_of(errno: i32, origin: Origin) -> Status {
-    match errno {
-        // ICMPv6's "prohibited" codes (icmpv6_err_convert in net/ipv6/icmp.c); ICMP's own are EHOSTUNREACH. From connect()
-        // itself it is this machine's word: a prohibiting route, a security module.
-        libc::EACCES if origin == Origin::Network => Status::Unreachable,
-        libc::ECONNREFUSED => Status::Refused,
-        libc::ETIMEDOUT => Status::TimedOut,
-        // ENOPROTOOPT is ICMP's "protocol unreachable" (icmp_err_convert in net/ipv4/icmp.c).
-        libc::ENETUNREACH | libc::EHOSTUNREACH | libc::EHOSTDOWN | libc::ENETDOWN | libc::ENOPROTOOPT => {
-            Status::Unreachable
-        }
-        0 => Status::Internal,
-        _ => Status::LocalFault,
-    }
-}
-
-/// Whether the errno says that the process or the system has no descriptor left.
-pub(crate) fn is_out_of_descriptors(errno: i32) -> bool {
-    errno == libc::EMFILE || errno == libc::ENFILE
-}
-
-/// The errno in words.
-pub(crate) fn error_text(errno: i32) -> String {
-    let text = io::Error::from_raw_os_error(errno).to_string();
-    match text.rfind(" (os error") {
-        Some(end) => text[..end].to_owned(),
-        None => text,
-    }
-}
-
 /// The soft limit on open descriptors.
 pub(crate) fn descriptor_limit() -> u64 {
     let mut limit = libc::rlimit { rlim_cur: 1024, rlim_max: 1024 };
@@ -344,54 +315,6 @@ pub(crate) fn interface_index(name: &[u8]) -> Option<u32> {
     match unsafe { libc::if_nametoindex(name.as_ptr()) } {
         0 => None,
         index => Some(index),
-    }
-}
-
-// States of a TCP socket, from include/net/tcp_states.h.
-const TCP_ESTABLISHED: u8 = 1;
-const TCP_SYN_SENT: u8 = 2;
-const TCP_SYN_RECV: u8 = 3;
-const TCP_CLOSE_WAIT: u8 = 8;
-
-/// The head of `struct tcp_info` (include/uapi/linux/tcp.h), as far as it is needed; the kernel fills what fits.
-#[repr(C)]
-struct TcpInfo {
-    state: u8,
-    _ca_state_to_options: [u8; 7],
-    _rto_to_reordering: [u32; 9],
-    _fackets_to_last_data_recv: [u32; 3],
-    /// Milliseconds since the last ACK came in, the SYN-ACK included. Survives a reset.
-    last_ack_recv: u32,
-    _pmtu_and_rcv_ssthresh: [u32; 2],
-    /// Smoothed round trip in µs; on a fresh connection, SYN to SYN-ACK.
-    rtt: u32,
-    _rttvar_to_rcv_space: [u32; 7],
-    total_retrans: u32,
-    _rates_and_bytes: [u64; 4],
-    /// Every segment sent, retransmits and pure ACKs included.
-    segs_out: u32,
-}
-
-const _: () = {
-    assert!(std::mem::offset_of!(TcpInfo, last_ack_recv) == 56);
-    assert!(std::mem::offset_of!(TcpInfo, rtt) == 68);
-    assert!(std::mem::offset_of!(TcpInfo, total_retrans) == 100);
-    assert!(std::mem::offset_of!(TcpInfo, segs_out) == 136);
-};
-
-impl TcpInfo {
-    fn read(fd: RawFd) -> TcpInfo {
-        let mut info = MaybeUninit::<TcpInfo>::zeroed();
-        let mut length = size_of::<TcpInfo>() as libc::socklen_t;
-        // SAFETY: the kernel writes at most `length` bytes, the size of `info`; what it leaves out stays zero.
-        unsafe {
-            libc::getsockopt(fd, libc::IPPROTO_TCP, libc::TCP_INFO, info.as_mut_ptr().cast(), &mut length);
-            info.assume_init()
-        }
-    }
-
-    fn since_last_ack(&self) -> Duration {
-        Duration::from_millis(self.last_ack_recv.into())
     }
 }
 
@@ -428,50 +351,6 @@ fn same_endpoint(local: &SocketAddr, target: &SocketAddr) -> bool {
     local.port() == target.port() && (local.ip() == target.ip() || target.ip().is_unspecified())
 }
 
-fn sockaddr_in(address: &SocketAddrV4) -> libc::sockaddr_in {
-    libc::sockaddr_in {
-        sin_family: libc::AF_INET as libc::sa_family_t,
-        sin_port: address.port().to_be(),
-        sin_addr: libc::in_addr { s_addr: u32::from_ne_bytes(address.ip().octets()) },
-        sin_zero: [0; 8],
-    }
-}
-
-fn sockaddr_in6(address: &SocketAddrV6) -> libc::sockaddr_in6 {
-    libc::sockaddr_in6 {
-        sin6_family: libc::AF_INET6 as libc::sa_family_t,
-        sin6_port: address.port().to_be(),
-        sin6_flowinfo: address.flowinfo(),
-        sin6_addr: libc::in6_addr { s6_addr: address.ip().octets() },
-        sin6_scope_id: address.scope_id(),
-    }
-}
-
 fn last_errno() -> i32 {
     io::Error::last_os_error().raw_os_error().unwrap_or(0)
-}
-
-/// The address as C's sockets spell it.
-pub(crate) enum CAddress {
-    V4(libc::sockaddr_in),
-    V6(libc::sockaddr_in6),
-}
-
-impl From<&SocketAddr> for CAddress {
-    fn from(address: &SocketAddr) -> CAddress {
-        match address {
-            SocketAddr::V4(address) => CAddress::V4(sockaddr_in(address)),
-            SocketAddr::V6(address) => CAddress::V6(sockaddr_in6(address)),
-        }
-    }
-}
-
-pub(crate) fn from_sockaddr_in(address: &libc::sockaddr_in) -> SocketAddr {
-    let ip = Ipv4Addr::from(address.sin_addr.s_addr.to_ne_bytes());
-    SocketAddrV4::new(ip, u16::from_be(address.sin_port)).into()
-}
-
-pub(crate) fn from_sockaddr_in6(address: &libc::sockaddr_in6) -> SocketAddr {
-    let ip = Ipv6Addr::from(address.sin6_addr.s6_addr);
-    SocketAddrV6::new(ip, u16::from_be(address.sin6_port), address.sin6_flowinfo, address.sin6_scope_id).into()
 }

@@ -52,8 +52,9 @@ impl Thread {
 
 type Body = Box<dyn FnOnce() + Send>;
 
-/// Starts a thread with all signals blocked from its first instruction on. The caller's own mask is the same after the
-/// call as before; a signal that arrives meanwhile is delivered then. `name` has at most 15 bytes (pthread_setname_np(3)).
+/// Starts a thread with all signals blocked from its first instruction on. The caller's own mask is the same after
+/// the call as before; a signal that arrives meanwhile is delivered then. `name` has at most 15 bytes
+/// (pthread_setname_np(3)).
 pub(crate) fn spawn(name: &'static CStr, body: impl FnOnce() + Send + 'static) -> io::Result<Thread> {
     let body: Box<Body> = Box::new(Box::new(move || {
         // SAFETY: `name` is a NUL-terminated text; the thread is the calling one.

@@ -55,9 +55,9 @@ pub unsafe extern "C" fn shaker_config_set_timeout(config: *mut shaker_config, t
     guard(shaker_status::SHAKER_ERR_INTERNAL, || unsafe { set(config, |config| config.set_timeout(timeout_ms)) })
 }
 
-/// How many checks may be in flight at once; each holds a descriptor, and more checks wait their turn. The loops need two
-/// descriptors each besides, and a few sockets lie ready for blocking callers. Default: half the soft limit on descriptors
-/// (RLIMIT_NOFILE, getrlimit(2)) when the checker is made.
+/// How many checks may be in flight at once; each holds a descriptor, and more checks wait their turn. The loops
+/// need two descriptors each besides, and a few sockets lie ready for blocking callers. Default: half the soft
+/// limit on descriptors (RLIMIT_NOFILE, getrlimit(2)) when the checker is made.
 ///
 /// Returns SHAKER_OK; SHAKER_ERR_INVALID for NULL or 0.
 #[unsafe(no_mangle)]
