@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use mio::{Poll, Waker};
 
+use crate::clock;
 use crate::completion::{Callback, Sink};
 use crate::config::Config;
 use crate::event_loop::{EventLoop, WAKE};
@@ -103,7 +104,7 @@ impl Checker {
     ) -> Result<u64, Status> {
         self.not_forked()?;
         let count = requests.len();
-        let submitted = self.shared.clock.now();
+        let submitted = clock::now();
         let first_id = self.next_id.fetch_add(count as u64, Ordering::Relaxed);
         let lanes = &self.shared.lanes;
         let loops = if count < WORTH_SPLITTING { 1 } else { lanes.len() };

@@ -19,6 +19,7 @@ use std::time::Duration;
 use mio::{Events, Poll, Token};
 use slab::Slab;
 
+use crate::clock;
 use crate::completion::Sink;
 use crate::deadlines::{Deadlines, Timer};
 use crate::lane::Lane;
@@ -137,10 +138,12 @@ pub(crate) struct EventLoop {
     short_of_descriptors: bool,
     /// When the rate lets the next check start.
     held_back_until: Option<u64>,
-    /// When this round began, on the checker's clock.
+    /// When this round began, on the library's clock.
     now: u64,
     /// When the clock was last read.
     latest: u64,
+    /// And that was just now, at the end of a check.
+    just_concluded: bool,
 }
 
 impl EventLoop {
@@ -168,6 +171,7 @@ impl EventLoop {
             held_back_until: None,
             now: 0,
             latest: 0,
+            just_concluded: false,
         }
     }
 
@@ -186,7 +190,7 @@ impl EventLoop {
         let mut events = Events::with_capacity(EVENTS);
         loop {
             self.sleep(&mut events);
-            self.now = self.shared.clock.now();
+            self.now = clock::now();
             self.latest = self.now;
             for event in &events {
                 if event.token() != WAKE {
@@ -214,7 +218,7 @@ impl EventLoop {
         } else {
             let deadline = self.deadlines.next().map(|tick| tick * 1_000_000);
             let next = deadline.into_iter().chain(self.held_back_until).min();
-            next.map(|next| Duration::from_nanos(next.saturating_sub(self.shared.clock.now())))
+            next.map(|next| Duration::from_nanos(next.saturating_sub(clock::now())))
         };
         // Interrupted by a debugger or SIGCONT (every other signal is blocked): there are simply no events.
         if self.poll.poll(events, wait).is_err() {
@@ -279,7 +283,7 @@ impl EventLoop {
             return;
         }
         self.shared.counters.add(&mut self.tally);
-        let slice_ends = self.shared.clock.now() + SLICE;
+        let slice_ends = clock::now() + SLICE;
         while let Some(&(key, _)) = self.finished.front() {
             let run = self.finished.iter().take_while(|(destination, _)| *destination == key).count();
             let destination = &mut self.destinations[key as usize];
@@ -298,7 +302,7 @@ impl EventLoop {
             if last {
                 self.destinations.remove(key as usize);
             }
-            if self.shared.clock.now() > slice_ends {
+            if clock::now() > slice_ends {
                 break;
             }
         }

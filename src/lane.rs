@@ -18,7 +18,7 @@ use crate::verdict::Status;
 /// How a check is to be made, whatever its target.
 #[derive(Clone, Copy)]
 pub(crate) struct Terms {
-    /// When it was submitted, on the checker's clock.
+    /// When it was submitted, on the library's clock.
     pub submitted: u64,
     pub timeout_ms: u32,
     pub manner: Manner,
@@ -75,7 +75,7 @@ pub(crate) enum Order {
 pub(crate) struct Asker {
     pub race: u32,
     pub serial: u32,
-    /// When the answer is of no more use, on the checker's clock; `None` until a paced check's name is taken up.
+    /// When the answer is of no more use, on the library's clock; `None` until a paced check's name is taken up.
     pub deadline: Option<u64>,
     pub timeout_ms: u32,
 }

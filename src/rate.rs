@@ -24,11 +24,11 @@ impl Rate {
 
     /// Takes the right to start one check now; otherwise says when to ask again. The clock is read only if there is
     /// a limit, and late: a token that was taken long before its SYN leaves would add to those of a later time.
-    pub fn take(&self, clock: impl FnOnce() -> u64) -> Result<(), u64> {
+    pub fn take(&self, now: impl FnOnce() -> u64) -> Result<(), u64> {
         if self.interval == 0 {
             return Ok(());
         }
-        let now = clock();
+        let now = now();
         // One check is always let through by an empty bucket's first token, however slow the rate.
         let burst = BURST.max(self.interval);
         self.full_at

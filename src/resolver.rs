@@ -7,7 +7,7 @@ use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use crate::clock::Clock;
+use crate::clock;
 use crate::lane::{Asker, Lane, Order, Query};
 use crate::request::Family;
 use crate::socket;
@@ -22,7 +22,6 @@ pub(crate) const NOT_IN_TIME: i32 = libc::EAI_AGAIN;
 pub(crate) struct Resolver {
     state: Mutex<State>,
     work: Condvar,
-    clock: Clock,
 }
 
 #[derive(Default)]
@@ -42,8 +41,8 @@ struct Waiting {
 }
 
 impl Resolver {
-    pub fn new(clock: Clock) -> Resolver {
-        Resolver { state: Mutex::default(), work: Condvar::new(), clock }
+    pub fn new() -> Resolver {
+        Resolver { state: Mutex::default(), work: Condvar::new() }
     }
 
     /// Has a name looked up; the answer comes to the lane as [`Order::Resolved`]. An errno if no thread can be had.
@@ -115,7 +114,7 @@ impl Resolver {
 
     /// Starts the clocks of paced checks, and says for how many seconds anybody will want the answer.
     fn take_up(&self, state: &mut State, query: &Query) -> Option<u64> {
-        let now = self.clock.now();
+        let now = clock::now();
         let waiting = state.askers.get_mut(query)?;
         waiting.taken_up = true;
         let mut last = 0;

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
-use crate::clock::Clock;
 use crate::completion::Mailbox;
 use crate::config::Config;
 use crate::fork::ForkMark;
@@ -15,7 +14,6 @@ use crate::stats::Counters;
 
 pub(crate) struct Shared {
     pub config: Config,
-    pub clock: Clock,
     pub lanes: Vec<Arc<Lane>>,
     pub resolver: Arc<Resolver>,
     pub rate: Rate,
@@ -37,10 +35,8 @@ pub(crate) struct Shared {
 
 impl Shared {
     pub fn new(config: Config, lanes: Vec<Arc<Lane>>) -> Shared {
-        let clock = Clock::new();
         Shared {
-            clock,
-            resolver: Arc::new(Resolver::new(clock)),
+            resolver: Arc::new(Resolver::new()),
             rate: Rate::new(config.max_rate),
             mailbox: Arc::new(Mailbox::new()),
             counters: Counters::default(),

@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use socket2::{Domain, Protocol, Type};
 
-use crate::clock::Clock;
+use crate::clock;
 use crate::config::Wire;
 use crate::request::Handshake;
 use crate::verdict::{Status, Verdict};
@@ -103,7 +103,7 @@ pub(crate) struct Conclusion {
     pub verdict: Verdict,
     /// The socket is fit for another check.
     pub clean: bool,
-    /// When, on the checker's clock.
+    /// When, on the library's clock.
     pub at: u64,
 }
 
@@ -172,13 +172,13 @@ impl Socket {
     }
 
     /// Ends the check: resets the connection or the attempt first, and says what was learned after.
-    pub fn conclude(&self, sight: &Sight, target: &SocketAddr, syn_at: u64, clock: Clock) -> Conclusion {
+    pub fn conclude(&self, sight: &Sight, target: &SocketAddr, syn_at: u64) -> Conclusion {
         let (clean, errno) = match sight {
             Sight::Closed(_) => self.collect_error(target),
             Sight::Unsent { errno } | Sight::Failed { errno, .. } => (self.end(), *errno),
             Sight::Nothing { .. } | Sight::Answered(_) => (self.end(), 0),
         };
-        let now = clock.now();
+        let now = clock::now();
         let mut verdict = Verdict { address: Some(*target), ..Verdict::without_segments(Status::TimedOut, errno) };
         match sight {
             Sight::Nothing { syn_retransmits } => verdict.syn_retransmits = *syn_retransmits,

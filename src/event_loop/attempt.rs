@@ -6,6 +6,7 @@ use mio::Interest;
 use mio::unix::SourceFd;
 
 use super::{Addressee, Check, EventLoop, Owner, Seat, Stage};
+use crate::clock;
 use crate::lane::{Begun, Terms};
 use crate::socket::{self, Sight, Socket};
 use crate::verdict::{Status, Verdict};
@@ -52,6 +53,7 @@ impl EventLoop {
     pub(super) fn start_queued(&mut self) {
         self.starved = false;
         self.held_back_until = None;
+        self.just_concluded = false;
         while let Some(&(slot, serial)) = self.queue.front() {
             let Some(check) = self.checks.get(slot as usize).filter(|check| check.serial == serial) else {
                 self.queue.pop_front(); // cancelled or out of time meanwhile
@@ -62,7 +64,7 @@ impl EventLoop {
                 self.starved = true;
                 return;
             }
-            if let Err(until) = self.shared.rate.take(|| self.shared.clock.now()) {
+            if let Err(until) = self.shared.rate.take(clock::now) {
                 self.lane.leave();
                 self.held_back_until = Some(until);
                 return;
@@ -138,7 +140,8 @@ impl EventLoop {
 
     /// Sends the SYN.
     fn start(&mut self, slot: u32, seat: u32) {
-        let now = self.shared.clock.now();
+        // A check that was over at once has read the clock a moment ago.
+        let now = if std::mem::take(&mut self.just_concluded) { self.latest } else { clock::now() };
         self.latest = now;
         if let Owner::Race { race, .. } = self.checks[slot as usize].owner {
             self.race_moves(race, now - self.checks[slot as usize].submitted);
@@ -197,8 +200,9 @@ impl EventLoop {
         let check = &self.checks[slot as usize];
         let Stage::InFlight { syn_at, .. } = check.stage else { return };
         let socket = &self.seats[seat as usize].socket;
-        let conclusion = socket.conclude(sight, &check.target, syn_at, self.shared.clock);
+        let conclusion = socket.conclude(sight, &check.target, syn_at);
         self.latest = conclusion.at;
+        self.just_concluded = true;
         self.release(seat, conclusion.clean);
         self.settle(slot, conclusion.verdict, conclusion.at);
     }

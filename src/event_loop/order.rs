@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use super::{Addressee, Destination, EventLoop, Owner};
 use crate::address::Target;
+use crate::clock;
 use crate::completion::Sink;
 use crate::lane::{Asked, Order};
 use crate::verdict::{Status, Verdict};
@@ -134,7 +135,7 @@ impl EventLoop {
     }
 
     fn end_checks(&mut self, checks: &[u32], races: &[u32], status: Status) {
-        let now = self.shared.clock.now();
+        let now = clock::now();
         let verdict = |submitted: u64| Verdict {
             elapsed_us: now.saturating_sub(submitted) / 1000,
             ..Verdict::without_segments(status, 0)

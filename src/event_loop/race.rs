@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use super::{Addressee, EventLoop, Owner, RACE};
 use crate::address::Name;
+use crate::clock;
 use crate::deadlines::Timer;
 use crate::lane::{Asker, Query, Terms};
 use crate::request::Family;
@@ -91,7 +92,7 @@ impl EventLoop {
     }
 
     fn end_unresolved(&mut self, slot: u32, code: i32) {
-        let now = self.shared.clock.now();
+        let now = clock::now();
         self.end_race(slot, |submitted| Verdict {
             elapsed_us: now.saturating_sub(submitted) / 1000,
             ..Verdict::without_segments(Status::Unresolved, code)
@@ -109,7 +110,7 @@ impl EventLoop {
 
     /// Gives the next address its turn, ahead of the queue: its check was accepted long ago.
     fn next_address(&mut self, slot: u32) {
-        let now = self.shared.clock.now();
+        let now = clock::now();
         let race = &mut self.races[slot as usize];
         let first = race.running.is_empty() && race.first.is_none();
         let Some(address) = race.addresses.as_mut().and_then(VecDeque::pop_front) else { return };

@@ -1,0 +1,64 @@
+//! The programs that are measured: the yardstick, and C programs on the shared library.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+pub struct Programs {
+    /// `bare_loop.c`
+    pub yardstick: PathBuf,
+    /// `bare_expiry.c`
+    pub expiry_yardstick: PathBuf,
+    /// `shaker_loop.c`
+    pub racer: PathBuf,
+    /// `shaker_state.c`
+    pub holder: PathBuf,
+}
+
+/// Where the bench keeps what it makes.
+pub fn directory() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("speed")
+}
+
+/// Builds them all. Both sides tell their latencies through `quantiles.c`.
+pub fn programs() -> Result<Programs, String> {
+    let library = library()?;
+    let library =
+        [format!("-L{}", library.display()), "-ltcpshaker".to_owned(), format!("-Wl,-rpath,{}", library.display())];
+    Ok(Programs {
+        yardstick: compile("bare_loop", &["-pthread".to_owned()])?,
+        expiry_yardstick: compile("bare_expiry", &[])?,
+        racer: compile("shaker_loop", &library)?,
+        holder: compile("shaker_state", &library)?,
+    })
+}
+
+/// The shared library as a release has it, and the directory it is in.
+///
+/// Built by itself, as cargo leaves out the optimisation at link time where it builds a crate's Rust library in the same
+/// call.
+fn library() -> Result<PathBuf, String> {
+    let target = directory().join("library");
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
+    cargo.args(["rustc", "--quiet", "--release", "--locked", "--offline", "--lib", "--crate-type", "cdylib"]);
+    cargo.arg("--manifest-path").arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml"));
+    cargo.arg("--target-dir").arg(&target);
+    succeed(&mut cargo, "the library")?;
+    Ok(target.join("release"))
+}
+
+fn compile(name: &str, flags: &[String]) -> Result<PathBuf, String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let sources = root.join("benches");
+    let program = directory().join(name);
+    let mut compiler = Command::new(std::env::var_os("CC").unwrap_or("gcc".into()));
+    compiler.args(["-O2", "-g", "-Wall", "-Wextra", "-Wl,--wrap=qsort", "-o"]).arg(&program);
+    compiler.arg("-I").arg(root.join("include"));
+    compiler.arg(sources.join(name).with_extension("c")).arg(sources.join("quantiles.c")).args(flags);
+    succeed(&mut compiler, name)?;
+    Ok(program)
+}
+
+fn succeed(command: &mut Command, what: &str) -> Result<(), String> {
+    let status = command.status().map_err(|error| format!("{what}: {command:?} does not start: {error}"))?;
+    if status.success() { Ok(()) } else { Err(format!("{what} does not build")) }
+}

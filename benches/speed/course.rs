@@ -1,0 +1,134 @@
+//! Where the programs run: a listener that never accepts, a closed port, and a count of completed handshakes.
+
+use std::cell::Cell;
+use std::collections::HashMap;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use socket2::{Domain, Socket, Type};
+
+use crate::build::Programs;
+use crate::table::{Bar, Row};
+
+/// Outside the range that ephemeral ports come from.
+pub const LIVE_PORT: &str = "8080";
+pub const REFUSED_PORT: &str = "9";
+
+pub struct Course {
+    pub programs: Programs,
+    _listener: Socket,
+    ours: Cell<u64>,
+    yardstick: Cell<u64>,
+}
+
+/// What a program printed: `name=value`, as often as it liked.
+pub struct Figures(HashMap<String, f64>);
+
+impl Figures {
+    pub fn get(&self, name: &str) -> f64 {
+        self.0.get(name).copied().unwrap_or(f64::NAN)
+    }
+}
+
+impl Course {
+    pub fn open(programs: Programs) -> Result<Course, String> {
+        let listen = || -> std::io::Result<Socket> {
+            let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+            socket.bind(&std::net::SocketAddr::from(([127, 0, 0, 1], LIVE_PORT.parse().unwrap_or(0))).into())?;
+            socket.listen(65_535)?;
+            Ok(socket)
+        };
+        let listener = listen().map_err(|error| format!("no listener on port {LIVE_PORT}: {error}"))?;
+        Ok(Course { programs, _listener: listener, ours: Cell::new(0), yardstick: Cell::new(0) })
+    }
+
+    pub fn yardstick(&self, arguments: &[&str]) -> Result<Figures, String> {
+        let (figures, handshakes) = run(Command::new(&self.programs.yardstick).args(arguments))?;
+        self.yardstick.set(self.yardstick.get() + handshakes);
+        Ok(figures)
+    }
+
+    /// So many yardsticks at once: what the machine allows several loops.
+    pub fn yardsticks(&self, number: usize, arguments: &[&str]) -> Result<Vec<Figures>, String> {
+        let program = &self.programs.yardstick;
+        std::thread::scope(|scope| {
+            let one = || run(Command::new(program).args(arguments)).map(|(figures, _)| figures);
+            let running: Vec<_> = (0..number).map(|_| scope.spawn(one)).collect();
+            running
+                .into_iter()
+                .map(|one| one.join().map_err(|_| "a thread of the bench panicked".to_owned())?)
+                .collect()
+        })
+    }
+
+    /// The least it takes to end many checks that are due at one moment.
+    pub fn expiry_yardstick(&self, count: &str) -> Result<Figures, String> {
+        run(Command::new(&self.programs.expiry_yardstick).arg(count)).map(|(figures, _)| figures)
+    }
+
+    /// The library at checking many, or one at a time. A wrong verdict is an error.
+    pub fn race(&self, arguments: &[&str]) -> Result<Figures, String> {
+        let figures = self.ours(Command::new(&self.programs.racer).args(arguments))?;
+        let right = if arguments[1] == REFUSED_PORT { "refused" } else { "up" };
+        if figures.get(right) != figures.get("checks") {
+            return Err(format!("wrong verdicts: {} of {} are {right}", figures.get(right), figures.get("checks")));
+        }
+        Ok(figures)
+    }
+
+    /// The library at holding many; the program itself fails on a wrong verdict.
+    pub fn hold(&self, arguments: &[&str]) -> Result<Figures, String> {
+        self.ours(Command::new(&self.programs.holder).args(arguments))
+    }
+
+    /// Any program that makes checks with the library.
+    pub fn ours(&self, command: &mut Command) -> Result<Figures, String> {
+        let (figures, handshakes) = run(command)?;
+        self.ours.set(self.ours.get() + handshakes);
+        Ok(figures)
+    }
+
+    pub fn is_half_open(&self) -> bool {
+        self.ours.get() == 0
+    }
+
+    pub fn yardstick_handshakes(&self) -> u64 {
+        self.yardstick.get()
+    }
+
+    pub fn handshakes(&self) -> Row {
+        let completed = self.ours.get();
+        Row::plain("handshakes completed, all runs above", completed.to_string(), completed as f64, Bar::AtMost(0.0))
+    }
+}
+
+/// Runs a program to its end: what it printed, and the handshakes that listeners saw completed meanwhile.
+fn run(command: &mut Command) -> Result<(Figures, u64), String> {
+    // cargo points it at its own build of the library, which would come before the program's own path.
+    command.env_remove("LD_LIBRARY_PATH");
+    let before = passive_opens()?;
+    let output = command.output().map_err(|error| format!("{command:?} does not start: {error}"))?;
+    let handshakes = passive_opens()? - before;
+    if !output.status.success() {
+        return Err(format!(
+            "{command:?} ended with {}: {}",
+            output.status,
+            String::from_utf8_lossy(&output.stderr).trim()
+        ));
+    }
+    let printed = String::from_utf8_lossy(&output.stdout);
+    let pairs = printed.split_whitespace().filter_map(|word| word.split_once('='));
+    let figures = pairs.filter_map(|(name, value)| Some((name.to_owned(), value.parse().ok()?))).collect();
+    Ok((Figures(figures), handshakes))
+}
+
+/// The kernel's count of handshakes that reached a listener whole (TcpPassiveOpens, in this namespace).
+fn passive_opens() -> Result<u64, String> {
+    let path = Path::new("/proc/net/snmp");
+    let text = fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let mut lines = text.lines().filter_map(|line| line.strip_prefix("Tcp: "));
+    let (names, values) = (lines.next().unwrap_or_default(), lines.next().unwrap_or_default());
+    let found = names.split(' ').zip(values.split(' ')).find(|(name, _)| *name == "PassiveOpens");
+    found.and_then(|(_, value)| value.parse().ok()).ok_or_else(|| format!("{}: no PassiveOpens", path.display()))
+}
