@@ -296,6 +296,12 @@ shaker_status shaker_config_set_timeout(struct shaker_config *config, uint32_t t
 // Returns SHAKER_OK; SHAKER_ERR_INVALID for NULL or 0.
 shaker_status shaker_config_set_max_in_flight(struct shaker_config *config, uint32_t checks);
 
+// How many checks may start per second, over all loops; more wait their turn. A token bucket: after a pause at
+// most 10 ms' worth start at once, and at least one. Default 0: no limit.
+//
+// Returns SHAKER_OK; SHAKER_ERR_INVALID for NULL.
+shaker_status shaker_config_set_max_rate(struct shaker_config *config, uint32_t checks_per_second);
+
 // Keeps all checks to one family: AF_INET or AF_INET6; AF_UNSPEC, the default, allows both. A check may still name
 // its own (SHAKER_IPV4, SHAKER_IPV6).
 //

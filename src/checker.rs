@@ -130,8 +130,9 @@ impl Checker {
             }
             shares.push((&*lanes[first_lane + index], orders));
         }
-        Lane::give_all(shares)?;
+        // Counted first: whoever sees a result finds that it was submitted.
         self.shared.counters.add_submitted(count as u64);
+        Lane::give_all(shares).inspect_err(|_| self.shared.counters.take_back(count as u64))?;
         Ok(first_id)
     }
 

@@ -82,6 +82,11 @@ impl Counters {
         self.submitted.fetch_add(checks, Ordering::Relaxed);
     }
 
+    /// They were refused after all.
+    pub fn take_back(&self, checks: u64) {
+        self.submitted.fetch_sub(checks, Ordering::Relaxed);
+    }
+
     pub fn add(&self, tally: &mut Tally) {
         for (shared, own) in self.results.iter().zip(&mut tally.results) {
             if *own > 0 {

@@ -66,6 +66,21 @@ pub unsafe extern "C" fn shaker_config_set_max_in_flight(config: *mut shaker_con
     guard(shaker_status::SHAKER_ERR_INTERNAL, || unsafe { set(config, |config| config.set_max_in_flight(checks)) })
 }
 
+/// How many checks may start per second, over all loops; more wait their turn. A token bucket: after a pause at
+/// most 10 ms' worth start at once, and at least one. Default 0: no limit.
+///
+/// Returns SHAKER_OK; SHAKER_ERR_INVALID for NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shaker_config_set_max_rate(
+    config: *mut shaker_config,
+    checks_per_second: u32,
+) -> shaker_status {
+    // SAFETY: as `set` asks.
+    guard(shaker_status::SHAKER_ERR_INTERNAL, || unsafe {
+        set(config, |config| config.set_max_rate(checks_per_second))
+    })
+}
+
 /// Keeps all checks to one family: AF_INET or AF_INET6; AF_UNSPEC, the default, allows both. A check may still name
 /// its own (SHAKER_IPV4, SHAKER_IPV6).
 ///

@@ -39,6 +39,7 @@ impl Checker {
     /// Starts a blocking check: done if the target answers at once or never will, else pending with a loop.
     fn begin(&self, request: &Request) -> Result<Progress, Status> {
         let lane = &self.shared.lanes[self.turn()];
+        let cancels = self.shared.cancels.load(Ordering::SeqCst);
         let asked = self.asked(request.clone(), 0, clock::now(), false);
         let order = match &asked.target {
             Target::Malformed(_) => return Ok(Progress::Done(self.without_segments(Status::BadAddress))),
@@ -58,14 +59,23 @@ impl Checker {
             Pending::Begun(begun) => Order::TakeOver { sink, begun },
         };
         let taken_over = matches!(order, Order::TakeOver { .. });
-        if let Err(status) = lane.give(order) {
-            if taken_over {
-                lane.leave();
-            }
-            return Err(status);
-        }
         self.shared.counters.add_submitted(1);
-        Ok(Progress::Pending(mailbox))
+        match lane.give_unless(order, || self.cancelled_since(cancels)) {
+            Ok(()) => Ok(Progress::Pending(mailbox)),
+            Err(status) => {
+                if taken_over {
+                    lane.leave();
+                }
+                self.shared.counters.add_one(status, false);
+                Ok(Progress::Done(Verdict::without_segments(status, 0)))
+            }
+        }
+    }
+
+    /// Whether everything was cancelled since the count was read. Asked under a lane's lock, so that a cancel comes either
+    /// before an order or after it.
+    fn cancelled_since(&self, cancels: u64) -> Option<Status> {
+        (self.shared.cancels.load(Ordering::SeqCst) != cancels).then_some(Status::Cancelled)
     }
 
     /// Makes the check on the calling thread, where a target on this machine has answered by the time connect
@@ -156,13 +166,14 @@ impl Checker {
                 let (first, number) = (given, checks.len());
                 given += number;
                 let order = Order::Batch { sink: Sink::Mailbox(mailbox.clone()), checks };
-                // Looked at under the lane's lock, so that a cancel comes either before this share or after it.
-                let cancelled = || (self.shared.cancels.load(Ordering::SeqCst) != cancels).then_some(Status::Cancelled);
-                if let Err(status) = self.shared.lanes[self.turn()].give_unless(order, cancelled) {
-                    (first..given).for_each(|index| verdict(index, self.without_segments(status)));
+                self.shared.counters.add_submitted(number as u64);
+                let lane = &self.shared.lanes[self.turn()];
+                if let Err(status) = lane.give_unless(order, || self.cancelled_since(cancels)) {
+                    (first..given).for_each(|index| {
+                        self.shared.counters.add_one(status, false);
+                        verdict(index, Verdict::without_segments(status, 0));
+                    });
                     done += number;
-                } else {
-                    self.shared.counters.add_submitted(number as u64);
                 }
             }
             if done == count {
