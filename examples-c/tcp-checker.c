@@ -14,7 +14,7 @@
 
 #include "tcp-checker/tool.h"
 
-enum { BATCH = 256, LONGEST_WAIT_MS = 200 };
+enum { BATCH = 256, MOST_QUEUED = 512, LONGEST_WAIT_MS = 200 };
 
 struct run {
     const struct options *options;
@@ -66,16 +66,27 @@ static uint64_t allowed_by_rate(struct run *run)
 {
     uint64_t now = now_us();
     double rate = run->options->rate;
-    double quarter_timeout = rate * run->options->timeout_ms / 4000;
-    double most = quarter_timeout < rate / 10 ? quarter_timeout : rate / 10;
+    /* What went unused is made up for, but never more than waits its turn in a quarter of its timeout. */
+    double most = rate * (run->options->timeout_ms < 400 ? run->options->timeout_ms : 400) / 4000;
 
     if (run->options->rate == 0)
         return UINT64_MAX;
     run->allowance += rate * (double)(now - run->allowance_us) / 1e6;
     run->allowance_us = now;
-    if (run->allowance > most)
-        run->allowance = most < 1 ? 1 : most;
+    if (run->allowance > most && run->allowance > 1)
+        run->allowance = most > 1 ? most : 1;
     return (uint64_t)run->allowance;
+}
+
+/* However many may be in flight at once, starting them takes its time, and looking up their names
+ * too: a check that waits for that in the library's queue is on the clock already, here it is not. */
+static uint64_t allowed_by_queue(const struct run *run)
+{
+    shaker_stats stats;
+
+    if (run->options->at_once <= MOST_QUEUED || shaker_checker_stats(run->checker, &stats, sizeof stats) != SHAKER_OK)
+        return MOST_QUEUED;
+    return stats.queued < MOST_QUEUED ? MOST_QUEUED - stats.queued : 0;
 }
 
 static uint64_t least(uint64_t a, uint64_t b)
@@ -89,7 +100,7 @@ static void submit_more(struct run *run)
     const struct options *options = run->options;
     uint64_t room = least(options->at_once - run->with_library, options->checks - run->submitted);
 
-    room = least(room, allowed_by_rate(run));
+    room = least(room, least(allowed_by_rate(run), allowed_by_queue(run)));
     while (room > 0) {
         shaker_request requests[BATCH];
         size_t count = (size_t)least(room, BATCH);
@@ -122,16 +133,15 @@ static size_t reap(struct run *run, uint32_t wait_ms)
     return count;
 }
 
-/* Sleeps until results wait, but never so long that progress stands still, an allowance of the rate
- * goes unused, or a signal that came just before poll() goes unseen. */
+/* Sleeps until results wait, but never so long that progress stands still, a check is held back
+ * without need, or a signal that came just before poll() goes unseen. */
 static void wait_for_results(struct run *run)
 {
     struct pollfd descriptor = {.fd = shaker_checker_fd(run->checker), .events = POLLIN};
     int wait_ms = LONGEST_WAIT_MS;
 
-    if (run->options->rate > 0 && run->with_library < run->options->at_once
-        && run->submitted < run->options->checks) {
-        double next_ms = (1 - run->allowance) * 1000 / run->options->rate;
+    if (run->with_library < run->options->at_once && run->submitted < run->options->checks) {
+        double next_ms = run->options->rate > 0 ? (1 - run->allowance) * 1000 / run->options->rate : 0;
 
         wait_ms = next_ms >= LONGEST_WAIT_MS ? LONGEST_WAIT_MS : next_ms > 0 ? (int)next_ms + 1 : 1;
     }

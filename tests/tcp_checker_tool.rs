@@ -396,8 +396,27 @@ fn a_rate_is_kept_and_no_check_is_late_for_it() {
 #[test]
 fn a_rate_slower_than_the_timeout_still_gives_every_check_its_turn() {
     let (_listener, up) = live();
+    let started = Instant::now();
     let run = finish(&mut tool(&["-a", &up, "-n", "4", "-c", "4", "-r", "4", "-t", "120"]));
     assert_eq!(run.code(), UP, "{run:?}");
+    assert!(started.elapsed() > Duration::from_millis(700), "{:?}: {run:?}", started.elapsed());
+}
+
+#[test]
+fn thousands_at_once_need_no_more_than_their_timeout() {
+    let (_listener, up) = live();
+    let run = finish(&mut tool(&["-a", &up, "-n", "50000", "-c", "5000"]));
+    assert_eq!(run.code(), UP, "{run:?}");
+    assert_eq!(closing_lines(&run.stdout)[..2], ["Finished 50000/50000 checks", "  Succeed: 50000"]);
+}
+
+#[test]
+fn more_at_once_than_the_limit_of_descriptors_is_a_usage_error_that_names_the_limit() {
+    let mut limited = Command::new("sh");
+    limited.env_remove("LD_LIBRARY_PATH").args(["-c", "ulimit -n 300; exec \"$@\"", "sh"]);
+    let run = finish(limited.arg(program("dynamic", "tcp-checker")).args(["-a", "127.0.0.1:9", "-c", "201"]));
+    assert_eq!(run.code(), USAGE, "{run:?}");
+    assert!(run.stderr.contains("-c 201: ") && run.stderr.contains("leaves room for 200"), "{run:?}");
 }
 
 #[test]
