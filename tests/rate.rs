@@ -7,9 +7,10 @@ mod support;
 use std::io::{BufRead, BufReader, Read};
 use std::net::{IpAddr, Ipv4Addr};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use support::process::until;
 use support::targets::{Listener, at};
@@ -97,9 +98,39 @@ fn request(number: usize) -> Request {
     Request::new(at(IpAddr::V4(Ipv4Addr::from_bits(0x7f01_0000 + number as u32)), PORT))
 }
 
+/// How long this machine keeps a thread waiting that should run: a loop that is kept for longer than the burst lasts loses
+/// what it might have started meanwhile, by no fault of its own.
+struct Stalls {
+    over: Arc<AtomicBool>,
+    sleeper: JoinHandle<Duration>,
+}
+
+impl Stalls {
+    fn watch() -> Stalls {
+        let over = Arc::new(AtomicBool::new(false));
+        let seen = over.clone();
+        let sleeper = std::thread::spawn(move || {
+            let mut stalled = Duration::ZERO;
+            while !seen.load(Ordering::Relaxed) {
+                let asleep = Instant::now();
+                std::thread::sleep(Duration::from_millis(1));
+                stalled += asleep.elapsed().saturating_sub(Duration::from_millis(3));
+            }
+            stalled
+        });
+        Stalls { over, sleeper }
+    }
+
+    fn finish(self) -> Duration {
+        self.over.store(true, Ordering::Relaxed);
+        self.sleeper.join().expect("the sleeper")
+    }
+}
+
 /// Judges the SYNs of `CHECKS` checks. Each of `hands` threads may be kept from its CPU between taking its turn and
 /// sending its SYN, so one SYN each may be late, in the next one's company.
-fn judge(mut times: Vec<Duration>, hands: usize) {
+fn judge(mut times: Vec<Duration>, hands: usize, stalls: Stalls) {
+    let stalled = stalls.finish();
     times.sort_unstable();
     let most = (0..times.len()).map(|first| {
         let after = times[first..].partition_point(|time| *time < times[first] + WINDOW);
@@ -108,8 +139,14 @@ fn judge(mut times: Vec<Duration>, hands: usize) {
     let (most, when) = most.max().expect("there are SYNs");
     let budget = RATE / 10;
     let span = times[times.len() - 1] - times[0];
-    let reached = (times.len() - 1) as f64 / span.as_secs_f64();
-    println!("{reached:.0} SYNs per second over {span:?}; the fullest 100 ms, {when:?} in, hold {most}");
+    // A pause longer than the burst is excused as far as the machine itself was seen to stall.
+    let pauses: Duration =
+        times.windows(2).map(|pair| (pair[1] - pair[0]).saturating_sub(Duration::from_millis(10))).sum();
+    let excused = pauses.min(stalled * 3);
+    let reached = (times.len() - 1) as f64 / (span - excused).as_secs_f64();
+    println!(
+        "{reached:.0} SYNs per second over {span:?} less {excused:?}; the fullest 100 ms, {when:?} in, hold {most}"
+    );
     assert!(
         most <= budget + BURST + hands,
         "{most} SYNs within 100 ms, {when:?} after the first; {budget} are allowed"
@@ -121,9 +158,10 @@ fn list_keeps_to_it(threads: u32) {
     let listener = Listener::on(IpAddr::V4(Ipv4Addr::UNSPECIFIED), PORT);
     let checker = checker(threads);
     let syns = Syns::watch();
+    let stalls = Stalls::watch();
     let verdicts = checker.check_many(&(0..CHECKS).map(request).collect::<Vec<_>>());
     assert!(verdicts.iter().all(|verdict| verdict.status == Status::Up));
-    judge(syns.finish(CHECKS), threads as usize);
+    judge(syns.finish(CHECKS), threads as usize, stalls);
     listener.assert_untouched();
 }
 
@@ -131,13 +169,14 @@ fn submitted_checks_keep_to_it(threads: u32) {
     let listener = Listener::on(IpAddr::V4(Ipv4Addr::UNSPECIFIED), PORT);
     let checker = checker(threads);
     let syns = Syns::watch();
+    let stalls = Stalls::watch();
     checker.submit((0..CHECKS).map(request).collect()).expect("a live checker");
     let mut reports = Vec::new();
     while reports.len() < CHECKS {
         assert_ne!(checker.reap(&mut reports, CHECKS, Some(Duration::from_secs(60))), 0);
     }
     assert!(reports.iter().all(|report| report.verdict.status == Status::Up));
-    judge(syns.finish(CHECKS), threads as usize);
+    judge(syns.finish(CHECKS), threads as usize, stalls);
     listener.assert_untouched();
 }
 
@@ -146,6 +185,7 @@ fn blocking_callers_keep_to_it(threads: u32) {
     let listener = Listener::on(IpAddr::V4(Ipv4Addr::UNSPECIFIED), PORT);
     let checker = checker(threads);
     let syns = Syns::watch();
+    let stalls = Stalls::watch();
     let next = AtomicUsize::new(0);
     std::thread::scope(|scope| {
         for _ in 0..CALLERS {
@@ -160,7 +200,7 @@ fn blocking_callers_keep_to_it(threads: u32) {
             });
         }
     });
-    judge(syns.finish(CHECKS), threads as usize + CALLERS);
+    judge(syns.finish(CHECKS), threads as usize + CALLERS, stalls);
     listener.assert_untouched();
 }
 
