@@ -104,6 +104,9 @@ impl Checker {
     ) -> Result<u64, Status> {
         self.not_forked()?;
         let count = requests.len();
+        if count == 0 {
+            return Ok(0); // nobody's id
+        }
         let submitted = clock::now();
         let first_id = self.next_id.fetch_add(count as u64, Ordering::Relaxed);
         let lanes = &self.shared.lanes;
@@ -114,6 +117,7 @@ impl Checker {
         for index in 0..loops {
             let share = count / loops + usize::from(index < count % loops);
             let mut orders = Vec::new();
+            let mut room = share;
             for (id, (request, callback)) in requests.by_ref().take(share) {
                 let asked = self.asked(request, id, submitted, false);
                 match (callback, orders.last_mut()) {
@@ -122,7 +126,8 @@ impl Checker {
                     }
                     (None, Some(Order::Batch { sink: Sink::Mailbox(_), checks })) => checks.push(asked),
                     (None, _) => {
-                        let mut checks = Vec::with_capacity(share);
+                        // The share's first batch is mostly its only one.
+                        let mut checks = Vec::with_capacity(std::mem::take(&mut room));
                         checks.push(asked);
                         orders.push(Order::Batch { sink: Sink::Mailbox(self.shared.mailbox.clone()), checks });
                     }
@@ -168,13 +173,9 @@ impl Checker {
         if id == 0 {
             self.shared.cancels.fetch_add(1, Ordering::SeqCst);
         }
-        for lane in &self.shared.lanes {
-            let order = if id == 0 { Order::CancelAll } else { Order::Cancel(id) };
-            if let Err(status) = lane.give(order) {
-                return status;
-            }
-        }
-        Status::Up
+        let order = || if id == 0 { Order::CancelAll } else { Order::Cancel(id) };
+        // All are told, even if one has ended.
+        self.shared.lanes.iter().fold(Status::Up, |status, lane| lane.give(order()).err().unwrap_or(status))
     }
 
     /// Ends every check with [`Status::Closed`] and wakes every waiter. Nothing is accepted from now on; what was

@@ -145,7 +145,8 @@ impl Deadlines {
             self.link(index, DUE);
             return;
         }
-        let at = at.min(self.now + (SPAN - 1));
+        // Beyond the span, which no timeout reaches: as late as can be told from the bucket that is current.
+        let at = at.min(self.now + SPAN - (SPAN >> BITS));
         // The highest bit in which the deadline and now differ says which level tells them apart.
         let level = ((63 - (at ^ self.now).leading_zeros()) / BITS).min(LEVELS as u32 - 1) as usize;
         let bucket = (at >> (BITS * level as u32)) as usize % BUCKETS;

@@ -9,7 +9,8 @@ mod idle;
 mod order;
 mod race;
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::hash::{BuildHasherDefault, Hasher};
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -22,7 +23,7 @@ use slab::Slab;
 use crate::clock;
 use crate::completion::Sink;
 use crate::deadlines::{Deadlines, Timer};
-use crate::lane::Lane;
+use crate::lane::{Lane, Order};
 use crate::shared::Shared;
 use crate::socket::{Manner, Socket};
 use crate::stats::Tally;
@@ -37,6 +38,8 @@ use race::Race;
 const SLICE: u64 = 2_000_000;
 /// Answers taken from the poller at once; each costs a few microseconds.
 const EVENTS: usize = 512;
+/// Reports handed out under one lock.
+const REPORTS: usize = 1024;
 /// The waker's token; a socket's is the number of its slot.
 pub(crate) const WAKE: Token = Token(usize::MAX);
 /// An owner of a deadline is a check's slot, or with this bit a race's, or the sweep of idle sockets.
@@ -54,6 +57,20 @@ struct Check {
     manner: Manner,
     stage: Stage,
     timer: Option<Timer>,
+}
+
+impl Check {
+    fn is_in_flight(&self) -> bool {
+        matches!(self.stage, Stage::InFlight { .. })
+    }
+
+    /// From its submission, or if it is paced from its start.
+    fn elapsed_us(&self, now: u64) -> u64 {
+        match self.stage {
+            Stage::Paced => 0,
+            Stage::Queued | Stage::InFlight { .. } => now.saturating_sub(self.submitted) / 1000,
+        }
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -80,6 +97,24 @@ struct Addressee {
     destination: u32,
     id: u64,
     tag: usize,
+}
+
+/// Ids are given one after the other, so that a multiplication spreads them (Knuth's, by the golden ratio).
+#[derive(Default)]
+struct IdHasher(u64);
+
+impl Hasher for IdHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.write_u64(self.0 ^ u64::from(*byte)));
+    }
+
+    fn write_u64(&mut self, id: u64) {
+        self.0 = id.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
 }
 
 struct Destination {
@@ -125,8 +160,14 @@ pub(crate) struct EventLoop {
     queue: VecDeque<(u32, u32)>,
     /// Batches that are being taken in.
     arrivals: VecDeque<Arrival>,
-    /// Ids cancelled while still among the arrivals.
+    /// Checks in them.
+    arriving: usize,
+    /// Ids cancelled, perhaps while still among the arrivals.
     doomed: HashSet<u64>,
+    /// Where the submitted checks are: slots of checks, or with RACE of races.
+    by_id: HashMap<u64, u32, BuildHasherDefault<IdHasher>>,
+    /// What other threads want, as far as it is not applied yet.
+    orders: VecDeque<Order>,
     deadlines: Deadlines,
     /// Verdicts whose sockets are reset already, and where they go.
     finished: VecDeque<(u32, Report)>,
@@ -161,7 +202,10 @@ impl EventLoop {
             sweep: None,
             queue: VecDeque::new(),
             arrivals: VecDeque::new(),
+            arriving: 0,
             doomed: HashSet::new(),
+            by_id: HashMap::default(),
+            orders: VecDeque::new(),
             deadlines: Deadlines::new(),
             finished: VecDeque::new(),
             tally: Tally::default(),
@@ -212,7 +256,8 @@ impl EventLoop {
     /// Waits for answers, orders or the next deadline. While there is anything to do, it only looks.
     fn sleep(&mut self, events: &mut Events) {
         let can_start = !self.queue.is_empty() && !self.starved && self.held_back_until.is_none();
-        let busy = can_start || !self.finished.is_empty() || !self.arrivals.is_empty();
+        let left_over = !self.finished.is_empty() || !self.arrivals.is_empty() || !self.orders.is_empty();
+        let busy = can_start || left_over;
         let wait = if busy || !self.lane.fall_asleep() {
             Some(Duration::ZERO)
         } else {
@@ -262,9 +307,8 @@ impl EventLoop {
         if let Some(timer) = check.timer {
             self.deadlines.clear(timer);
         }
-        verdict.elapsed_us = now.saturating_sub(check.submitted) / 1000;
-        let completed = verdict.status == Status::Up && !verdict.half_open && check.manner.withholds_ack();
-        self.tally.completed_handshakes += u64::from(completed);
+        verdict.elapsed_us = check.elapsed_us(now);
+        self.tally.completed_handshakes += u64::from(check.manner.was_thwarted(&verdict));
         match check.owner {
             Owner::Asker(addressee) => self.finish(addressee, verdict),
             Owner::Race { race, first } => self.lap(race, slot, first, verdict, now),
@@ -272,6 +316,9 @@ impl EventLoop {
     }
 
     fn finish(&mut self, addressee: Addressee, verdict: Verdict) {
+        if addressee.id != 0 {
+            self.by_id.remove(&addressee.id);
+        }
         self.tally.count(verdict.status);
         let report = Report { id: addressee.id, tag: addressee.tag, verdict };
         self.finished.push_back((addressee.destination, report));
@@ -285,7 +332,7 @@ impl EventLoop {
         self.shared.counters.add(&mut self.tally);
         let slice_ends = clock::now() + SLICE;
         while let Some(&(key, _)) = self.finished.front() {
-            let run = self.finished.iter().take_while(|(destination, _)| *destination == key).count();
+            let run = self.finished.iter().take(REPORTS).take_while(|(destination, _)| *destination == key).count();
             let destination = &mut self.destinations[key as usize];
             destination.expected -= run;
             let last = destination.expected == 0;
@@ -310,14 +357,18 @@ impl EventLoop {
 
     fn count_queued(&self) {
         let in_flight = self.seats.len() - self.idle[0].len() - self.idle[1].len();
-        let arriving: usize = self.arrivals.iter().map(Arrival::len).sum();
-        let queued = self.checks.len() - in_flight + arriving + self.resolving;
+        let queued = self.checks.len() - in_flight + self.arriving + self.resolving;
         self.lane.queued.store(queued as u64, Ordering::Relaxed);
     }
 
     fn end_everything(&mut self, status: Status) {
         // Refused whole since the lane was closed, but orders left before that count as accepted.
-        self.take_orders();
+        loop {
+            self.take_orders();
+            if self.orders.is_empty() {
+                break;
+            }
+        }
         self.end_all_checks(status);
         while !self.finished.is_empty() {
             self.report();

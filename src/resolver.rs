@@ -98,21 +98,32 @@ impl Resolver {
                 state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
                 state.idle -= 1;
             };
-            let seconds = self.take_up(&mut state, &query);
-            drop(state);
-            let addresses = match seconds {
-                Some(seconds) => look_up(&query, seconds),
-                None => Err(NOT_IN_TIME), // everybody's deadline passed while the name was queued
+            let Some(until) = self.take_up(&mut state, &query) else {
+                // Everybody's deadline passed while the name was queued.
+                let waiting = state.askers.remove(&query).unwrap_or_default();
+                drop(state);
+                answer(waiting.askers, &Err(NOT_IN_TIME));
+                continue;
             };
-            let waiting = self.lock().askers.remove(&query).unwrap_or_default();
-            for (lane, asker) in waiting.askers {
-                let addresses = addresses.clone();
-                let _ = lane.give(Order::Resolved { race: asker.race, serial: asker.serial, addresses });
+            drop(state);
+            let addresses = look_up(&query, until.saturating_sub(clock::now()).div_ceil(1_000_000_000));
+            let mut state = self.lock();
+            let mut waiting = state.askers.remove(&query).unwrap_or_default();
+            if addresses == Err(NOT_IN_TIME) {
+                // Given up for those who asked first; who came later and has more time gets a lookup of its own.
+                let patient = |(_, asker): &mut (_, Asker)| asker.deadline.is_some_and(|deadline| deadline > until);
+                let askers: Vec<_> = waiting.askers.extract_if(.., patient).collect();
+                if !askers.is_empty() {
+                    state.askers.insert(query.clone(), Waiting { askers, taken_up: false });
+                    state.queue.push_back(query);
+                }
             }
+            drop(state);
+            answer(waiting.askers, &addresses);
         }
     }
 
-    /// Starts the clocks of paced checks, and says for how many seconds anybody will want the answer.
+    /// Starts the clocks of paced checks, and says until when anybody will want the answer; `None` if nobody does.
     fn take_up(&self, state: &mut State, query: &Query) -> Option<u64> {
         let now = clock::now();
         let waiting = state.askers.get_mut(query)?;
@@ -125,12 +136,19 @@ impl Resolver {
             });
             last = last.max(deadline);
         }
-        (last > now).then(|| (last - now).div_ceil(1_000_000_000))
+        (last > now).then_some(last)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         // Nothing is done under this lock that can panic half-way.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn answer(askers: Vec<(Arc<Lane>, Asker)>, addresses: &Result<Vec<SocketAddr>, i32>) {
+    for (lane, Asker { race, serial, .. }) in askers {
+        let addresses = addresses.clone();
+        let _ = lane.give(Order::Resolved { race, serial, addresses });
     }
 }
 

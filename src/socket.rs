@@ -13,7 +13,7 @@ mod tcp_info;
 
 use std::io;
 use std::mem::size_of;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr, SocketAddrV4};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -28,7 +28,7 @@ use crate::verdict::{Status, Verdict};
 
 use errno::{Origin, status_of};
 use sockaddr::{sockaddr_in, sockaddr_in6};
-use tcp_info::{TCP_CLOSE_WAIT, TCP_ESTABLISHED, TCP_SYN_RECV, TCP_SYN_SENT, TcpInfo};
+use tcp_info::{TCP_CLOSE, TCP_CLOSE_WAIT, TCP_ESTABLISHED, TCP_SYN_RECV, TCP_SYN_SENT, TcpInfo};
 
 pub(crate) use errno::{error_text, is_out_of_descriptors};
 pub(crate) use sockaddr::{CAddress, from_sockaddr_in, from_sockaddr_in6};
@@ -46,6 +46,11 @@ pub(crate) struct Manner {
 }
 
 impl Manner {
+    /// Whether the kernel completed the handshake, or may have, although the check meant to withhold the ACK.
+    pub fn was_thwarted(self, verdict: &Verdict) -> bool {
+        self.withholds_ack() && verdict.status == Status::Up && !verdict.half_open
+    }
+
     /// The only manner that leaves a socket in a state to be used again.
     const RESET_HALF_OPEN: Manner = Manner { handshake: Handshake::HalfOpen, linger: false };
 
@@ -61,14 +66,21 @@ pub(crate) struct Socket {
     v6: bool,
     /// `TCP_DEFER_ACCEPT` is set. Where it cannot be, `TCP_QUICKACK` must be cleared before every connect.
     defers: bool,
-    /// An IPv4-mapped target turned this IPv6 socket into an IPv4 one, and nothing turns it back.
-    mapped: bool,
+    /// It is bound to an interface, by its number.
+    bound: bool,
+    /// It has served a check before.
+    used: bool,
+    /// A connect has been begun and not ended.
+    connecting: bool,
     /// How many sockets the checker holds.
     held: Arc<AtomicU64>,
 }
 
 impl Drop for Socket {
     fn drop(&mut self) {
+        if self.connecting {
+            self.end();
+        }
         self.held.fetch_sub(1, Ordering::SeqCst);
     }
 }
@@ -112,7 +124,16 @@ impl Socket {
     pub fn open(v6: bool, manner: Manner, wire: &Wire, held: &Arc<AtomicU64>) -> Result<Socket, i32> {
         let (fd, defers) = open(v6, manner, wire).map_err(|error| error.raw_os_error().unwrap_or(libc::EIO))?;
         held.fetch_add(1, Ordering::SeqCst);
-        Ok(Socket { fd, manner, v6, defers, mapped: false, held: held.clone() })
+        Ok(Socket {
+            fd,
+            manner,
+            v6,
+            defers,
+            bound: wire.interface.is_some(),
+            used: false,
+            connecting: false,
+            held: held.clone(),
+        })
     }
 
     pub fn raw_fd(&self) -> RawFd {
@@ -123,9 +144,10 @@ impl Socket {
         self.v6
     }
 
-    /// Whether a reset leaves the socket fit for another check.
-    pub fn is_reusable(&self) -> bool {
-        self.manner.withholds_ack() && !self.mapped
+    /// Whether a failure to connect may be the socket's own fault: one that is bound to an interface goes on meaning the
+    /// interface that bore the name then, which may be gone.
+    pub fn may_be_stale(&self) -> bool {
+        self.bound && self.used
     }
 
     /// Sends the SYN. An error is the check's verdict.
@@ -134,13 +156,8 @@ impl Socket {
             set_option(self.raw_fd(), libc::IPPROTO_TCP, libc::TCP_QUICKACK, &0i32)
                 .map_err(|error| error.raw_os_error().unwrap_or(libc::EIO))?;
         }
-        match target {
-            SocketAddr::V4(target) => connect(self.raw_fd(), &sockaddr_in(target)),
-            SocketAddr::V6(target) => {
-                self.mapped |= target.ip().to_ipv4_mapped().is_some();
-                connect(self.raw_fd(), &sockaddr_in6(target))
-            }
-        }
+        self.connecting = true;
+        connect_to(self.raw_fd(), target)
     }
 
     /// What has come back so far. The state is read from the socket itself, so a stale event does no harm.
@@ -151,11 +168,15 @@ impl Socket {
             TCP_ESTABLISHED | TCP_CLOSE_WAIT => Sight::Answered(self.answer(&info, target)),
             TCP_SYN_SENT | TCP_SYN_RECV => match self.take_error() {
                 0 => Sight::Nothing { syn_retransmits },
+                // Answered and reset by the server, between the two calls.
+                libc::ECONNRESET | libc::EPIPE => Sight::Answered(self.answer(&TcpInfo::read(self.raw_fd()), target)),
                 // An ICMP error that found the socket locked by connect() itself was noted, not acted upon
                 // (sk_err_soft, tcp_v4_err in net/ipv4/tcp_ipv4.c). It is the same answer.
                 errno => Sight::Failed { errno, syn_retransmits },
             },
-            _ => Sight::Closed(self.answer(&info, target)),
+            TCP_CLOSE => Sight::Closed(self.answer(&info, target)),
+            // No TCP_INFO (a sandbox), or a state that no client can be in: nothing was learned.
+            _ => Sight::Unsent { errno: libc::EIO },
         }
     }
 
@@ -172,10 +193,11 @@ impl Socket {
     }
 
     /// Ends the check: resets the connection or the attempt first, and says what was learned after.
-    pub fn conclude(&self, sight: &Sight, target: &SocketAddr, syn_at: u64) -> Conclusion {
+    pub fn conclude(&mut self, sight: &Sight, target: &SocketAddr, syn_at: u64) -> Conclusion {
         let (clean, errno) = match sight {
             Sight::Closed(_) => self.collect_error(target),
-            Sight::Unsent { errno } | Sight::Failed { errno, .. } => (self.end(), *errno),
+            Sight::Unsent { errno } => (!self.bound && self.end(), *errno),
+            Sight::Failed { errno, .. } => (self.end(), *errno),
             Sight::Nothing { .. } | Sight::Answered(_) => (self.end(), 0),
         };
         let now = clock::now();
@@ -202,25 +224,26 @@ impl Socket {
                     && self.is_proven_half_open(answer, Duration::from_nanos(now - syn_at));
             }
         }
-        Conclusion { verdict, clean: clean && self.is_reusable(), at: now }
+        self.connecting &= !clean;
+        self.used = true;
+        Conclusion { verdict, clean: clean && self.manner.withholds_ack(), at: now }
     }
 
     /// The errno of an attempt that is over. A second connect() to where the first one failed returns it, and makes the
     /// socket as good as new in the same call (the sock_error label of __inet_stream_connect in net/ipv4/af_inet.c).
     fn collect_error(&self, target: &SocketAddr) -> (bool, i32) {
-        let result = match target {
-            SocketAddr::V4(target) => connect(self.raw_fd(), &sockaddr_in(target)),
-            SocketAddr::V6(target) => connect(self.raw_fd(), &sockaddr_in6(target)),
-        };
-        match result {
+        match connect_to(self.raw_fd(), target) {
+            // Not over after all, which cannot be: the socket is not to be trusted.
+            Ok(()) | Err(libc::EALREADY | libc::EISCONN) => (false, 0),
             Err(errno) => (true, errno),
-            Ok(()) => (false, 0), // no error to collect; the socket is not to be trusted
         }
     }
 
     /// Ends a check without a verdict. True if the socket is fit for another one.
-    pub fn abandon(&self) -> bool {
-        self.end() && self.is_reusable()
+    pub fn abandon(&mut self) -> bool {
+        self.used = true;
+        self.connecting = !self.end();
+        !self.connecting && self.manner.withholds_ack()
     }
 
     /// Ends the connection even if a forked child holds a copy of the descriptor, as closing alone would not.
@@ -272,10 +295,9 @@ fn open(v6: bool, manner: Manner, wire: &Wire) -> io::Result<(OwnedFd, bool)> {
         socket.set_mark(mark)?;
     }
     if let Some(tos) = wire.tos {
-        // An IPv6 socket wants both: it speaks IPv4 to an IPv4-mapped address.
-        socket.set_tos_v4(tos.into())?;
-        if v6 {
-            socket.set_tclass_v6(tos.into())?;
+        match v6 {
+            true => socket.set_tclass_v6(tos.into())?,
+            false => socket.set_tos_v4(tos.into())?,
         }
     }
     let source = if v6 { wire.source_v6.map(SocketAddr::V6) } else { wire.source_v4.map(SocketAddr::V4) };
@@ -318,9 +340,22 @@ pub(crate) fn interface_index(name: &[u8]) -> Option<u32> {
     }
 }
 
+/// Whether a check of this target needs an IPv6 socket. An IPv4-mapped address does not: what it means is IPv4.
+pub(crate) fn is_v6(target: &SocketAddr) -> bool {
+    target.ip().to_canonical().is_ipv6()
+}
+
+fn connect_to(fd: RawFd, target: &SocketAddr) -> Result<(), i32> {
+    match (target, target.ip().to_canonical()) {
+        (SocketAddr::V6(target), IpAddr::V6(_)) => connect(fd, &sockaddr_in6(target)),
+        (_, IpAddr::V4(ip)) => connect(fd, &sockaddr_in(&SocketAddrV4::new(ip, target.port()))),
+        (SocketAddr::V4(_), IpAddr::V6(_)) => Err(libc::EINVAL), // no canonical form of IPv4 is IPv6
+    }
+}
+
 /// connect(2) on a non-blocking socket: on its way, or an errno.
 fn connect<A>(fd: RawFd, address: &A) -> Result<(), i32> {
-    // libc's own connect() is a place where pthread_cancel() may end the caller's thread, in the middle of a check.
+    // Not libc's own connect(), which spends a tenth of a microsecond on being a cancellation point.
     // SAFETY: `address` is a whole socket address of the size given.
     let result = unsafe { libc::syscall(libc::SYS_connect, fd, &raw const *address, size_of::<A>()) };
     if result == 0 {
@@ -348,7 +383,8 @@ fn local_address(fd: RawFd) -> Option<SocketAddr> {
 /// Whether the local end of a connection is its target too. Connecting to the unspecified address connects to this
 /// host.
 fn same_endpoint(local: &SocketAddr, target: &SocketAddr) -> bool {
-    local.port() == target.port() && (local.ip() == target.ip() || target.ip().is_unspecified())
+    let (local_ip, target_ip) = (local.ip().to_canonical(), target.ip().to_canonical());
+    local.port() == target.port() && (local_ip == target_ip || target_ip.is_unspecified())
 }
 
 fn last_errno() -> i32 {

@@ -94,3 +94,32 @@ extern "C" fn run(body: *mut c_void) -> *mut c_void {
     let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(body));
     std::ptr::null_mut()
 }
+
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+mod cancellation {
+    unsafe extern "C" {
+        safe fn pthread_setcancelstate(state: i32, old: &mut i32) -> i32;
+    }
+
+    const DISABLE: i32 = 1;
+
+    /// Puts off pthread_cancel(3) of the calling thread. Returns what was before.
+    pub(crate) fn disable_cancellation() -> i32 {
+        let mut before = 0;
+        pthread_setcancelstate(DISABLE, &mut before);
+        before
+    }
+
+    pub(crate) fn restore_cancellation(before: i32) {
+        pthread_setcancelstate(before, &mut 0);
+    }
+}
+
+/// Elsewhere cancellation does not unwind, or is not there.
+#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+mod cancellation {
+    pub(crate) fn disable_cancellation() {}
+    pub(crate) fn restore_cancellation(_: ()) {}
+}
+
+pub(crate) use cancellation::{disable_cancellation, restore_cancellation};

@@ -138,7 +138,7 @@ impl std::fmt::Display for Verdict {
         if self.status == Status::Up {
             write!(formatter, ", rtt {}.{:03} ms", self.rtt_us / 1000, self.rtt_us % 1000)?;
             formatter.write_str(if self.half_open { ", half-open" } else { ", not proven half-open" })?;
-        } else {
+        } else if self.address.is_some() || self.elapsed_us > 0 {
             write!(formatter, " after {}.{:03} ms", self.elapsed_us / 1000, self.elapsed_us % 1000)?;
         }
         match self.syn_retransmits {

@@ -13,9 +13,12 @@ thread_local! {
 
 /// Runs the body of an exported function; `fallback` is its value if the body panics, which is a defect.
 pub(super) fn guard<T>(fallback: T, body: impl FnOnce() -> T) -> T {
+    // pthread_cancel() unwinds, too, from any system call that may be cancelled: not from within this library.
+    let cancellation = thread::disable_cancellation();
     DEPTH.set(DEPTH.get() + 1);
     let result = catch_unwind(AssertUnwindSafe(body));
     DEPTH.set(DEPTH.get() - 1);
+    thread::restore_cancellation(cancellation);
     result.unwrap_or(fallback)
 }
 

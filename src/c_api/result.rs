@@ -1,5 +1,4 @@
 use std::ffi::{c_char, c_void};
-use std::io::Write;
 
 use super::guard::guard;
 use super::status::{StatusCode, from_code};
@@ -84,12 +83,12 @@ pub unsafe extern "C" fn shaker_result_str(
         // SAFETY: NULL, or a result of the caller's.
         let text = unsafe { result.as_ref() }.map(describe).unwrap_or_default();
         if !buffer.is_null() && capacity > 0 {
-            // SAFETY: the caller's buffer of `capacity` bytes.
-            let mut buffer = unsafe { std::slice::from_raw_parts_mut(buffer.cast::<u8>(), capacity) };
-            let room = buffer.len() - 1;
-            let cut = text.floor_char_boundary(room);
-            let _ = buffer.write_all(&text.as_bytes()[..cut]);
-            buffer[0] = 0;
+            let cut = text.floor_char_boundary(capacity - 1);
+            // SAFETY: the caller's buffer of `capacity` bytes, of which `cut` are less.
+            unsafe {
+                std::ptr::copy_nonoverlapping(text.as_ptr().cast(), buffer, cut);
+                buffer.add(cut).write(0);
+            }
         }
         text.len()
     })

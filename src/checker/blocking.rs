@@ -10,7 +10,7 @@ use crate::completion::{Mailbox, Sink};
 use crate::lane::{Asked, Begun, Lane, Order, Terms};
 use crate::request::Request;
 use crate::shared::Shared;
-use crate::socket::Sight;
+use crate::socket::{self, Sight};
 use crate::verdict::{Status, Verdict};
 
 /// Checks of a list that go to a loop together.
@@ -65,6 +65,8 @@ impl Checker {
             Err(status) => {
                 if taken_over {
                     lane.leave();
+                    lane.feed();
+                    self.shared.feed_the_starved();
                 }
                 self.shared.counters.add_one(status, false);
                 Ok(Progress::Done(Verdict::without_segments(status, 0)))
@@ -91,8 +93,9 @@ impl Checker {
         if self.shared.rate.take(clock::now).is_err() {
             return Err(Pending::Asked(asked));
         }
-        let spare = if manner.withholds_ack() { lane.take_spare(target.is_ipv6()) } else { None };
-        let mut socket = match spare.map_or_else(|| self.shared.open_socket(target.is_ipv6(), manner), Ok) {
+        let v6 = socket::is_v6(&target);
+        let spare = if manner.withholds_ack() { lane.take_spare(v6) } else { None };
+        let mut socket = match spare.map_or_else(|| self.shared.open_socket(v6, manner), Ok) {
             Ok(socket) => socket,
             // The loop knows whether it is worth waiting for a descriptor.
             Err(_) => return Err(Pending::Asked(asked)),
@@ -101,6 +104,10 @@ impl Checker {
         let syn_at = submitted;
         let sight = match socket.connect(&target) {
             Ok(()) => socket.look(&target),
+            Err(_) if socket.may_be_stale() => {
+                lane.drop_spare();
+                return Err(Pending::Asked(asked));
+            }
             Err(errno) => Sight::Unsent { errno },
         };
         if let Sight::Nothing { .. } = sight {
@@ -109,17 +116,19 @@ impl Checker {
             return Err(Pending::Begun(Box::new(Begun { tag, target, terms, socket, syn_at })));
         }
         let conclusion = socket.conclude(&sight, &target, syn_at);
-        if conclusion.clean && !self.shared.is_short_of_descriptors() {
+        if conclusion.clean {
             lane.keep_spare(socket);
         } else {
             drop(socket);
         }
+        if self.shared.is_short_of_descriptors() {
+            lane.drop_spare();
+        }
         drop(place);
         let mut verdict = conclusion.verdict;
         verdict.elapsed_us = (conclusion.at - submitted) / 1000;
-        let completed = verdict.status == Status::Up && !verdict.half_open && manner.withholds_ack();
         self.shared.counters.add_submitted(1);
-        self.shared.counters.add_one(verdict.status, completed);
+        self.shared.counters.add_one(verdict.status, manner.was_thwarted(&verdict));
         Ok(verdict)
     }
 

@@ -11,6 +11,11 @@ use crate::lane::{Begun, Terms};
 use crate::socket::{self, Sight, Socket};
 use crate::verdict::{Status, Verdict};
 
+/// When a loop asks again for a descriptor that nobody told it of, in nanoseconds.
+const SHORTAGE_RETRY: u64 = 50_000_000;
+/// Idle sockets closed at once for want of descriptors; each costs a few microseconds.
+const FREED_AT_ONCE: usize = 64;
+
 impl EventLoop {
     /// Gives a check its slot, and its place in the queue is up to the caller. Its deadline runs already, unless it
     /// is paced.
@@ -41,7 +46,6 @@ impl EventLoop {
                 self.checks[slot as usize].stage = Stage::InFlight { seat, syn_at };
             }
             Err((errno, socket)) => {
-                socket.abandon();
                 drop(socket);
                 self.lane.leave();
                 self.settle(slot, Verdict::without_segments(Status::LocalFault, errno), self.now);
@@ -59,7 +63,7 @@ impl EventLoop {
                 self.queue.pop_front(); // cancelled or out of time meanwhile
                 continue;
             };
-            let (v6, manner) = (check.target.is_ipv6(), check.manner);
+            let (v6, manner) = (socket::is_v6(&check.target), check.manner);
             if !self.enter() {
                 self.starved = true;
                 return;
@@ -82,8 +86,10 @@ impl EventLoop {
                 Err(errno) => {
                     self.lane.leave();
                     if socket::is_out_of_descriptors(errno) && self.shared.sockets() > 0 {
-                        // One of the checker's own is in use, and will wake this loop when it is free.
+                        // One of the checker's own is in use, and will wake this loop when it is free. The host's own wake
+                        // nobody, so this loop asks again in a while, too.
                         self.starved = true;
+                        self.held_back_until = Some(clock::now() + SHORTAGE_RETRY);
                         return;
                     }
                     self.end_shortage();
@@ -95,6 +101,9 @@ impl EventLoop {
             if self.slice_is_over() {
                 break;
             }
+        }
+        if self.queue.is_empty() {
+            self.end_shortage();
         }
     }
 
@@ -113,10 +122,13 @@ impl EventLoop {
     /// first.
     fn open_seat(&mut self, slot: u32) -> Result<u32, i32> {
         let check = &self.checks[slot as usize];
-        let (v6, manner) = (check.target.is_ipv6(), check.manner);
+        let (v6, manner) = (socket::is_v6(&check.target), check.manner);
+        if self.seats.len() >= self.lane.max_in_flight() as usize {
+            self.drop_idle(1); // one of the other family, or the limit would be held twice
+        }
         let mut socket = self.shared.open_socket(v6, manner);
         if matches!(socket, Err(errno) if socket::is_out_of_descriptors(errno)) {
-            self.drop_idle();
+            self.drop_idle(FREED_AT_ONCE);
             self.lane.drop_spare();
             self.declare_shortage();
             // Once more, since one may have been closed before this loop asked to be woken.
@@ -144,7 +156,7 @@ impl EventLoop {
         let now = if std::mem::take(&mut self.just_concluded) { self.latest } else { clock::now() };
         self.latest = now;
         if let Owner::Race { race, .. } = self.checks[slot as usize].owner {
-            self.race_moves(race, now - self.checks[slot as usize].submitted);
+            self.race_moves(race, now.saturating_sub(self.checks[slot as usize].submitted));
         }
         let check = &mut self.checks[slot as usize];
         if matches!(check.stage, Stage::Paced) {
@@ -155,6 +167,9 @@ impl EventLoop {
         let Seat { socket, check, .. } = &mut self.seats[seat as usize];
         *check = Some(slot);
         if let Err(errno) = socket.connect(&target) {
+            if socket.may_be_stale() {
+                return self.start_afresh(slot, seat);
+            }
             return self.conclude(slot, seat, &Sight::Unsent { errno });
         }
         // A target on this machine has answered by the time connect returns.
@@ -168,6 +183,16 @@ impl EventLoop {
             let timer = self.set_deadline(now, self.checks[slot as usize].timeout_ms, slot);
             self.checks[slot as usize].timer = Some(timer);
         }
+    }
+
+    /// Puts a check back whose socket may be to blame; those that lie idle are no better.
+    fn start_afresh(&mut self, slot: u32, seat: u32) {
+        self.drop_idle(usize::MAX);
+        self.release(seat, false);
+        let check = &mut self.checks[slot as usize];
+        check.stage = Stage::Queued;
+        let serial = check.serial;
+        self.queue.push_front((slot, serial));
     }
 
     /// An event says only that something changed; what, the socket itself says. So a late or doubled event does no
@@ -191,6 +216,7 @@ impl EventLoop {
             }
             Stage::Queued | Stage::Paced => {
                 let errno = if self.short_of_descriptors { libc::EMFILE } else { 0 };
+                self.latest = clock::now();
                 self.settle(slot, Verdict::without_segments(Status::Busy, errno), self.latest);
             }
         }
@@ -199,7 +225,7 @@ impl EventLoop {
     fn conclude(&mut self, slot: u32, seat: u32, sight: &Sight) {
         let check = &self.checks[slot as usize];
         let Stage::InFlight { syn_at, .. } = check.stage else { return };
-        let socket = &self.seats[seat as usize].socket;
+        let socket = &mut self.seats[seat as usize].socket;
         let conclusion = socket.conclude(sight, &check.target, syn_at);
         self.latest = conclusion.at;
         self.just_concluded = true;
@@ -256,20 +282,25 @@ impl EventLoop {
         if !self.short_of_descriptors {
             self.short_of_descriptors = true;
             self.shared.count_short_loops(1);
-            self.shared.have_others_relinquish(&self.lane);
         }
+        self.shared.have_others_relinquish(&self.lane);
     }
 
+    /// What this loop kept for itself meanwhile goes to those that are still short.
     fn end_shortage(&mut self) {
         if self.short_of_descriptors {
             self.short_of_descriptors = false;
             self.shared.count_short_loops(-1);
+            if self.shared.is_short_of_descriptors() {
+                self.relinquish();
+            }
         }
     }
 
     /// Another loop wants a descriptor.
     pub(super) fn relinquish(&mut self) {
-        if self.drop_idle() | self.lane.drop_spare() {
+        // What a loop that is short itself has idle, it is about to use.
+        if !self.short_of_descriptors && (self.drop_idle(FREED_AT_ONCE) | self.lane.drop_spare()) {
             self.shared.feed_the_starved();
         }
     }

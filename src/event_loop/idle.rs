@@ -60,12 +60,12 @@ impl EventLoop {
         }
     }
 
-    /// Closes every idle socket. True if there was one.
-    pub(super) fn drop_idle(&mut self) -> bool {
-        let seats: Vec<u32> = self.idle.iter_mut().flat_map(|idle| std::mem::take(&mut idle.seats)).collect();
+    /// Closes up to `most` idle sockets. True if there was one.
+    pub(super) fn drop_idle(&mut self, most: usize) -> bool {
+        let idle = self.idle.iter_mut();
+        let seats: Vec<u32> = idle.flat_map(|idle| std::iter::from_fn(|| idle.pop())).take(most).collect();
         let any = !seats.is_empty();
         seats.into_iter().for_each(|seat| drop(self.unseat(seat)));
-        self.idle.iter_mut().for_each(|idle| idle.untouched = 0);
         any
     }
 }

@@ -1,8 +1,6 @@
 //! What other threads want of the loop, and how it is taken in.
 
-use std::collections::HashSet;
-
-use super::{Addressee, Destination, EventLoop, Owner};
+use super::{Addressee, Destination, EventLoop, Owner, RACE};
 use crate::address::Target;
 use crate::clock;
 use crate::completion::Sink;
@@ -11,6 +9,8 @@ use crate::verdict::{Status, Verdict};
 
 /// Checks taken in before the loop looks at the poller again.
 const INTAKE: usize = 2048;
+/// Orders applied before the loop looks at the poller again.
+const ORDERS: usize = 2048;
 
 /// A batch that is taken in bit by bit.
 pub(super) struct Arrival {
@@ -18,34 +18,17 @@ pub(super) struct Arrival {
     checks: std::vec::IntoIter<Asked>,
 }
 
-impl Arrival {
-    pub fn len(&self) -> usize {
-        self.checks.len()
-    }
-
-    /// Whether a check of this id is still to be taken in. Ids within a batch follow one another.
-    fn holds(&self, id: u64) -> bool {
-        match self.checks.as_slice() {
-            [first, .., last] => (first.id..=last.id).contains(&id),
-            [only] => only.id == id,
-            [] => false,
-        }
-    }
-}
-
 impl EventLoop {
-    /// Applies all orders there are. Returns why they were the last, if so.
+    /// Applies what other threads want, in their order. Returns why nothing more will come, once all is applied.
     pub(super) fn take_orders(&mut self) -> Option<Status> {
         let (orders, closed) = self.lane.collect();
-        // Each round of cancels looks at every check once, so they are gathered while no other order comes between.
-        let mut cancelled = HashSet::new();
-        for order in orders {
-            if !cancelled.is_empty() && !matches!(order, Order::Cancel(_)) {
-                self.cancel(&std::mem::take(&mut cancelled));
-            }
+        self.orders.extend(orders);
+        for _ in 0..ORDERS {
+            let Some(order) = self.orders.pop_front() else { return closed };
             match order {
                 Order::Batch { sink, checks } => {
                     let destination = self.expect(sink, checks.len());
+                    self.arriving += checks.len();
                     self.arrivals.push_back(Arrival { destination, checks: checks.into_iter() });
                 }
                 Order::TakeOver { sink, begun } => {
@@ -54,13 +37,12 @@ impl EventLoop {
                 }
                 Order::LookedUp { race, serial } => self.start_the_clock(race, serial),
                 Order::Resolved { race, serial, addresses } => self.resolved(race, serial, addresses),
-                Order::Cancel(id) => drop(cancelled.insert(id)),
+                Order::Cancel(id) => self.cancel(id),
                 Order::CancelAll => self.end_all_checks(Status::Cancelled),
                 Order::Relinquish => self.relinquish(),
             }
         }
-        self.cancel(&cancelled);
-        closed
+        None
     }
 
     fn expect(&mut self, sink: Sink, reports: usize) -> u32 {
@@ -69,17 +51,19 @@ impl EventLoop {
 
     /// Takes in what has arrived, as much as may be done before the next look.
     pub(super) fn take_arrivals(&mut self) {
-        let mut room = INTAKE;
-        while room > 0
-            && let Some(arrival) = self.arrivals.front_mut()
-        {
-            let destination = arrival.destination;
-            let Some(asked) = arrival.checks.next() else {
-                self.arrivals.pop_front();
-                continue;
+        for _ in 0..INTAKE {
+            let Some(arrival) = self.arrivals.front_mut() else {
+                self.doomed.clear(); // whom they meant was done before, or never was
+                return;
             };
-            room -= 1;
-            self.accept(destination, asked);
+            let destination = arrival.destination;
+            match arrival.checks.next() {
+                Some(asked) => {
+                    self.arriving -= 1;
+                    self.accept(destination, asked);
+                }
+                None => drop(self.arrivals.pop_front()),
+            }
         }
     }
 
@@ -91,6 +75,7 @@ impl EventLoop {
         match asked.target {
             Target::Literal(target) if asked.family.allows(&target) => {
                 let place = self.admit(Owner::Asker(addressee), target, asked.terms);
+                self.remember(asked.id, place.0);
                 self.queue.push_back(place);
             }
             Target::Name(name) => self.begin_race(addressee, *name, asked.family, asked.terms),
@@ -100,54 +85,53 @@ impl EventLoop {
         }
     }
 
-    /// Cancels checks by their ids; ids that are done or were never given are nobody's.
-    fn cancel(&mut self, ids: &HashSet<u64>) {
-        if ids.is_empty() {
-            return;
+    /// Where a submitted check is, for a cancel.
+    pub(super) fn remember(&mut self, id: u64, place: u32) {
+        if id != 0 {
+            self.by_id.insert(id, place);
         }
-        let wanted = |owner: &Owner| matches!(owner, Owner::Asker(addressee) if ids.contains(&addressee.id));
-        let checks: Vec<u32> =
-            self.checks.iter().filter(|(_, check)| wanted(&check.owner)).map(|(slot, _)| slot as u32).collect();
-        let races: Vec<u32> = self
-            .races
-            .iter()
-            .filter(|(_, race)| ids.contains(&race.addressee.id))
-            .map(|(slot, _)| slot as u32)
-            .collect();
-        self.end_checks(&checks, &races, Status::Cancelled);
-        let arriving = ids.iter().filter(|id| self.arrivals.iter().any(|arrival| arrival.holds(**id)));
-        self.doomed.extend(arriving);
     }
 
-    /// Ends every check there is, taken in or not.
+    /// Cancels a check by its id; one that is done or was never given is nobody's.
+    fn cancel(&mut self, id: u64) {
+        match self.by_id.get(&id) {
+            Some(&race) if race & RACE != 0 => self.end_checks(&[], &[race & !RACE], Status::Cancelled),
+            Some(&check) => self.end_checks(&[check], &[], Status::Cancelled),
+            None if self.arrivals.is_empty() => {}
+            None => drop(self.doomed.insert(id)),
+        }
+    }
+
+    /// Ends every check there is, taken in or not; those in flight first, since some are answered.
     pub(super) fn end_all_checks(&mut self, status: Status) {
         let races: Vec<u32> = self.races.iter().map(|(slot, _)| slot as u32).collect();
         self.end_checks(&[], &races, status); // and with them the checks of their addresses
-        let checks: Vec<u32> = self.checks.iter().map(|(slot, _)| slot as u32).collect();
-        self.end_checks(&checks, &[], status);
+        for in_flight in [true, false] {
+            let checks = self.checks.iter().filter(|(_, check)| check.is_in_flight() == in_flight);
+            let checks: Vec<u32> = checks.map(|(slot, _)| slot as u32).collect();
+            self.end_checks(&checks, &[], status);
+        }
         while let Some(arrival) = self.arrivals.pop_front() {
             for asked in arrival.checks {
                 let addressee = Addressee { destination: arrival.destination, id: asked.id, tag: asked.tag };
                 self.finish(addressee, Verdict::without_segments(status, 0));
             }
         }
+        self.arriving = 0;
         self.doomed.clear();
     }
 
     fn end_checks(&mut self, checks: &[u32], races: &[u32], status: Status) {
         let now = clock::now();
-        let verdict = |submitted: u64| Verdict {
-            elapsed_us: now.saturating_sub(submitted) / 1000,
-            ..Verdict::without_segments(status, 0)
-        };
         for &slot in checks {
+            let elapsed_us = self.checks[slot as usize].elapsed_us(now);
             let check = self.abandon(slot);
             if let Owner::Asker(addressee) = check.owner {
-                self.finish(addressee, verdict(check.submitted));
+                self.finish(addressee, Verdict { elapsed_us, ..Verdict::without_segments(status, 0) });
             }
         }
         for &slot in races {
-            self.end_race(slot, verdict);
+            self.end_race(slot, Verdict::without_segments(status, 0), now);
         }
     }
 }

@@ -56,13 +56,14 @@ impl EventLoop {
             timer: None,
         }) as u32;
         self.resolving += 1;
+        self.remember(addressee.id, slot | RACE);
         let deadline = (!terms.paced).then(|| {
             self.races[slot as usize].timer = Some(self.set_deadline(terms.submitted, terms.timeout_ms, slot | RACE));
             self.races[slot as usize].deadline()
         });
         let asker = Asker { race: slot, serial, deadline, timeout_ms: terms.timeout_ms };
         if let Err(errno) = self.shared.resolver.ask(Query { name, family }, &self.lane, asker) {
-            self.end_race(slot, |_| Verdict::without_segments(Status::LocalFault, errno));
+            self.end_race(slot, Verdict::without_segments(Status::LocalFault, errno), clock::now());
         }
     }
 
@@ -79,24 +80,23 @@ impl EventLoop {
 
     /// The resolver's answer; too late if another race sits in the slot by now.
     pub(super) fn resolved(&mut self, slot: u32, serial: u32, addresses: Result<Vec<SocketAddr>, i32>) {
+        let now = clock::now();
         let Some(race) = self.races.get_mut(slot as usize).filter(|race| race.serial == serial) else { return };
+        let in_time = race.terms.paced || now < race.deadline();
         match addresses {
-            Ok(addresses) => {
+            Ok(addresses) if in_time => {
                 race.addresses = Some(addresses.into());
                 self.resolving -= 1;
                 self.clear_race_timer(slot);
                 self.next_address(slot);
             }
+            Ok(_) => self.end_unresolved(slot, resolver::NOT_IN_TIME),
             Err(code) => self.end_unresolved(slot, code),
         }
     }
 
     fn end_unresolved(&mut self, slot: u32, code: i32) {
-        let now = clock::now();
-        self.end_race(slot, |submitted| Verdict {
-            elapsed_us: now.saturating_sub(submitted) / 1000,
-            ..Verdict::without_segments(Status::Unresolved, code)
-        });
+        self.end_race(slot, Verdict::without_segments(Status::Unresolved, code), clock::now());
     }
 
     pub(super) fn race_due(&mut self, slot: u32) {
@@ -108,7 +108,8 @@ impl EventLoop {
         }
     }
 
-    /// Gives the next address its turn, ahead of the queue: its check was accepted long ago.
+    /// Gives the next address its turn: the first one at the end of the queue, as any check; the others at its head, since
+    /// their check has had its turn.
     fn next_address(&mut self, slot: u32) {
         let now = clock::now();
         let race = &mut self.races[slot as usize];
@@ -122,7 +123,11 @@ impl EventLoop {
         };
         let place = self.admit(Owner::Race { race: slot, first }, address, terms);
         self.races[slot as usize].running.push(place.0);
-        self.queue.push_front(place);
+        self.just_concluded = false; // it was submitted after that
+        match first {
+            true => self.queue.push_back(place),
+            false => self.queue.push_front(place),
+        }
     }
 
     /// The SYN to one address leaves, after having waited its turn for `waited` ns; the next address waits for it.
@@ -145,7 +150,7 @@ impl EventLoop {
             race.first = Some(verdict);
         }
         if verdict.status == Status::Up {
-            return self.end_race(slot, |_| verdict);
+            return self.end_race(slot, verdict, now);
         }
         let out_of_time = now >= race.deadline();
         if !out_of_time && race.addresses.as_ref().is_some_and(|addresses| !addresses.is_empty()) {
@@ -154,20 +159,21 @@ impl EventLoop {
         }
         if race.running.is_empty() {
             let first = race.first.unwrap_or(verdict);
-            let elapsed_us = now.saturating_sub(race.terms.submitted) / 1000;
-            self.end_race(slot, |_| Verdict { elapsed_us, ..first });
+            self.end_race(slot, first, now);
         }
     }
 
-    /// Ends a race and the checks of it that still run. `verdict` is told when the race was submitted.
-    pub(super) fn end_race(&mut self, slot: u32, verdict: impl FnOnce(u64) -> Verdict) {
+    /// Ends a race and the checks of it that still run.
+    pub(super) fn end_race(&mut self, slot: u32, mut verdict: Verdict, now: u64) {
         self.clear_race_timer(slot);
         let race = self.races.remove(slot as usize);
         self.resolving -= usize::from(race.is_resolving());
         for check in race.running {
             self.abandon(check);
         }
-        self.finish(race.addressee, verdict(race.terms.submitted));
+        // The time of a paced one has not begun while its name waits.
+        verdict.elapsed_us = if race.terms.paced { 0 } else { now.saturating_sub(race.terms.submitted) / 1000 };
+        self.finish(race.addressee, verdict);
     }
 
     fn clear_race_timer(&mut self, slot: u32) {

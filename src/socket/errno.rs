@@ -16,9 +16,12 @@ pub(super) enum Origin {
 /// What an errno says of the target.
 pub(super) fn status_of(errno: i32, origin: Origin) -> Status {
     match errno {
-        // ICMPv6's "prohibited" codes (icmpv6_err_convert in net/ipv6/icmp.c); ICMP's own are EHOSTUNREACH. From connect()
-        // itself it is this machine's word: a prohibiting route, a security module.
-        libc::EACCES if origin == Origin::Network => Status::Unreachable,
+        // ICMP's rarer answers (icmp_err_convert in net/ipv4/icmp.c), and ICMPv6's "prohibited" ones, which are EACCES
+        // (icmpv6_err_convert in net/ipv6/icmp.c). From connect() itself these are this machine's word: a prohibiting
+        // route, a security module.
+        libc::EACCES | libc::ENONET | libc::EOPNOTSUPP | libc::EPROTO if origin == Origin::Network => {
+            Status::Unreachable
+        }
         libc::ECONNREFUSED => Status::Refused,
         libc::ETIMEDOUT => Status::TimedOut,
         // ENOPROTOOPT is ICMP's "protocol unreachable" (icmp_err_convert in net/ipv4/icmp.c).

@@ -8,6 +8,7 @@ use std::time::Duration;
 pub(super) const TCP_ESTABLISHED: u8 = 1;
 pub(super) const TCP_SYN_SENT: u8 = 2;
 pub(super) const TCP_SYN_RECV: u8 = 3;
+pub(super) const TCP_CLOSE: u8 = 7;
 pub(super) const TCP_CLOSE_WAIT: u8 = 8;
 
 /// The head of `struct tcp_info` (include/uapi/linux/tcp.h), as far as it is needed; the kernel fills what fits.
