@@ -5,6 +5,8 @@
 //! matters because nearly every check is answered, and its deadline cleared, long before it passes.
 //! No deadline fires early; none fires later than the tick in which the wheel is asked.
 
+use std::num::NonZeroU32;
+
 const BITS: u32 = 6;
 const BUCKETS: usize = 1 << BITS;
 const LEVELS: usize = 6;
@@ -14,7 +16,17 @@ const NONE: u32 = u32::MAX;
 
 /// A deadline that was set, to clear it by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Timer(u32);
+pub(crate) struct Timer(NonZeroU32);
+
+impl Timer {
+    fn of(index: u32) -> Timer {
+        Timer(NonZeroU32::MIN.saturating_add(index))
+    }
+
+    fn index(self) -> u32 {
+        self.0.get() - 1
+    }
+}
 
 struct Node {
     at: u64,
@@ -61,20 +73,20 @@ impl Deadlines {
             index
         } else {
             if self.nodes.len() == self.nodes.capacity() {
-                // A quarter more, not twice as much: the memory of a check in flight is a promise.
-                self.nodes.reserve_exact((self.nodes.len() / 4).max(64));
+                // An eighth more, not twice as much: the memory of a check in flight is a promise.
+                self.nodes.reserve_exact((self.nodes.len() / 8).max(64));
             }
             self.nodes.push(node);
             self.nodes.len() as u32 - 1
         };
         self.place(index);
-        Timer(index)
+        Timer::of(index)
     }
 
     /// Clears a deadline that has not been handed out by [`Deadlines::expired`].
     pub fn clear(&mut self, timer: Timer) {
-        self.unlink(timer.0);
-        self.release(timer.0);
+        self.unlink(timer.index());
+        self.release(timer.index());
     }
 
     /// Moves time on to `now`; what has passed by then is handed out by [`Deadlines::expired`].

@@ -12,6 +12,7 @@ mod race;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -60,6 +61,11 @@ struct Check {
 }
 
 impl Check {
+    /// Whether it was to have its verdict by now. A paced check's time has not begun before its start.
+    fn is_overdue(&self, now: u64) -> bool {
+        matches!(self.stage, Stage::Queued) && now >= self.submitted + u64::from(self.timeout_ms) * 1_000_000
+    }
+
     fn is_in_flight(&self) -> bool {
         matches!(self.stage, Stage::InFlight { .. })
     }
@@ -91,10 +97,24 @@ enum Owner {
     Race { race: u32, first: bool },
 }
 
+/// The number of a slot, in a form that leaves room for "none": a check in flight is to cost little memory.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Key(NonZeroU32);
+
+impl Key {
+    fn of(slot: usize) -> Key {
+        Key(NonZeroU32::MIN.saturating_add(slot as u32))
+    }
+
+    fn slot(self) -> usize {
+        self.0.get() as usize - 1
+    }
+}
+
 /// Where a report goes, and what it is called there.
 #[derive(Clone, Copy)]
 struct Addressee {
-    destination: u32,
+    destination: Key,
     id: u64,
     tag: usize,
 }
@@ -137,7 +157,7 @@ impl Drop for Destination {
 /// A socket that the poller knows, and the check it serves.
 struct Seat {
     socket: Socket,
-    check: Option<u32>,
+    check: Option<Key>,
     /// Came with a check that began on a caller's thread, and goes back to the lane after it.
     lent: bool,
 }
@@ -170,7 +190,7 @@ pub(crate) struct EventLoop {
     orders: VecDeque<Order>,
     deadlines: Deadlines,
     /// Verdicts whose sockets are reset already, and where they go.
-    finished: VecDeque<(u32, Report)>,
+    finished: VecDeque<(Key, Report)>,
     tally: Tally,
     serial: u32,
     /// No place or no descriptor was left for the check at the head of the queue.
@@ -333,7 +353,7 @@ impl EventLoop {
         let slice_ends = clock::now() + SLICE;
         while let Some(&(key, _)) = self.finished.front() {
             let run = self.finished.iter().take(REPORTS).take_while(|(destination, _)| *destination == key).count();
-            let destination = &mut self.destinations[key as usize];
+            let destination = &mut self.destinations[key.slot()];
             destination.expected -= run;
             let last = destination.expected == 0;
             let mut reports = self.finished.drain(..run).map(|(_, report)| report);
@@ -347,7 +367,7 @@ impl EventLoop {
                 }
             }
             if last {
-                self.destinations.remove(key as usize);
+                self.destinations.remove(key.slot());
             }
             if clock::now() > slice_ends {
                 break;

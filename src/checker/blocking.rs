@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::{Checker, WORTH_SPLITTING};
+use super::Checker;
 use crate::address::Target;
 use crate::clock;
 use crate::completion::{Mailbox, Sink};
@@ -13,8 +13,9 @@ use crate::shared::Shared;
 use crate::socket::{self, Sight};
 use crate::verdict::{Status, Verdict};
 
-/// Checks of a list that go to a loop together.
-const SHARE: usize = 4096;
+/// Checks of a list that go to a loop together: enough to be worth its waking, few enough to divide fairly.
+const SHARE_MIN: usize = 256;
+const SHARE_MAX: usize = 4096;
 
 impl Checker {
     /// Checks one target, and returns when there is a verdict.
@@ -157,31 +158,37 @@ impl Checker {
         self.may_block()?;
         let count = requests.len();
         let mut requests = requests.enumerate();
-        let lanes = self.shared.lanes.len();
-        let share = if count < WORTH_SPLITTING { count } else { count.div_ceil(lanes).min(SHARE) };
+        let lanes = &self.shared.lanes;
+        let share = (count / (16 * lanes.len())).clamp(SHARE_MIN, SHARE_MAX);
         // Enough to keep every loop busy while this thread prepares more; no more than that, so that memory stays flat.
-        let places: usize = self.shared.lanes.iter().map(|lane| lane.max_in_flight() as usize).sum();
-        let ahead = places + 2 * share * lanes;
+        let places: usize = lanes.iter().map(|lane| lane.max_in_flight() as usize).sum();
+        let ahead = places + 2 * share * lanes.len();
         let cancels = self.shared.cancels.load(Ordering::SeqCst);
         let mailbox = Arc::new(Mailbox::new());
+        // Each share goes to the loop that has the fewest checks to do; whose each was is known by its number.
+        let mut to_do = vec![0; lanes.len()];
+        let mut lane_of: Vec<usize> = Vec::new();
+        let first_lane = self.turn();
         let (mut given, mut done) = (0, 0);
         while done < count {
             while given < count && given - done + share <= ahead {
-                let checks: Vec<Asked> = requests
-                    .by_ref()
-                    .take(share)
-                    .map(|(index, request)| self.asked(Request { tag: index, ..request }, 0, 0, true))
-                    .collect();
+                let asked = |(index, request)| self.asked(Request { tag: index, ..request }, 0, 0, true);
+                let checks: Vec<Asked> = requests.by_ref().take(share).map(asked).collect();
                 let (first, number) = (given, checks.len());
                 given += number;
-                let order = Order::Batch { sink: Sink::Mailbox(mailbox.clone()), checks };
                 self.shared.counters.add_submitted(number as u64);
-                let lane = &self.shared.lanes[self.turn()];
-                if let Err(status) = lane.give_unless(order, || self.cancelled_since(cancels)) {
-                    (first..given).for_each(|index| {
+                let idlest =
+                    (0..lanes.len()).map(|lane| (lane + first_lane) % lanes.len()).min_by_key(|lane| to_do[*lane]);
+                let lane = idlest.unwrap_or(0);
+                lane_of.push(lane);
+                to_do[lane] += number;
+                let order = Order::Batch { sink: Sink::Mailbox(mailbox.clone()), checks };
+                if let Err(status) = lanes[lane].give_unless(order, || self.cancelled_since(cancels)) {
+                    for index in first..given {
                         self.shared.counters.add_one(status, false);
                         verdict(index, Verdict::without_segments(status, 0));
-                    });
+                    }
+                    to_do[lane] -= number;
                     done += number;
                 }
             }
@@ -189,7 +196,10 @@ impl Checker {
                 break;
             }
             let wanted = if given < count { given + share - ahead - done } else { count - done };
-            let taken = mailbox.take(usize::MAX, wanted, None, |report| verdict(report.tag, report.verdict));
+            let taken = mailbox.take(usize::MAX, wanted, None, |report| {
+                to_do[lane_of[report.tag / share]] -= 1;
+                verdict(report.tag, report.verdict);
+            });
             if taken == 0 {
                 return Err(Status::Internal); // a loop died of a defect
             }

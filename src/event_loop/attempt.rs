@@ -4,8 +4,9 @@ use std::net::SocketAddr;
 
 use mio::Interest;
 use mio::unix::SourceFd;
+use slab::Slab;
 
-use super::{Addressee, Check, EventLoop, Owner, Seat, Stage};
+use super::{Addressee, Check, EventLoop, Key, Owner, Seat, Stage};
 use crate::clock;
 use crate::lane::{Begun, Terms};
 use crate::socket::{self, Sight, Socket};
@@ -20,15 +21,11 @@ impl EventLoop {
     /// Gives a check its slot, and its place in the queue is up to the caller. Its deadline runs already, unless it
     /// is paced.
     pub(super) fn admit(&mut self, owner: Owner, target: SocketAddr, terms: Terms) -> (u32, u32) {
-        if self.checks.len() == self.checks.capacity() {
-            // A quarter more, not twice as much: the memory of a check in flight is a promise.
-            self.checks.reserve_exact((self.checks.len() / 4).max(64));
-        }
         let Terms { submitted, timeout_ms, manner, paced } = terms;
         let serial = self.next_serial();
         let stage = if paced { Stage::Paced } else { Stage::Queued };
         let check = Check { owner, target, submitted, timeout_ms, serial, manner, stage, timer: None };
-        let slot = self.checks.insert(check);
+        let slot = sparing(&mut self.checks).insert(check);
         if !paced {
             let timer = self.set_deadline(submitted, timeout_ms, slot as u32);
             self.checks[slot].timer = Some(timer);
@@ -42,7 +39,7 @@ impl EventLoop {
         let (slot, _) = self.admit(Owner::Asker(addressee), target, terms);
         match self.seat(socket, true) {
             Ok(seat) => {
-                self.seats[seat as usize].check = Some(slot);
+                self.seats[seat as usize].check = Some(Key::of(slot as usize));
                 self.checks[slot as usize].stage = Stage::InFlight { seat, syn_at };
             }
             Err((errno, socket)) => {
@@ -63,6 +60,11 @@ impl EventLoop {
                 self.queue.pop_front(); // cancelled or out of time meanwhile
                 continue;
             };
+            if check.is_overdue(self.now) {
+                self.queue.pop_front();
+                self.settle_busy(slot); // its deadline has passed, and waits to be judged
+                continue;
+            }
             let (v6, manner) = (socket::is_v6(&check.target), check.manner);
             if !self.enter() {
                 self.starved = true;
@@ -145,7 +147,7 @@ impl EventLoop {
         let slot = self.seats.vacant_key();
         let fd = socket.raw_fd();
         match self.poll.registry().register(&mut SourceFd(&fd), mio::Token(slot), Interest::WRITABLE) {
-            Ok(()) => Ok(self.seats.insert(Seat { socket, check: None, lent }) as u32),
+            Ok(()) => Ok(sparing(&mut self.seats).insert(Seat { socket, check: None, lent }) as u32),
             Err(error) => Err((error.raw_os_error().unwrap_or(libc::EIO), socket)),
         }
     }
@@ -165,7 +167,7 @@ impl EventLoop {
         check.stage = Stage::InFlight { seat, syn_at: now };
         let target = check.target;
         let Seat { socket, check, .. } = &mut self.seats[seat as usize];
-        *check = Some(slot);
+        *check = Some(Key::of(slot as usize));
         if let Err(errno) = socket.connect(&target) {
             if socket.may_be_stale() {
                 return self.start_afresh(slot, seat);
@@ -198,10 +200,10 @@ impl EventLoop {
     /// An event says only that something changed; what, the socket itself says. So a late or doubled event does no
     /// harm.
     pub(super) fn read_answer(&mut self, seat: usize) {
-        let Some(&Seat { check: Some(slot), ref socket, .. }) = self.seats.get(seat) else { return };
-        let sight = socket.look(&self.checks[slot as usize].target);
+        let Some(&Seat { check: Some(check), ref socket, .. }) = self.seats.get(seat) else { return };
+        let sight = socket.look(&self.checks[check.slot()].target);
         if !matches!(sight, Sight::Nothing { .. }) {
-            self.conclude(slot, seat as u32, &sight);
+            self.conclude(check.slot() as u32, seat as u32, &sight);
         }
     }
 
@@ -214,12 +216,15 @@ impl EventLoop {
                 let sight = self.seats[seat as usize].socket.look(&check.target);
                 self.conclude(slot, seat, &sight);
             }
-            Stage::Queued | Stage::Paced => {
-                let errno = if self.short_of_descriptors { libc::EMFILE } else { 0 };
-                self.latest = clock::now();
-                self.settle(slot, Verdict::without_segments(Status::Busy, errno), self.latest);
-            }
+            Stage::Queued | Stage::Paced => self.settle_busy(slot),
         }
+    }
+
+    /// The deadline has passed while the check waited for its turn.
+    fn settle_busy(&mut self, slot: u32) {
+        let errno = if self.short_of_descriptors { libc::EMFILE } else { 0 };
+        self.latest = clock::now();
+        self.settle(slot, Verdict::without_segments(Status::Busy, errno), self.latest);
     }
 
     fn conclude(&mut self, slot: u32, seat: u32, sight: &Sight) {
@@ -304,4 +309,12 @@ impl EventLoop {
             self.shared.feed_the_starved();
         }
     }
+}
+
+/// A full slab grows by an eighth, not to twice its size: the memory of a check in flight is a promise.
+fn sparing<T>(slots: &mut Slab<T>) -> &mut Slab<T> {
+    if slots.len() == slots.capacity() {
+        slots.reserve_exact((slots.len() / 8).max(64));
+    }
+    slots
 }

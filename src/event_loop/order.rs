@@ -1,6 +1,6 @@
 //! What other threads want of the loop, and how it is taken in.
 
-use super::{Addressee, Destination, EventLoop, Owner, RACE};
+use super::{Addressee, Destination, EventLoop, Key, Owner, RACE};
 use crate::address::Target;
 use crate::clock;
 use crate::completion::Sink;
@@ -14,7 +14,7 @@ const ORDERS: usize = 2048;
 
 /// A batch that is taken in bit by bit.
 pub(super) struct Arrival {
-    destination: u32,
+    destination: Key,
     checks: std::vec::IntoIter<Asked>,
 }
 
@@ -45,8 +45,8 @@ impl EventLoop {
         None
     }
 
-    fn expect(&mut self, sink: Sink, reports: usize) -> u32 {
-        self.destinations.insert(Destination { sink: Some(sink), expected: reports }) as u32
+    fn expect(&mut self, sink: Sink, reports: usize) -> Key {
+        Key::of(self.destinations.insert(Destination { sink: Some(sink), expected: reports }))
     }
 
     /// Takes in what has arrived, as much as may be done before the next look.
@@ -67,7 +67,7 @@ impl EventLoop {
         }
     }
 
-    fn accept(&mut self, destination: u32, asked: Asked) {
+    fn accept(&mut self, destination: Key, asked: Asked) {
         let addressee = Addressee { destination, id: asked.id, tag: asked.tag };
         if !self.doomed.is_empty() && self.doomed.remove(&asked.id) {
             return self.finish(addressee, Verdict::without_segments(Status::Cancelled, 0));
