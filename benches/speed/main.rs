@@ -50,7 +50,7 @@ fn measure(quick: bool) -> Result<ExitCode, String> {
     namespace::furnish()?;
     let extent = if quick { QUICK } else { WHOLE };
     let programs = build::programs()?;
-    let course = Course::open(programs)?;
+    let course = Course::new(programs);
 
     let races = racing::run(&course, extent)?;
     let holds = holding::run(&course, extent)?;
