@@ -98,8 +98,8 @@ static void growth(uint16_t port, size_t checks) {
     done += STEP;
     if (done == checks / 100) early = resident(), early_heap = heap();
   }
-  printf("growth checks=%zu early_kib=%zu late_kib=%zu heap_bytes=%ld\n", checks, early / 1024, resident() / 1024,
-         (long)(heap() - early_heap));
+  printf("growth checks=%zu early_kib=%zu late_kib=%zu early_resident_kib=%zu late_resident_kib=%zu\n", checks,
+         early_heap / 1024, heap() / 1024, early / 1024, resident() / 1024);
   shaker_checker_free(checker);
 }
 

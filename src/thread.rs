@@ -36,6 +36,11 @@ pub(crate) fn belongs_to(checker: usize) -> bool {
 /// A thread that is still to be joined.
 pub(crate) struct Thread(libc::pthread_t);
 
+// SAFETY: a pthread_t may be joined or detached by any thread (pthreads(7)); on some systems it is a pointer.
+unsafe impl Send for Thread {}
+// SAFETY: by reference it can do nothing.
+unsafe impl Sync for Thread {}
+
 impl Thread {
     /// Waits for the thread to end.
     pub fn join(self) {

@@ -24,7 +24,9 @@ pub struct Holds {
     late_burst: Rounds,
     /// The same of the least that the kernel takes to end as many.
     late_burst_bare: Rounds,
+    /// Heap in use, early and late; and what of the process is resident, the allocator's leavings included.
     growth_kib: (f64, f64),
+    resident_kib: (f64, f64),
     growth_checks: u64,
     idle: (f64, f64, f64, f64),
 }
@@ -66,6 +68,7 @@ pub fn run(course: &Course, extent: Extent) -> Result<Holds, String> {
     eprintln!("{} checks in one checker", extent.growth);
     let growth = course.hold(&["growth", LIVE_PORT, &extent.growth.to_string()])?;
     holds.growth_kib = (growth.get("early_kib"), growth.get("late_kib"));
+    holds.resident_kib = (growth.get("early_resident_kib"), growth.get("late_resident_kib"));
     Ok(holds)
 }
 
@@ -94,8 +97,8 @@ impl Holds {
                 Bar::AtMost(HEAP_BAR),
             ),
             Row::plain(
-                format!("memory after {} checks less that after {}, KiB", self.growth_checks, self.growth_checks / 100),
-                format!("{late} - {early} = {}", late - early),
+                format!("heap after {} checks less that after {}, KiB", self.growth_checks, self.growth_checks / 100),
+                format!("{late} - {early} (resident {} - {})", self.resident_kib.1, self.resident_kib.0),
                 late - early,
                 Bar::AtMost(SETTLING_KIB),
             ),
