@@ -2,7 +2,8 @@
  *
  *     ./check host:port [timeout_ms] [host:port [timeout_ms]]...
  *
- * One line a target. Exit status: 0 all are up, 1 some are not, 2 the command line was wrong.
+ * One line a target. Exit status: 0 all are up, 1 some are not, 2 the command line was wrong, 3 nothing could be
+ * checked.
  */
 #include <stdint.h>
 #include <stdio.h>
@@ -33,6 +34,7 @@ int main(int argc, char **argv)
     for (int i = 1; i < argc; i++) {
         const char *target = argv[i];
         unsigned long long timeout_ms = 0; /* 0: the checker's default */
+        shaker_checker *checker;
         shaker_result result;
         char text[256];
 
@@ -43,8 +45,13 @@ int main(int argc, char **argv)
             if (timeout_ms == 0 || timeout_ms > UINT32_MAX)
                 return usage();
         }
+        checker = shaker_checker_default(); /* the same one each time */
+        if (checker == NULL) {
+            fputs("check: no checker could be made: no descriptor or no thread is left for it\n", stderr);
+            return 3;
+        }
         /* Positive: the port is down. Negative: nothing was learned, so do not call it down. */
-        if (shaker_check_addr(shaker_checker_default(), target, (uint32_t)timeout_ms, &result) != SHAKER_OK)
+        if (shaker_check_addr(checker, target, (uint32_t)timeout_ms, &result) != SHAKER_OK)
             all_up = 0;
         shaker_result_str(&result, text, sizeof text);
         /* The text begins with the address that was tried: of a name, both are worth a place. */

@@ -8,6 +8,7 @@ mod c_programs;
 use c_programs::{FLAVOURS, Running, command, dead, finish, live, make, program, silent};
 use std::io::Write;
 use std::net::IpAddr;
+use std::process::Command;
 use support::process::sysctl;
 use support::targets::{Listener, at};
 
@@ -59,6 +60,18 @@ fn check_explains_itself_when_the_command_line_is_wrong() {
         let refused = finish(command("dynamic", "check").args(arguments));
         assert_eq!(refused.code(), 2, "{arguments:?}: {refused:?}");
         assert!(refused.stderr.starts_with("usage: check host:port"), "{arguments:?}: {refused:?}");
+    }
+}
+
+#[test]
+fn check_says_that_no_checker_could_be_made_where_there_is_no_descriptor_for_one() {
+    for flavour in FLAVOURS {
+        // The fourth is enough to load the program's libraries, but not for a loop.
+        let mut starved = Command::new("sh");
+        starved.args(["-c", "ulimit -n 4 && exec \"$@\"", "sh"]).arg(program(flavour, "check")).arg(dead());
+        let refused = finish(starved.env_remove("LD_LIBRARY_PATH"));
+        assert_eq!((refused.code(), refused.stdout.as_str()), (3, ""), "{refused:?}");
+        assert!(refused.stderr.starts_with("check: no checker could be made"), "{refused:?}");
     }
 }
 

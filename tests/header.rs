@@ -250,4 +250,42 @@ mod seen_from_c {
             assert_eq!(status as i32, number, "{status:?}");
         }
     }
+    /// The functions of the contract, which never go, so that what was linked to any version runs with every later one.
+    /// A function that joins them is added here in the same change.
+    #[test]
+    fn functions_are_those_that_they_always_were() {
+        let mut functions = [
+            "shaker_version",
+            "shaker_capabilities",
+            "shaker_status_str",
+            "shaker_result_str",
+            "shaker_config_new",
+            "shaker_config_free",
+            "shaker_config_set_threads",
+            "shaker_config_set_timeout",
+            "shaker_config_set_max_in_flight",
+            "shaker_config_set_max_rate",
+            "shaker_config_set_family",
+            "shaker_config_set_zero_linger",
+            "shaker_config_set_source",
+            "shaker_config_set_interface",
+            "shaker_config_set_mark",
+            "shaker_config_set_tos",
+            "shaker_checker_new",
+            "shaker_checker_default",
+            "shaker_checker_shutdown",
+            "shaker_checker_free",
+            "shaker_check_addr",
+            "shaker_check_sockaddr",
+            "shaker_check",
+            "shaker_check_many",
+            "shaker_submit",
+            "shaker_reap",
+            "shaker_checker_fd",
+            "shaker_cancel",
+            "shaker_checker_stats",
+        ];
+        functions.sort_unstable();
+        assert_eq!(header::functions(), functions);
+    }
 }

@@ -1,6 +1,6 @@
-//! How the library behaves as a guest in somebody's process: across fork and signals, when it is unloaded, when it is
-//! idle, when the program ends. The programs are in tests/c/. Each prints nothing while all is well, so every run also
-//! shows that the library prints nothing.
+//! How the library behaves as a guest in somebody's process: across fork, signals and cancelled threads, when it is
+//! unloaded, when it is idle, when the program ends. The programs are in tests/c/. Each prints nothing while all is well,
+//! so every run also shows that the library prints nothing.
 #![cfg(target_os = "linux")]
 
 #[macro_use]
@@ -32,6 +32,11 @@ mod unloaded_library_is_gone_and_can_be_loaded_again {
 
 mod storm_of_signals_reaches_no_thread_of_the_library {
     runs!("signals" []; with_the_shared_object Shared, with_the_archive Archive, under_the_sanitizers Sanitized);
+}
+
+mod cancelled_thread_of_the_program_ends_after_its_call_and_tears_nothing_apart {
+    // Not under AddressSanitizer, which takes what a cancelled thread leaves on its stack for an error of its own.
+    runs!("cancelled" []; with_the_shared_object Shared, with_the_archive Archive, under_valgrind Valgrind);
 }
 
 mod everything_that_belongs_to_the_process_is_as_it_was {

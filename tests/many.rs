@@ -1,11 +1,12 @@
-//! Many checks at once: lists of a million, thousands in flight, several loops and callers, and what ends them early.
+//! Many checks at once: lists of a million, thousands in flight, several loops and callers.
 #![cfg(target_os = "linux")]
 
 #[macro_use]
 mod support;
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
+use std::process::Command;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::channel;
@@ -13,74 +14,12 @@ use std::time::{Duration, Instant};
 
 use support::counters::Rise;
 use support::etc;
-use support::firewall::{self, Hook};
+use support::firewall;
+use support::lists::*;
 use support::process::until;
 use support::rlimit::set_descriptor_limit;
-use support::targets::{DEAD_PORT, Listener, V4, at};
-use tcpshaker::{Checker, Config, Report, Request, Status, Verdict};
-
-const PORT: u16 = 8080;
-const SILENT_PORT: u16 = 8081;
-/// What Linux distributions and containers commonly grant, or more.
-const DESCRIPTORS: usize = 20_000;
-/// Ample for any machine where an answer is certain to come.
-const PATIENCE_MS: u32 = 60_000;
-
-fn checker(configure: impl FnOnce(&mut Config)) -> Checker {
-    let mut config = Config::default();
-    config.set_timeout(PATIENCE_MS).unwrap();
-    configure(&mut config);
-    Checker::new(&config).expect("a checker")
-}
-
-fn loops(count: u32) -> Checker {
-    checker(|config| config.set_threads(count).unwrap())
-}
-
-/// The address of this number, somewhere in 127.0.0.0/8 and above 127.1.0.0.
-fn nth(number: usize) -> IpAddr {
-    IpAddr::V4(Ipv4Addr::from_bits(0x7f01_0000 + number as u32))
-}
-
-/// One listener for all of 127.0.0.0/8.
-fn listen_everywhere() -> Listener {
-    Listener::on(IpAddr::V4(Ipv4Addr::UNSPECIFIED), PORT)
-}
-
-fn silence(port: u16) {
-    firewall::add(Hook::Input, &[&format!("tcp dport {port} drop")]);
-}
-
-fn with_timeout(timeout_ms: u32, target: SocketAddr) -> Request {
-    Request { timeout_ms, ..Request::new(target) }
-}
-
-fn tagged(tag: usize, request: Request) -> Request {
-    Request { tag, ..request }
-}
-
-/// Reaps until `count` reports are there; each must come within a minute of the one before.
-fn reap(checker: &Checker, count: usize) -> Vec<Report> {
-    let mut reports = Vec::new();
-    while reports.len() < count {
-        let taken = checker.reap(&mut reports, count, Some(Duration::from_secs(60)));
-        assert_ne!(taken, 0, "only {} of {count} reports came", reports.len());
-    }
-    reports
-}
-
-/// Each tag from 0 up is there once.
-#[track_caller]
-fn assert_each_once(mut tags: Vec<usize>, count: usize) {
-    tags.sort_unstable();
-    assert!(tags.iter().copied().eq(0..count), "{} results for {count} checks, or one twice", tags.len());
-}
-
-fn tally(verdicts: &[Verdict]) -> HashMap<Status, usize> {
-    let mut tally = HashMap::new();
-    verdicts.iter().for_each(|verdict| *tally.entry(verdict.status).or_default() += 1);
-    tally
-}
+use support::targets::{DEAD_PORT, Listener, V4, V6, at};
+use tcpshaker::{Checker, Report, Request, Status, Verdict};
 
 /// The memory of this process that is really there, in bytes (VmRSS, proc(5)).
 fn resident() -> usize {
@@ -237,6 +176,20 @@ mod in_flight {
             reap(&checker, 300);
         }
     }
+
+    #[test]
+    fn of_one_family_after_the_other_need_no_more_sockets_than_may_be_in_flight() {
+        namespaced!("nft");
+        silence(SILENT_PORT);
+        let checker = checker(|config| config.set_max_in_flight(50).unwrap());
+        // A socket serves one family only, and those of the other lie idle beside it.
+        for ip in [V4, V6, V4, V6] {
+            let verdicts = checker.check_many(&vec![with_timeout(100, at(ip, SILENT_PORT)); 50]);
+            assert_eq!(tally(&verdicts), HashMap::from([(Status::TimedOut, 50)]));
+            // Callers may keep a few of their own.
+            assert!(checker.stats().sockets <= 60, "{:?}", checker.stats());
+        }
+    }
 }
 
 mod order {
@@ -268,6 +221,45 @@ mod order {
                 assert_eq!(verdict.address.map(|address| address.ip()), address, "number {number}");
             }
         }
+    }
+
+    /// A write(2) that fails, and shows in strace's account where something begins or ends.
+    fn mark(text: &str) {
+        // SAFETY: the text is as long as it says; there is no descriptor -1.
+        assert_eq!(unsafe { libc::write(-1, text.as_ptr().cast(), text.len()) }, -1);
+    }
+
+    #[test]
+    fn ten_thousand_requests_in_one_submit_wake_the_loop_once() {
+        namespaced!("strace");
+        const TRACED: &str = "TCPSHAKER_TEST_TRACED";
+        if std::env::var_os(TRACED).is_some() {
+            let _listener = listen_everywhere();
+            let checker = loops(1);
+            let requests = (0..10_000).map(|number| Request::new(at(nth(number), PORT))).collect();
+            std::thread::sleep(Duration::from_millis(100)); // asleep by now, the loop must be woken
+            mark("begin");
+            checker.submit(requests).expect("a live checker");
+            mark("end");
+            return;
+        }
+        // The same test once more, under strace, which stops it at nothing but writes: a loop that is much slowed down
+        // is never asleep when it is to be woken.
+        let log = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("wake-ups.strace");
+        let mut strace = Command::new("strace");
+        strace.args(["-f", "--seccomp-bpf", "-e", "trace=write", "-o"]).arg(&log);
+        strace.arg(std::env::current_exe().expect("the path of this test")).arg("--exact");
+        strace.arg("order::ten_thousand_requests_in_one_submit_wake_the_loop_once").env(TRACED, "1");
+        let output = strace.output().expect("strace starts");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+        let told = std::fs::read_to_string(&log).expect("what strace saw");
+        let _ = std::fs::remove_file(&log);
+        let begin = told.lines().find(|line| line.contains("\"begin\"")).expect("the mark");
+        let thread = begin.split_whitespace().next().expect("its thread");
+        let own = told.lines().skip_while(|line| *line != begin).skip(1).filter(|line| line.starts_with(thread));
+        let writes: Vec<&str> = own.take_while(|line| !line.contains("\"end\"")).collect();
+        // Eight bytes wake a loop (eventfd(2)).
+        assert!(writes.len() == 1 && writes[0].contains(", 8"), "{writes:#?}");
     }
 
     #[test]
@@ -533,6 +525,21 @@ mod turns {
     }
 
     #[test]
+    fn of_addresses_come_before_those_of_names_submitted_later() {
+        namespaced!();
+        etc::replace();
+        let _listener = listen_everywhere();
+        let checker = checker(|config| config.set_max_rate(100).unwrap());
+        let name = Request::new(format!("four.test:{PORT}").as_str());
+        // At this rate the names are resolved long before the last address has had its turn.
+        checker.submit((0..50).map(|number| tagged(number, Request::new(at(nth(number), PORT)))).collect()).unwrap();
+        checker.submit((50..100).map(|number| tagged(number, name.clone())).collect()).unwrap();
+        let reports = reap(&checker, 100);
+        assert!(reports.iter().all(|report| report.verdict.status == Status::Up));
+        assert_each_once(reports[..50].iter().map(|report| report.tag).collect(), 50);
+    }
+
+    #[test]
     fn of_a_list_that_the_rate_holds_back_come_to_all_and_none_is_busy() {
         namespaced!();
         let _listener = listen_everywhere();
@@ -585,126 +592,5 @@ mod turns {
             let stats = checker.stats();
             assert_eq!((stats.submitted, stats.up, stats.timed_out), (40_000, 20_000, 800));
         }
-    }
-}
-
-mod early_end {
-    use super::*;
-
-    const COUNT: usize = 20_000;
-
-    /// A list of silent targets that would take an hour, ended by `end` once some of its checks are in flight.
-    fn end_list_early(threads: u32, end: impl Fn(&Checker)) -> (Checker, Vec<Verdict>) {
-        let checker = checker(|config| {
-            config.set_max_in_flight(500).unwrap();
-            config.set_threads(threads).unwrap();
-        });
-        let requests: Vec<Request> = (0..COUNT).map(|number| Request::new(at(nth(number), SILENT_PORT))).collect();
-        let begun = Instant::now();
-        let verdicts = std::thread::scope(|scope| {
-            let checks = scope.spawn(|| checker.check_many(&requests));
-            until("all places are taken", || checker.stats().in_flight == 500);
-            end(&checker);
-            checks.join().expect("check_many")
-        });
-        assert!(begun.elapsed() < Duration::from_millis(PATIENCE_MS.into()), "it waited for a deadline");
-        assert_eq!(verdicts.len(), COUNT);
-        (checker, verdicts)
-    }
-
-    #[test]
-    fn cancelling_everything_ends_a_list_with_a_result_for_each_and_the_checker_goes_on() {
-        namespaced!("nft");
-        let _listener = listen_everywhere();
-        silence(SILENT_PORT);
-        for threads in [1, 2] {
-            let (checker, verdicts) = end_list_early(threads, |checker| assert_eq!(checker.cancel(0), Status::Up));
-            assert_eq!(tally(&verdicts), HashMap::from([(Status::Cancelled, COUNT)]));
-            assert_eq!(checker.stats().cancelled, COUNT as u64);
-            assert_eq!(checker.stats().submitted, COUNT as u64);
-            assert_eq!(checker.stats().in_flight, 0);
-            let next = checker.check_many(&vec![Request::new(at(V4, PORT)); 1_000]);
-            assert_eq!(tally(&next), HashMap::from([(Status::Up, 1_000)]));
-        }
-    }
-
-    #[test]
-    fn shutdown_ends_a_list_with_a_result_for_each_and_later_ones_at_once() {
-        namespaced!("nft");
-        silence(SILENT_PORT);
-        for threads in [1, 2] {
-            let (checker, verdicts) = end_list_early(threads, Checker::shutdown);
-            assert_eq!(tally(&verdicts), HashMap::from([(Status::Closed, COUNT)]));
-            let next = checker.check_many(&vec![Request::new(at(V4, PORT)); 1_000]);
-            assert_eq!(tally(&next), HashMap::from([(Status::Closed, 1_000)]));
-            assert_eq!(checker.submit(vec![Request::new(at(V4, PORT))]), Err(Status::Closed));
-            assert_eq!(checker.reap(&mut Vec::new(), 1, None), 0, "nothing is left to wait for");
-        }
-    }
-
-    #[test]
-    fn cancelling_by_id_ends_submitted_checks_wherever_they_are_and_no_other() {
-        namespaced!("nft");
-        silence(SILENT_PORT);
-        let checker = checker(|config| {
-            config.set_max_in_flight(100).unwrap();
-            config.set_threads(2).unwrap();
-        });
-        let requests = (0..1_000).map(|number| tagged(number, with_timeout(1_500, at(nth(number), SILENT_PORT))));
-        let first = checker.submit(requests.collect()).expect("a live checker");
-        // In flight, queued, or still on their way to the loop: every third.
-        for id in (first..first + 1_000).step_by(3) {
-            assert_eq!(checker.cancel(id), Status::Up);
-        }
-        let reports = reap(&checker, 1_000);
-        assert_each_once(reports.iter().map(|report| report.tag).collect(), 1_000);
-        for report in reports {
-            let status = report.verdict.status;
-            if report.tag % 3 == 0 {
-                assert_eq!(status, Status::Cancelled, "{report:?}");
-                assert!(report.verdict.elapsed_us < 1_500_000, "{report:?}");
-            } else {
-                assert!(status == Status::TimedOut || status == Status::Busy, "{report:?}");
-            }
-        }
-        // They are over, so their ids are nobody's.
-        assert_eq!(checker.cancel(first), Status::Up);
-        assert_eq!(checker.cancel(u64::MAX), Status::Up);
-        assert_eq!(checker.stats().cancelled, 334);
-    }
-
-    #[test]
-    fn results_that_wait_at_the_shutdown_can_still_be_reaped() {
-        namespaced!("nft");
-        let _listener = listen_everywhere();
-        silence(SILENT_PORT);
-        let checker = loops(2);
-        let target = |number| at(nth(number), if number < 500 { PORT } else { SILENT_PORT });
-        let requests = (0..1_000).map(|number| tagged(number, Request::new(target(number)))).collect();
-        checker.submit(requests).expect("a live checker");
-        until("the live ones are up", || checker.stats().up == 500);
-        checker.shutdown();
-        let mut reports = Vec::new();
-        while checker.reap(&mut reports, 100, None) > 0 {}
-        for report in &reports {
-            let expected = if report.tag < 500 { Status::Up } else { Status::Closed };
-            assert_eq!(report.verdict.status, expected, "{report:?}");
-        }
-        assert_each_once(reports.iter().map(|report| report.tag).collect(), 1_000);
-    }
-
-    #[test]
-    fn shutdown_from_a_callback_ends_everything_else() {
-        namespaced!("nft");
-        let _listener = listen_everywhere();
-        silence(SILENT_PORT);
-        let checker = std::sync::Arc::new(loops(2));
-        checker.submit((0..100).map(|number| Request::new(at(nth(number), SILENT_PORT))).collect()).unwrap();
-        let own = checker.clone();
-        checker.submit_with(Request::new(at(V4, PORT)), Box::new(move |_| own.shutdown())).unwrap();
-        let mut reports = Vec::new();
-        while checker.reap(&mut reports, 100, None) > 0 {}
-        assert_eq!(reports.len(), 100);
-        assert!(reports.iter().all(|report| report.verdict.status == Status::Closed));
     }
 }

@@ -82,6 +82,28 @@ fn port_alone_means_this_host_on_whichever_family_listens() {
 }
 
 #[test]
+fn port_alone_in_a_list_means_this_host_on_whichever_family_listens_too() {
+    namespaced!();
+    etc::replace();
+    let listener = Listener::on(V4, PORT);
+    let checker = checker();
+    for _ in 0..20 {
+        // One that is refused at once, and the next attempt right after it, among others of their kind or alone.
+        for count in [1, 20] {
+            for verdict in checker.check_many(&vec![Request::new(":8080"); count]) {
+                assert_verdict(verdict, Status::Up, 0, Some(listener.address()));
+            }
+            for verdict in checker.check_many(&vec![Request::new(":9"); count]) {
+                // ::1 is the first, so it was the second that listened.
+                assert_verdict(verdict, Status::Refused, libc::ECONNREFUSED, Some(at(V6, DEAD_PORT)));
+            }
+        }
+    }
+    assert_eq!(checker.stats().internal, 0);
+    listener.assert_untouched();
+}
+
+#[test]
 fn unknown_name_is_unresolved_and_says_eai_noname() {
     namespaced!();
     etc::replace();
@@ -221,6 +243,26 @@ fn same_name_asked_for_by_many_at_once_is_looked_up_once() {
     assert_eq!(server.asked_for_v4("shared.test"), 2);
 }
 
+#[test]
+fn patient_check_outlasts_the_lookup_that_was_begun_for_an_impatient_one() {
+    namespaced!();
+    etc::replace();
+    etc::use_name_server(20, 1);
+    let table = [("slow.test", addresses(&["127.0.0.3"]))];
+    let server = NameServer::start_slow(Duration::from_millis(1500), &table);
+    let listener = Listener::on([127, 0, 0, 3].into(), PORT);
+    let checker = checker();
+    std::thread::scope(|scope| {
+        let impatient = scope.spawn(|| checker.check_addr("slow.test:8080", 500));
+        until("the impatient one's question", || server.asked_for_v4("slow.test") == 1);
+        // The lookup is given up after a second at most, and the answer comes later than that.
+        let patient = checker.check_addr("slow.test:8080", PATIENCE_MS);
+        assert_verdict(patient, Status::Up, 0, Some(listener.address()));
+        assert_verdict(impatient.join().unwrap(), Status::Unresolved, libc::EAI_AGAIN, None);
+    });
+    listener.assert_untouched();
+}
+
 /// A name with two addresses on loopback, in the resolver's order, and its name server.
 struct TwoAddresses {
     first: SocketAddr,
@@ -262,6 +304,29 @@ fn next_address_is_tried_as_soon_as_the_first_is_refused() {
     let listener = Listener::on(two.second.ip(), PORT);
     let verdict = checker().check_addr(TWO, 0);
     assert_verdict(verdict, Status::Up, 0, Some(two.second));
+    listener.assert_untouched();
+}
+
+#[test]
+fn each_address_of_a_name_is_tried_for_every_check_of_a_list() {
+    namespaced!("nft");
+    let two = two_addresses();
+    let checker = checker();
+    let list = vec![Request { timeout_ms: 1000, ..Request::new(TWO) }; 20];
+    for verdict in checker.check_many(&list) {
+        assert_verdict(verdict, Status::Refused, libc::ECONNREFUSED, Some(two.first));
+    }
+    let listener = Listener::on(two.second.ip(), PORT);
+    for verdict in checker.check_many(&list) {
+        assert_verdict(verdict, Status::Up, 0, Some(two.second));
+    }
+    drop_all_to(two.first);
+    drop_all_to(two.second);
+    for verdict in checker.check_many(&list) {
+        assert_verdict(verdict, Status::TimedOut, 0, Some(two.first));
+        assert!(elapsed(verdict) >= Duration::from_secs(1), "{verdict:?}");
+    }
+    assert_eq!((checker.stats().internal, checker.stats().in_flight, checker.stats().queued), (0, 0, 0));
     listener.assert_untouched();
 }
 

@@ -230,6 +230,27 @@ fn bad_flags_and_numbers_are_usage_errors_that_say_what_was_expected() {
 }
 
 #[test]
+fn values_behind_a_sign_of_equality_are_taken_as_gos_tool_takes_them() {
+    let (_listener, up) = live();
+    let (_full, silent) = silent();
+    let (up, silent) = (format!("-a={up}"), format!("-a={silent}"));
+    let list = TextFile::new("equal", "127.0.0.1:9\n");
+    let file = format!("-f={}", list.path());
+    let run = finish(&mut tool(&[&up, &silent, &file, "-t=100", "-n=2", "-c=3", "-r=0", "-T=1", "-s=127.0.0.1"]));
+    assert_eq!(run.code(), SOME_DOWN, "{run:?}");
+    assert_eq!(
+        closing_lines(&run.stdout),
+        ["Finished 6/6 checks", "  Succeed: 2", "  Errors: connect 2, timeout 2, other 0"]
+    );
+    // One sign is Go's; a second one is part of the value.
+    for (argument, complaint) in [("-t=", "-t : expected a number"), ("-t==100", "-t =100: expected a number")] {
+        let run = finish(&mut tool(&[&up, argument]));
+        assert_eq!(run.code(), USAGE, "{run:?}");
+        assert!(run.stderr.starts_with(&format!("tcp-checker: {complaint}")), "{run:?}");
+    }
+}
+
+#[test]
 fn help_lists_every_option_on_standard_output() {
     let run = finish(&mut tool(&["-h"]));
     assert_eq!((run.code(), run.stderr.as_str()), (UP, ""), "{run:?}");

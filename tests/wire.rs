@@ -4,15 +4,17 @@
 #[macro_use]
 mod support;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::mpsc::channel;
+use std::time::Duration;
 
 use support::capture::{Capture, Segment, conversations};
 use support::counters::Rise;
 use support::far_host::FarHost;
 use support::firewall::{self, Hook};
-use support::process::{sh, sysctl};
-use support::targets::{DEAD_PORT, Listener, V4, V6, at};
-use tcpshaker::{Checker, Config, Family, Handshake, Request, Status, Verdict};
+use support::process::{sh, sysctl, until};
+use support::targets::{DEAD_PORT, Listener, V4, V6, at, wait_for_server};
+use tcpshaker::{Checker, Config, Family, Handshake, Report, Request, Status, Verdict};
 
 /// Ample for any machine; a check that needs it is a failure, not a slow success.
 const PATIENCE_MS: u32 = 30_000;
@@ -124,7 +126,7 @@ fn nothing_is_sent_after_the_last_verdict_and_at_the_end_of_the_checker() {
     let capture = Capture::start();
     let checker = checker(|_| ());
     assert_up_and_proven(checker.check(&Request::new(listener.address())), listener.address());
-    std::thread::sleep(std::time::Duration::from_millis(500)); // longer than the kernel may delay an ACK
+    std::thread::sleep(Duration::from_millis(500)); // longer than the kernel may delay an ACK
     drop(checker);
     let segments: Vec<String> = capture.finish().into_iter().map(|segment| segment.flags).collect();
     assert_eq!(segments, ["S", "S.", "R."]);
@@ -350,6 +352,91 @@ fn interface_decides_which_way_the_check_leaves() {
     listener.assert_untouched();
     let missing = bound("third").check(&Request::new(listener.address()));
     assert_eq!((missing.status, missing.os_error), (Status::LocalFault, libc::ENODEV));
+}
+
+/// Checks a target without a callback, each way there is, beginning with a certain one.
+fn every_way(checker: &Checker, target: SocketAddr, first: usize) -> Vec<Verdict> {
+    let request = Request::new(target);
+    let submitted = || {
+        checker.submit(vec![request.clone(); 3]).expect("a live checker");
+        let mut reports = Vec::new();
+        while reports.len() < 3 {
+            assert_ne!(checker.reap(&mut reports, 3, Some(Duration::from_secs(60))), 0, "a result is missing");
+        }
+        reports.into_iter().map(|report| report.verdict).collect::<Vec<Verdict>>()
+    };
+    let way = |way: usize| match way % 3 {
+        0 => vec![checker.check(&request), checker.check(&request)],
+        1 => submitted(),
+        _ => checker.check_many(&vec![request.clone(); 3]),
+    };
+    (first..first + 3).flat_map(way).collect()
+}
+
+#[test]
+fn interface_that_is_made_anew_under_its_name_is_used_like_the_old_one() {
+    namespaced!();
+    let far = FarHost::new();
+    let (v4, v6) = (at([10, 1, 0, 2].into(), PORT), at("fd01::2".parse().unwrap(), PORT));
+    let lay_cable = || {
+        far.connect(("near", "10.1.0.1/24"), ("far", "10.1.0.2/24"));
+        sh("ip -6 addr add fd01::1/64 dev near nodad");
+        far.run(|| sh("ip -6 addr add fd01::2/64 dev far nodad"));
+        // A cable may need a moment before it carries anything.
+        wait_for_server(v4);
+        wait_for_server(v6);
+    };
+    let unspecified: [IpAddr; 2] = [Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()];
+    let _listeners = far.run(move || unspecified.map(|ip| Listener::on(ip, PORT)));
+    lay_cable();
+    let checker = checker(|config| config.set_interface("near").unwrap());
+    for (first, target) in (0..3).flat_map(|first| [(first, v4), (first, v6)]) {
+        for other in [v4, v6] {
+            every_way(&checker, other, 0).into_iter().for_each(|verdict| assert_up_and_proven(verdict, other));
+        }
+        sh("ip link delete near");
+        if first == 2 {
+            // Nobody may be called down for want of an interface of this host.
+            for verdict in every_way(&checker, target, first) {
+                assert_eq!((verdict.status, verdict.os_error), (Status::LocalFault, libc::ENODEV), "{verdict:?}");
+            }
+        }
+        lay_cable();
+        every_way(&checker, target, first).into_iter().for_each(|verdict| assert_up_and_proven(verdict, target));
+    }
+}
+
+#[test]
+fn callback_runs_when_its_connection_is_gone_already() {
+    namespaced!("nft");
+    let listener = Listener::on(Ipv4Addr::UNSPECIFIED.into(), PORT);
+    let silent_port = PORT + 1;
+    firewall::add(Hook::Input, &[&format!("tcp dport {silent_port} drop")]);
+    let checker = checker(|_| ());
+    // A connection under way is in the kernel's table (proc(5)), or its absence would prove nothing.
+    checker.submit(vec![Request::new(at(V4, silent_port))]).expect("a live checker");
+    until("the silent target in the table", || is_in_table(at(V4, silent_port)));
+    let (sender, calls) = channel();
+    for number in 0..50 {
+        let (sender, target) = (sender.clone(), at([127, 0, 1, number].into(), PORT));
+        let callback = move |report: &Report| sender.send((report.verdict, target, is_in_table(target))).unwrap();
+        checker.submit_with(Request::new(target), Box::new(callback)).expect("a live checker");
+    }
+    for _ in 0..50 {
+        let (verdict, target, is_there) = calls.recv_timeout(Duration::from_secs(60)).expect("a callback");
+        // While one callback reads the table no other check goes on, and then its ACK may get out.
+        assert_eq!((verdict.status, verdict.address), (Status::Up, Some(target)), "{verdict:?}");
+        assert!(!is_there, "the connection to {target} is there still");
+    }
+    drop(listener);
+}
+
+/// Whether some socket of this namespace is connected, or on its way, to this IPv4 address.
+fn is_in_table(target: SocketAddr) -> bool {
+    let IpAddr::V4(ip) = target.ip() else { panic!("{target} is not IPv4") };
+    let remote = format!("{:08X}:{:04X}", u32::from_ne_bytes(ip.octets()), target.port());
+    let table = std::fs::read_to_string("/proc/self/net/tcp").expect("/proc");
+    table.lines().any(|line| line.split_whitespace().nth(2) == Some(remote.as_str()))
 }
 
 #[test]

@@ -33,6 +33,8 @@ static const char USAGE[] =
     "                standard error\n"
     "  -h            print this text\n"
     "\n"
+    "A value may stand apart or not, or behind a =: -t 100, -t100, -t=100.\n"
+    "\n"
     "Exit status: 0 all up; 1 some down; 2 bad usage or a malformed target;\n"
     "3 none down, but some without a verdict.\n";
 
@@ -140,24 +142,27 @@ void options_read(struct options *options, int argc, char **argv)
     *options = (struct options){.config = must(shaker_config_new()), .timeout_ms = 1000};
     opterr = 0; /* so that every complaint has one form */
     while ((flag = getopt(argc, argv, ":a:f:n:c:t:r:46s:T:vjh")) != -1) {
+        /* Go's tool takes -t=100 too, and so do its users' scripts. */
+        char *value = optarg != NULL && *optarg == '=' ? optarg + 1 : optarg;
+
         switch (flag) {
         case 'a':
-            add_target(options, optarg, NULL, 0);
+            add_target(options, value, NULL, 0);
             break;
         case 'f':
-            read_targets(options, optarg);
+            read_targets(options, value);
             break;
         case 'n':
-            each = number('n', optarg, 1, UINT32_MAX);
+            each = number('n', value, 1, UINT32_MAX);
             break;
         case 'c':
-            options->at_once = (uint32_t)number('c', optarg, 1, MOST_AT_ONCE);
+            options->at_once = (uint32_t)number('c', value, 1, MOST_AT_ONCE);
             break;
         case 't':
-            options->timeout_ms = (uint32_t)number('t', optarg, 1, UINT32_MAX);
+            options->timeout_ms = (uint32_t)number('t', value, 1, UINT32_MAX);
             break;
         case 'r':
-            options->rate = (uint32_t)number('r', optarg, 0, UINT32_MAX);
+            options->rate = (uint32_t)number('r', value, 0, UINT32_MAX);
             break;
         case '4':
         case '6':
@@ -166,12 +171,12 @@ void options_read(struct options *options, int argc, char **argv)
             family = flag;
             break;
         case 's':
-            judged(shaker_config_set_source(options->config, optarg), 's', optarg,
+            judged(shaker_config_set_source(options->config, value), 's', value,
                    "expected an IP address, one for each family");
             break;
         case 'T':
-            judged(shaker_config_set_threads(options->config, (uint32_t)number('T', optarg, 0, UINT32_MAX)), 'T',
-                   optarg, "too many threads");
+            judged(shaker_config_set_threads(options->config, (uint32_t)number('T', value, 0, UINT32_MAX)), 'T',
+                   value, "too many threads");
             break;
         case 'v':
             options->verbose++;

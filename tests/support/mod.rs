@@ -11,6 +11,7 @@ pub mod counters;
 pub mod etc;
 pub mod far_host;
 pub mod firewall;
+pub mod lists;
 pub mod name_server;
 pub mod process;
 pub mod rlimit;

@@ -1,0 +1,177 @@
+//! A process that may have only so much: descriptors, memory, privileges. Checks wait for what will come free, and what
+//! cannot be had is said, not blamed on a target.
+#![cfg(target_os = "linux")]
+
+#[macro_use]
+mod support;
+
+use std::collections::HashMap;
+use std::ffi::{CString, c_void};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::channel;
+use std::time::{Duration, Instant};
+
+use support::lists::*;
+use support::process::{Forked, until};
+use support::rlimit::{NoDescriptorLeft, set_descriptor_limit};
+use support::targets::{DEAD_PORT, Listener, V4, V6, at};
+use tcpshaker::c_api::{
+    SHAKER_IPV4, shaker_checker_free, shaker_checker_new, shaker_config_free, shaker_config_new,
+    shaker_config_set_mark, shaker_reap, shaker_request, shaker_result, shaker_status, shaker_submit,
+};
+use tcpshaker::{Checker, Config, Request, Status};
+
+mod descriptors {
+    use super::*;
+
+    #[test]
+    fn fewer_than_checks_in_flight_are_shared_by_two_loops_until_all_have_a_verdict() {
+        namespaced!("nft");
+        silence(SILENT_PORT);
+        set_descriptor_limit(40);
+        for round in 0..20 {
+            let checker = checker(|config| {
+                config.set_threads(2).unwrap();
+                config.set_max_in_flight(200).unwrap();
+            });
+            let (sender, lists) = channel();
+            let caller = std::thread::spawn(move || {
+                // The first loop to be awake takes all descriptors. Now and then the families compete for them as well.
+                let target = |number: usize| if round % 4 == 3 && number.is_multiple_of(3) { V6 } else { nth(number) };
+                let requests = (0..100).map(|number| with_timeout(20, at(target(number), SILENT_PORT)));
+                let requests: Vec<Request> = requests.collect();
+                sender.send((checker.check_many(&requests), checker.stats())).unwrap();
+            });
+            let (verdicts, stats) = lists.recv_timeout(Duration::from_secs(60)).expect("the list comes back");
+            caller.join().expect("the checker and its descriptors are gone");
+            assert_eq!(tally(&verdicts), HashMap::from([(Status::TimedOut, 100)]));
+            assert!(stats.sockets < 40, "{stats:?}");
+        }
+    }
+
+    #[test]
+    fn given_back_by_the_host_let_waiting_checks_go_on() {
+        namespaced!("nft");
+        let listener = Listener::on(V4, PORT);
+        silence(SILENT_PORT);
+        for threads in [1, 2] {
+            let checker = loops(threads);
+            // While the checker has this one under way, it is worth waiting for a descriptor. It outlasts all the others.
+            checker.submit(vec![with_timeout(10 * PATIENCE_MS, at(V4, SILENT_PORT))]).expect("a live checker");
+            until("the silent target in flight", || checker.stats().in_flight == 1);
+            set_descriptor_limit(256);
+            let taken = NoDescriptorLeft::take_all();
+            let request = Request::new(listener.address());
+            let verdicts = std::thread::scope(|scope| {
+                let waiting: Vec<_> = (0..8).map(|_| scope.spawn(|| checker.check(&request))).collect();
+                until("eight checks wait", || checker.stats().queued == 8);
+                std::thread::sleep(Duration::from_millis(200));
+                assert_eq!((checker.stats().queued, checker.stats().sockets), (8, 1));
+                drop(taken); // of which nobody tells the checker
+                let given_back = Instant::now();
+                let verdicts: Vec<_> = waiting.into_iter().map(|check| check.join().expect("check")).collect();
+                // A hundred times as long as the checker lets pass before it asks again, far less than their timeout.
+                assert!(given_back.elapsed() < Duration::from_secs(5), "{:?}", given_back.elapsed());
+                verdicts
+            });
+            assert_eq!(tally(&verdicts), HashMap::from([(Status::Up, 8)]));
+            assert_eq!(checker.stats().in_flight, 1);
+        }
+        listener.assert_untouched();
+    }
+}
+
+mod memory {
+    use super::*;
+
+    #[test]
+    fn of_two_gibibytes_is_enough_for_twenty_thousand_requests_with_and_without_callback_by_turns() {
+        namespaced!();
+        static CALLS: AtomicUsize = AtomicUsize::new(0);
+
+        unsafe extern "C" fn count(result: *const shaker_result, _: *mut c_void) {
+            // SAFETY: the library's result, which is valid until this returns.
+            assert_eq!(unsafe { (*result).status }, shaker_status::SHAKER_REFUSED as i32);
+            CALLS.fetch_add(1, Ordering::SeqCst);
+        }
+
+        const TWO_GIBIBYTES: libc::rlim_t = 2 << 30;
+        let limit = libc::rlimit { rlim_cur: TWO_GIBIBYTES, rlim_max: TWO_GIBIBYTES };
+        // SAFETY: the struct is this function's own.
+        assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_AS, &limit) }, 0);
+        let addr = CString::new(at(V4, DEAD_PORT).to_string()).expect("a text");
+        let request = |number: usize| shaker_request {
+            addr: addr.as_ptr(),
+            sockaddr: std::ptr::null(),
+            sockaddr_len: 0,
+            timeout_ms: PATIENCE_MS,
+            flags: SHAKER_IPV4,
+            callback: number.is_multiple_of(2).then_some(count as _),
+            user_data: std::ptr::null_mut(),
+            reserved: [0; 2],
+        };
+        let requests: Vec<shaker_request> = (0..20_000).map(request).collect();
+        let mut checker = std::ptr::null_mut();
+        // SAFETY: arguments as the header wants them; all of them outlive the calls.
+        unsafe {
+            assert_eq!(shaker_checker_new(std::ptr::null(), &mut checker), shaker_status::SHAKER_OK);
+            let submitted = shaker_submit(checker, requests.as_ptr(), requests.len(), std::ptr::null_mut());
+            assert_eq!(submitted, shaker_status::SHAKER_OK);
+            let mut results = std::mem::zeroed::<[shaker_result; 1_000]>();
+            let mut reaped = 0;
+            while reaped < 10_000 {
+                let taken = shaker_reap(checker, results.as_mut_ptr(), results.len(), PATIENCE_MS);
+                assert!(results[..taken].iter().all(|result| result.status == shaker_status::SHAKER_REFUSED as i32));
+                assert_ne!(taken, 0, "only {reaped} results came");
+                reaped += taken;
+            }
+            until("every callback", || CALLS.load(Ordering::SeqCst) == 10_000);
+            assert_eq!(shaker_checker_free(checker), shaker_status::SHAKER_OK);
+        }
+    }
+}
+
+mod privileges {
+    use super::*;
+
+    /// Gives up every capability of the calling thread (capset(2)), which a forked child has only one of.
+    fn drop_capabilities() {
+        #[repr(C)]
+        struct Header {
+            version: u32,
+            pid: i32,
+        }
+        /// _LINUX_CAPABILITY_VERSION_3, which has 64 capabilities, in two structs of three sets.
+        const VERSION: u32 = 0x2008_0522;
+        let (header, none) = (Header { version: VERSION, pid: 0 }, [0u32; 6]);
+        // SAFETY: both structs are as capset(2) wants them.
+        let dropped = unsafe { libc::syscall(libc::SYS_capset, &raw const header, none.as_ptr()) };
+        assert_eq!(dropped, 0, "capset: {}", std::io::Error::last_os_error());
+    }
+
+    #[test]
+    fn that_a_mark_needs_and_the_process_has_not_are_told_when_the_checker_is_made() {
+        namespaced!();
+        let mut config = Config::default();
+        config.set_mark(42).unwrap();
+        assert_eq!(Checker::new(&config).err(), None);
+        let child = Forked::new(move || {
+            drop_capabilities();
+            assert_eq!(Checker::new(&config).err(), Some(Status::Unsupported));
+            // SAFETY: arguments as the header wants them; all of them outlive the calls.
+            unsafe {
+                let config = shaker_config_new();
+                assert_eq!(shaker_config_set_mark(config, 42), shaker_status::SHAKER_OK);
+                let mut checker = std::ptr::dangling_mut();
+                let made = shaker_checker_new(config, &mut checker);
+                assert_eq!((made, checker.is_null()), (shaker_status::SHAKER_ERR_UNSUPPORTED, true));
+                shaker_config_free(config);
+            }
+            // Whoever sets no mark needs no privilege.
+            let plain = Checker::new(&Config::default()).expect("a checker");
+            assert_eq!(plain.check(&Request::new(at(V4, DEAD_PORT))).status, Status::Refused);
+            0
+        });
+        assert_eq!(child.wait(), 0);
+    }
+}
