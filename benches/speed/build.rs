@@ -8,6 +8,8 @@ pub struct Programs {
     pub yardstick: PathBuf,
     /// `bare_expiry.c`
     pub expiry_yardstick: PathBuf,
+    /// `bare_silent.c`
+    pub silent_yardstick: PathBuf,
     /// `shaker_loop.c`
     pub racer: PathBuf,
     /// `shaker_state.c`
@@ -27,6 +29,7 @@ pub fn programs() -> Result<Programs, String> {
     Ok(Programs {
         yardstick: compile("bare_loop", &["-pthread".to_owned()])?,
         expiry_yardstick: compile("bare_expiry", &[])?,
+        silent_yardstick: compile("bare_silent", &[])?,
         racer: compile("shaker_loop", &library)?,
         holder: compile("shaker_state", &library)?,
     })

@@ -91,6 +91,11 @@ impl Course {
         run(Command::new(&self.programs.expiry_yardstick).arg(count)).map(|(figures, _)| figures)
     }
 
+    /// The least that a silent check costs with so many in flight.
+    pub fn silent_yardstick(&self, count: u64) -> Result<Figures, String> {
+        run(Command::new(&self.programs.silent_yardstick).arg(count.to_string())).map(|(figures, _)| figures)
+    }
+
     /// The library at checking many, or one at a time. A wrong verdict is an error.
     pub fn race(&self, arguments: &[&str]) -> Result<Figures, String> {
         let figures = self.ours(Command::new(&self.programs.racer).args(arguments))?;

@@ -25,6 +25,8 @@ pub struct Holds {
     /// The same of the least that the kernel takes to end as many.
     late_burst_bare: Rounds,
     /// Heap in use, early and late; and what of the process is resident, the allocator's leavings included.
+    /// CPU nanoseconds of the least that a silent check takes, with the most in flight and with few.
+    silent_bare: (Rounds, Rounds),
     growth_kib: (f64, f64),
     resident_kib: (f64, f64),
     growth_checks: u64,
@@ -59,6 +61,8 @@ pub fn run(course: &Course, extent: Extent) -> Result<Holds, String> {
         let most = &most.to_string();
         holds.late_steady.push(course.hold(&["late", most, "steady"])?.get("p99_ns"));
         holds.late_burst_bare.push(course.expiry_yardstick(most)?.get("p99_ns"));
+        holds.silent_bare.0.push(course.silent_yardstick(holds.counts[holds.counts.len() - 1])?.get("cpu_ns"));
+        holds.silent_bare.1.push(course.silent_yardstick(holds.counts[REFERENCE])?.get("cpu_ns"));
         holds.late_burst.push(course.hold(&["late", most, "burst"])?.get("p99_ns"));
     }
     eprintln!("idle for {} s", extent.idle_seconds);
@@ -73,6 +77,11 @@ pub fn run(course: &Course, extent: Extent) -> Result<Holds, String> {
 }
 
 impl Holds {
+    /// What the kernel's own part of a silent check grows to.
+    pub fn silent_floor(&self) -> Spread {
+        Spread::ratios(&self.silent_bare.0, &self.silent_bare.1)
+    }
+
     pub fn rows(&self) -> Vec<Row> {
         let last = self.counts.len() - 1;
         let (few, many) = (self.counts[REFERENCE], self.counts[last]);

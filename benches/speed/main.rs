@@ -63,6 +63,7 @@ fn measure(quick: bool) -> Result<ExitCode, String> {
     println!("{}", table::print(&rows));
     println!("\nRatios: median of {} rounds, least to most.", extent.rounds);
     println!("Two yardsticks at once against one: {}.", races.limit_of_two().show());
+    println!("The kernel's own part of a silent check, the same comparison: {}.", holds.silent_floor().show());
     println!("Handshakes that the yardstick completed: {}.", course.yardstick_handshakes());
 
     let drawings = if quick {
