@@ -417,16 +417,19 @@ shaker_status shaker_check(struct shaker_checker *checker,
 // SHAKER_ERR_BUSY, and a million requests in one call are fine. results is an array of count results, and may be
 // NULL if nobody wants them.
 //
-// Returns SHAKER_OK, with every result written; SHAKER_ERR_INVALID if checker is NULL, requests is NULL while
-// count is not 0, or any request is invalid as in shaker_check; SHAKER_ERR_CLOSED, SHAKER_ERR_FORKED or
-// SHAKER_ERR_DEADLOCK. Then nothing was sent, and no result written. A malformed address is that one check's own
-// result.
+// Returns SHAKER_OK, with every result written; SHAKER_ERR_INVALID if checker is NULL, requests is NULL while count is
+// not 0, or any request is invalid as in shaker_check; SHAKER_ERR_CLOSED, SHAKER_ERR_FORKED or SHAKER_ERR_DEADLOCK. Then
+// nothing was sent, and no result written. SHAKER_ERR_INTERNAL, a defect of the library, may come with some of them
+// written. A malformed address is that one check's own result.
 shaker_status shaker_check_many(struct shaker_checker *checker,
                                 const struct shaker_request *requests,
                                 size_t count,
                                 struct shaker_result *results);
 
 // Submits checks and returns at once. Each one's result goes to its callback, or to shaker_reap.
+//
+// Each one's time runs from here, so a check whose turn has not come by its deadline (max_in_flight, max_rate, or a very
+// long list) ends as SHAKER_ERR_BUSY; shaker_check_many is for lists that are to pace themselves.
 //
 // If ids is not NULL, it is an array of count, and receives each check's id: unique for the checker's life, never
 // 0. A result may be there before this returns.

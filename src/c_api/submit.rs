@@ -9,6 +9,9 @@ use super::status::shaker_status;
 
 /// Submits checks and returns at once. Each one's result goes to its callback, or to shaker_reap.
 ///
+/// Each one's time runs from here, so a check whose turn has not come by its deadline (max_in_flight, max_rate, or a very
+/// long list) ends as SHAKER_ERR_BUSY; shaker_check_many is for lists that are to pace themselves.
+///
 /// If ids is not NULL, it is an array of count, and receives each check's id: unique for the checker's life, never
 /// 0. A result may be there before this returns.
 ///

@@ -20,15 +20,16 @@ const SHARE_MAX: usize = 4096;
 impl Checker {
     /// Checks one target, and returns when there is a verdict.
     pub fn check(&self, request: &Request) -> Verdict {
-        let begun = self.may_block().and_then(|()| self.begin(request));
-        match begun {
-            Ok(Progress::Done(verdict)) => verdict,
-            Ok(Progress::Pending(mailbox)) => {
+        if let Err(status) = self.may_block() {
+            return Verdict::without_segments(status, 0);
+        }
+        match self.begin(request) {
+            Progress::Done(verdict) => verdict,
+            Progress::Pending(mailbox) => {
                 let mut verdict = Verdict::without_segments(Status::Internal, 0);
                 mailbox.take(1, 1, None, |report| verdict = report.verdict);
                 verdict
             }
-            Err(status) => Verdict::without_segments(status, 0),
         }
     }
 
@@ -38,17 +39,17 @@ impl Checker {
     }
 
     /// Starts a blocking check: done if the target answers at once or never will, else pending with a loop.
-    fn begin(&self, request: &Request) -> Result<Progress, Status> {
+    fn begin(&self, request: &Request) -> Progress {
         let lane = &self.shared.lanes[self.turn()];
         let cancels = self.shared.cancels.load(Ordering::SeqCst);
         let asked = self.asked(request.clone(), 0, clock::now(), false);
         let order = match &asked.target {
-            Target::Malformed(_) => return Ok(Progress::Done(self.without_segments(Status::BadAddress))),
+            Target::Malformed(_) => return Progress::Done(self.without_segments(Status::BadAddress)),
             Target::Literal(target) if !asked.family.allows(target) => {
-                return Ok(Progress::Done(self.without_segments(Status::BadAddress)));
+                return Progress::Done(self.without_segments(Status::BadAddress));
             }
             Target::Literal(_) => match self.begin_here(lane, asked) {
-                Ok(verdict) => return Ok(Progress::Done(verdict)),
+                Ok(verdict) => return Progress::Done(verdict),
                 Err(order) => order,
             },
             Target::Name(_) => Pending::Asked(asked),
@@ -62,7 +63,7 @@ impl Checker {
         let taken_over = matches!(order, Order::TakeOver { .. });
         self.shared.counters.add_submitted(1);
         match lane.give_unless(order, || self.cancelled_since(cancels)) {
-            Ok(()) => Ok(Progress::Pending(mailbox)),
+            Ok(()) => Progress::Pending(mailbox),
             Err(status) => {
                 if taken_over {
                     lane.leave();
@@ -70,7 +71,7 @@ impl Checker {
                     self.shared.feed_the_starved();
                 }
                 self.shared.counters.add_one(status, false);
-                Ok(Progress::Done(Verdict::without_segments(status, 0)))
+                Progress::Done(Verdict::without_segments(status, 0))
             }
         }
     }

@@ -63,6 +63,9 @@ impl EventLoop {
             if check.is_overdue(self.now) {
                 self.queue.pop_front();
                 self.settle_busy(slot); // its deadline has passed, and waits to be judged
+                if self.slice_is_over() {
+                    break;
+                }
                 continue;
             }
             let (v6, manner) = (socket::is_v6(&check.target), check.manner);
