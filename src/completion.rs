@@ -20,6 +20,8 @@ pub(crate) enum Sink {
 
 /// How many reports are moved under one lock, so that a loop never waits long for a reader.
 const MOVED_AT_ONCE: usize = 256;
+/// Room for reports that a mailbox keeps when it is empty; what a burst took beyond that is given back.
+const ROOM_KEPT: usize = 32_768;
 
 /// Results on their way from the loops to whoever reads them.
 pub(crate) struct Mailbox {
@@ -78,6 +80,9 @@ impl Mailbox {
                     && let Some(readiness) = &letters.readiness
                 {
                     readiness.clear();
+                }
+                if letters.ready.capacity() > ROOM_KEPT {
+                    letters.ready = VecDeque::new();
                 }
                 return taken;
             }

@@ -263,7 +263,6 @@ impl EventLoop {
         if keep && !*lent {
             self.idle[usize::from(socket.is_v6())].push(seat);
             self.lane.leave();
-            self.expect_sweep();
         } else {
             let socket = self.unseat(seat);
             if keep {
@@ -274,6 +273,7 @@ impl EventLoop {
             self.lane.leave();
             self.shared.feed_the_starved();
         }
+        self.expect_sweep();
         self.starved = false;
     }
 

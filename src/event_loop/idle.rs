@@ -1,7 +1,12 @@
 //! Reset sockets that wait for the next check. One that has waited for long is closed, so that a burst does not hold
 //! descriptors for ever.
 
+use std::collections::{HashMap, VecDeque};
+
+use slab::Slab;
+
 use super::{EventLoop, SWEEP};
+use crate::deadlines::Deadlines;
 
 /// Sockets closed before the loop looks at the poller again; each costs a few microseconds.
 const CLOSED_AT_ONCE: usize = 256;
@@ -31,7 +36,7 @@ impl Idle {
 }
 
 impl EventLoop {
-    /// Sees to it that idle sockets are looked at in a while; an idle loop with none of them sets no deadline.
+    /// Sees to it that idle sockets and memory are looked at in a while. A loop at rest sets no deadline.
     pub(super) fn expect_sweep(&mut self) {
         if self.sweep.is_none() {
             self.plan_sweep();
@@ -46,6 +51,7 @@ impl EventLoop {
     /// Closes what nobody has needed since the last sweep.
     pub(super) fn sweep(&mut self) {
         self.sweep = None;
+        let at_rest = self.shrink();
         for family in 0..self.idle.len() {
             let idle = &mut self.idle[family];
             let stale = idle.untouched.min(CLOSED_AT_ONCE);
@@ -55,9 +61,27 @@ impl EventLoop {
         }
         if self.idle.iter().any(|idle| idle.untouched > 0) {
             self.sweep = Some(self.set_deadline(self.now, 1, SWEEP));
-        } else if self.idle.iter().any(|idle| idle.len() > 0) {
+        } else if !at_rest || self.idle.iter().any(|idle| idle.len() > 0) {
             self.plan_sweep();
         }
+    }
+
+    /// Gives back the memory of a burst that is over. False while there is anything to do.
+    fn shrink(&mut self) -> bool {
+        if !(self.checks.is_empty() && self.races.is_empty() && self.arrivals.is_empty() && self.orders.is_empty()) {
+            return false;
+        }
+        self.queue = VecDeque::new(); // what it holds was cancelled
+        self.checks = Slab::new();
+        self.by_id = HashMap::default();
+        self.orders = VecDeque::new();
+        self.finished.shrink_to_fit();
+        self.destinations.shrink_to_fit();
+        self.seats.shrink_to_fit();
+        // Only checks, races and the sweep set deadlines, and none of them has one now.
+        self.deadlines = Deadlines::new();
+        self.deadlines.advance(self.now / 1_000_000);
+        true
     }
 
     /// Closes up to `most` idle sockets. True if there was one.
@@ -98,5 +122,33 @@ mod tests {
             std::thread::sleep(Duration::from_millis(10));
         }
         assert_eq!(checker.check(&Request::new(target)).status, crate::Status::TimedOut);
+    }
+
+    #[cfg(target_env = "gnu")]
+    #[test]
+    fn a_burst_does_not_hold_its_memory_for_ever() {
+        const BURST: usize = 200_000;
+        // SAFETY: mallinfo2 only reads.
+        let heap = || unsafe { libc::mallinfo2() };
+        let in_use = || heap().uordblks + heap().hblkhd;
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let target = listener.local_addr().unwrap();
+        let checker = Checker::new(&Config { idle_ms: 50, max_in_flight: Some(1), ..Config::default() }).unwrap();
+        checker.check_addr(&target.to_string(), 0);
+        let before = in_use();
+        checker.submit(vec![Request::new(target); BURST]).unwrap();
+        let (mut reports, mut most) = (Vec::new(), 0);
+        while reports.len() < BURST {
+            checker.reap(&mut reports, BURST, None);
+            most = most.max(in_use());
+        }
+        drop(reports);
+        assert!(most - before > BURST * 80, "the burst took {} bytes only", most - before);
+        let patience = Instant::now() + Duration::from_secs(20);
+        while in_use() > before + BURST * 8 {
+            assert!(Instant::now() < patience, "{} bytes are held still", in_use() - before);
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        assert_eq!(checker.check_addr(&target.to_string(), 0).status, crate::Status::Up);
     }
 }
