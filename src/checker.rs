@@ -105,7 +105,8 @@ impl Checker {
         self.not_forked()?;
         let count = requests.len();
         if count == 0 {
-            return Ok(0); // nobody's id
+            let closed = self.shared.closed.load(Ordering::SeqCst);
+            return if closed { Err(Status::Closed) } else { Ok(0) }; // nobody's id
         }
         let submitted = clock::now();
         let first_id = self.next_id.fetch_add(count as u64, Ordering::Relaxed);

@@ -245,6 +245,7 @@ impl EventLoop {
         let status = catch_unwind(AssertUnwindSafe(|| self.rounds())).unwrap_or(Status::Internal);
         self.lane.close(status);
         let _ = catch_unwind(AssertUnwindSafe(|| self.end_everything(status)));
+        self.end_shortage();
         if self.shared.loops.fetch_sub(1, Ordering::SeqCst) == 1 {
             self.shared.mailbox.close();
         }

@@ -100,6 +100,8 @@ pub(crate) struct Lane {
     max_callers: u32,
     /// The loop has checks queued and could not start one: whoever gives up a place must wake it.
     starved: AtomicBool,
+    /// The loop has no descriptor left, and nothing idle to give.
+    pub short_of_descriptors: AtomicBool,
     /// Checks that wait for their turn.
     pub queued: AtomicU64,
     /// Idle sockets for callers, which the loop's poller does not know.
@@ -123,6 +125,7 @@ impl Lane {
             callers: AtomicU32::new(0),
             max_callers,
             starved: AtomicBool::new(false),
+            short_of_descriptors: AtomicBool::new(false),
             queued: AtomicU64::new(0),
             spare: Mutex::new(Vec::new()),
         }

@@ -46,7 +46,7 @@ impl Resolver {
     }
 
     /// Has a name looked up; the answer comes to the lane as [`Order::Resolved`]. An errno if no thread can be had.
-    pub fn ask(self: &Arc<Resolver>, query: Query, lane: &Arc<Lane>, asker: Asker) -> Result<(), i32> {
+    pub fn ask(self: &Arc<Resolver>, query: Query, lane: &Arc<Lane>, mut asker: Asker) -> Result<(), i32> {
         let mut state = self.lock();
         if state.closed {
             return Ok(()); // the loops end every check themselves
@@ -62,6 +62,7 @@ impl Resolver {
         let waiting = state.askers.entry(query.clone()).or_default();
         if waiting.taken_up && asker.deadline.is_none() {
             let _ = lane.give(Order::LookedUp { race: asker.race, serial: asker.serial });
+            asker.deadline = Some(clock::now() + u64::from(asker.timeout_ms) * 1_000_000);
         }
         let first = waiting.askers.is_empty();
         waiting.askers.push((lane.clone(), asker));

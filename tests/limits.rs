@@ -50,6 +50,33 @@ mod descriptors {
     }
 
     #[test]
+    fn that_several_loops_wait_for_do_not_keep_the_processor_busy() {
+        namespaced!("nft");
+        silence(SILENT_PORT);
+        set_descriptor_limit(40);
+        let checker = checker(|config| {
+            config.set_threads(4).unwrap();
+            config.set_max_in_flight(400).unwrap();
+        });
+        let silent = |number| with_timeout(3_000, at(nth(number), SILENT_PORT));
+        checker.submit((0..200).map(silent).collect()).expect("a live checker");
+        until("all loops wait", || checker.stats().queued > 150 && checker.stats().in_flight > 0);
+        std::thread::sleep(Duration::from_millis(200));
+        let busy = processor_time();
+        std::thread::sleep(Duration::from_millis(1_500));
+        // Loops that wake each other take over a second of it each; asking now and then takes a hundredth.
+        assert!(processor_time() - busy < Duration::from_millis(700), "{:?}", processor_time() - busy);
+    }
+
+    /// What this process has used so far, on all processors.
+    fn processor_time() -> Duration {
+        let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+        // SAFETY: the clock exists, and `time` is for it to fill.
+        unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &mut time) };
+        Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+    }
+
+    #[test]
     fn given_back_by_the_host_let_waiting_checks_go_on() {
         namespaced!("nft");
         let listener = Listener::on(V4, PORT);

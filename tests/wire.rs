@@ -407,6 +407,29 @@ fn interface_that_is_made_anew_under_its_name_is_used_like_the_old_one() {
 }
 
 #[test]
+fn list_that_meets_an_interface_made_anew_waits_its_turn_once_more_and_is_not_busy() {
+    namespaced!();
+    let far = FarHost::new();
+    let (open, closed) = (at([10, 1, 0, 2].into(), PORT), at([10, 1, 0, 2].into(), PORT + 1));
+    let lay_cable = || {
+        far.connect(("near", "10.1.0.1/24"), ("far", "10.1.0.2/24"));
+        wait_for_server(open);
+    };
+    let _listener = far.run(|| Listener::on(Ipv4Addr::UNSPECIFIED.into(), PORT));
+    lay_cable();
+    let checker = checker(|config| {
+        config.set_interface("near").unwrap();
+        config.set_max_rate(2).unwrap();
+    });
+    // Its second start comes half a second after the first one, which the old socket spoils: later than its timeout.
+    let list = [Request { timeout_ms: 100, ..Request::new(closed) }];
+    assert_eq!(checker.check_many(&list)[0].status, Status::Refused);
+    sh("ip link delete near");
+    lay_cable();
+    assert_eq!(checker.check_many(&list)[0].status, Status::Refused);
+}
+
+#[test]
 fn callback_runs_when_its_connection_is_gone_already() {
     namespaced!("nft");
     let listener = Listener::on(Ipv4Addr::UNSPECIFIED.into(), PORT);

@@ -189,8 +189,7 @@ impl Checker {
                         self.shared.counters.add_one(status, false);
                         verdict(index, Verdict::without_segments(status, 0));
                     }
-                    to_do[lane] -= number;
-                    done += number;
+                    done += number; // and still to do for the lane, which refuses whatever comes next
                 }
             }
             if done == count {

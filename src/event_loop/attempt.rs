@@ -1,6 +1,7 @@
 //! One check of one address on one socket: queued, started, answered, judged.
 
 use std::net::SocketAddr;
+use std::sync::atomic::Ordering;
 
 use mio::Interest;
 use mio::unix::SourceFd;
@@ -192,10 +193,11 @@ impl EventLoop {
 
     /// Puts a check back whose socket may be to blame; those that lie idle are no better.
     fn start_afresh(&mut self, slot: u32, seat: u32) {
-        self.drop_idle(usize::MAX);
+        self.drop_idle(FREED_AT_ONCE);
         self.release(seat, false);
         let check = &mut self.checks[slot as usize];
-        check.stage = Stage::Queued;
+        // A paced one has no deadline yet.
+        check.stage = if check.timer.is_some() { Stage::Queued } else { Stage::Paced };
         let serial = check.serial;
         self.queue.push_front((slot, serial));
     }
@@ -289,15 +291,17 @@ impl EventLoop {
         self.lane.set_starved(true);
         if !self.short_of_descriptors {
             self.short_of_descriptors = true;
+            self.lane.short_of_descriptors.store(true, Ordering::SeqCst);
             self.shared.count_short_loops(1);
         }
         self.shared.have_others_relinquish(&self.lane);
     }
 
     /// What this loop kept for itself meanwhile goes to those that are still short.
-    fn end_shortage(&mut self) {
+    pub(super) fn end_shortage(&mut self) {
         if self.short_of_descriptors {
             self.short_of_descriptors = false;
+            self.lane.short_of_descriptors.store(false, Ordering::SeqCst);
             self.shared.count_short_loops(-1);
             if self.shared.is_short_of_descriptors() {
                 self.relinquish();

@@ -96,7 +96,8 @@ impl EventLoop {
     }
 
     fn end_unresolved(&mut self, slot: u32, code: i32) {
-        self.end_race(slot, Verdict::without_segments(Status::Unresolved, code), clock::now());
+        self.latest = clock::now();
+        self.end_race(slot, Verdict::without_segments(Status::Unresolved, code), self.latest);
     }
 
     pub(super) fn race_due(&mut self, slot: u32) {
