@@ -195,8 +195,6 @@ pub(crate) struct EventLoop {
     serial: u32,
     /// No place or no descriptor was left for the check at the head of the queue.
     starved: bool,
-    /// It was a descriptor, and the other loops know.
-    short_of_descriptors: bool,
     /// When the rate lets the next check start.
     held_back_until: Option<u64>,
     /// When this round began, on the library's clock.
@@ -231,7 +229,6 @@ impl EventLoop {
             tally: Tally::default(),
             serial: 0,
             starved: false,
-            short_of_descriptors: false,
             held_back_until: None,
             now: 0,
             latest: 0,

@@ -101,7 +101,7 @@ pub(crate) struct Lane {
     /// The loop has checks queued and could not start one: whoever gives up a place must wake it.
     starved: AtomicBool,
     /// The loop has no descriptor left, and nothing idle to give.
-    pub short_of_descriptors: AtomicBool,
+    short_of_descriptors: AtomicBool,
     /// Checks that wait for their turn.
     pub queued: AtomicU64,
     /// Idle sockets for callers, which the loop's poller does not know.
@@ -251,6 +251,15 @@ impl Lane {
             self.asleep.store(false, Ordering::SeqCst);
             let _ = self.waker.wake();
         }
+    }
+
+    /// The loop's side: whether it is short of descriptors. Returns whether it was.
+    pub fn set_short_of_descriptors(&self, short: bool) -> bool {
+        self.short_of_descriptors.swap(short, Ordering::SeqCst)
+    }
+
+    pub fn is_short_of_descriptors(&self) -> bool {
+        self.short_of_descriptors.load(Ordering::SeqCst)
     }
 
     /// A reset socket of this family that is in nobody's use.

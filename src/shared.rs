@@ -82,7 +82,7 @@ impl Shared {
 
     /// Asks the other loops to close what lies idle, but for those that are short themselves: they would ask back.
     pub fn have_others_relinquish(&self, own: &Arc<Lane>) {
-        let has_some = |lane: &&Arc<Lane>| !lane.short_of_descriptors.load(Ordering::SeqCst);
+        let has_some = |lane: &&Arc<Lane>| !lane.is_short_of_descriptors();
         for lane in self.lanes.iter().filter(|lane| !Arc::ptr_eq(lane, own)).filter(has_some) {
             let _ = lane.give(Order::Relinquish); // a loop that has ended holds nothing
         }

@@ -4,14 +4,15 @@
 #[macro_use]
 mod support;
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::Read;
 use std::net::{IpAddr, Ipv4Addr};
-use std::process::{Child, Command, Stdio};
+use std::process::Child;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use support::capture::tcpdump;
 use support::process::until;
 use support::targets::{Listener, at};
 use tcpshaker::{Checker, Config, Request, Status};
@@ -37,19 +38,8 @@ const PACKET_HEADER: usize = 16;
 impl Syns {
     fn watch() -> Syns {
         let filter = format!("tcp dst port {PORT} and tcp[tcpflags] & (tcp-syn | tcp-ack) == tcp-syn");
-        let mut tcpdump = Command::new("tcpdump")
-            .args(["-i", "lo", "-n", "-U", "-s", "96", "-B", "16384", "--time-stamp-precision=nano", "-w", "-"])
-            .arg(filter)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("tcpdump starts");
-        let mut errors = BufReader::new(tcpdump.stderr.take().expect("a pipe"));
-        let mut said = String::new();
-        while !said.contains("listening on") {
-            assert_ne!(errors.read_line(&mut said).expect("its messages"), 0, "tcpdump does not listen: {said}");
-        }
-        let mut output = tcpdump.stdout.take().expect("a pipe");
+        let arguments = ["-n", "-U", "-s", "96", "--time-stamp-precision=nano", "-w", "-", &filter];
+        let (tcpdump, mut output, mut errors) = tcpdump(&arguments);
         let bytes = Arc::new(Mutex::new(Vec::new()));
         let shared = bytes.clone();
         std::thread::spawn(move || {

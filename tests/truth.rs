@@ -27,10 +27,10 @@ fn checker() -> Checker {
 }
 
 fn checker_with(configure: impl FnOnce(&mut Config)) -> Checker {
-    let mut config = Config::default();
-    config.set_timeout(PATIENCE_MS).unwrap();
-    configure(&mut config);
-    Checker::new(&config).expect("a checker")
+    support::lists::checker(|config| {
+        config.set_timeout(PATIENCE_MS).unwrap();
+        configure(config);
+    })
 }
 
 /// `::ffff:a.b.c.d`: IPv4, in the clothes of IPv6.

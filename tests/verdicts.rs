@@ -30,10 +30,10 @@ fn checker() -> Checker {
 }
 
 fn checker_with(configure: impl FnOnce(&mut Config)) -> Checker {
-    let mut config = Config::default();
-    config.set_timeout(PATIENCE_MS).unwrap();
-    configure(&mut config);
-    Checker::new(&config).expect("a checker")
+    support::lists::checker(|config| {
+        config.set_timeout(PATIENCE_MS).unwrap();
+        configure(config);
+    })
 }
 
 /// A port whose SYNs nobody answers.

@@ -22,10 +22,10 @@ const PATIENCE_MS: u32 = 30_000;
 const PORT: u16 = 8080;
 
 fn checker(configure: impl FnOnce(&mut Config)) -> Checker {
-    let mut config = Config::default();
-    config.set_timeout(PATIENCE_MS).unwrap();
-    configure(&mut config);
-    Checker::new(&config).expect("a checker")
+    support::lists::checker(|config| {
+        config.set_timeout(PATIENCE_MS).unwrap();
+        configure(config);
+    })
 }
 
 #[track_caller]

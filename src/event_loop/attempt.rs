@@ -1,7 +1,6 @@
 //! One check of one address on one socket: queued, started, answered, judged.
 
 use std::net::SocketAddr;
-use std::sync::atomic::Ordering;
 
 use mio::Interest;
 use mio::unix::SourceFd;
@@ -227,7 +226,7 @@ impl EventLoop {
 
     /// The deadline has passed while the check waited for its turn.
     fn settle_busy(&mut self, slot: u32) {
-        let errno = if self.short_of_descriptors { libc::EMFILE } else { 0 };
+        let errno = if self.lane.is_short_of_descriptors() { libc::EMFILE } else { 0 };
         self.latest = clock::now();
         self.settle(slot, Verdict::without_segments(Status::Busy, errno), self.latest);
     }
@@ -261,7 +260,7 @@ impl EventLoop {
         let Seat { check, lent, socket } = &mut self.seats[seat as usize];
         *check = None;
         // What this loop is short of itself, it uses itself.
-        let keep = clean && (self.short_of_descriptors || !self.shared.is_short_of_descriptors());
+        let keep = clean && (self.lane.is_short_of_descriptors() || !self.shared.is_short_of_descriptors());
         if keep && !*lent {
             self.idle[usize::from(socket.is_v6())].push(seat);
             self.lane.leave();
@@ -289,9 +288,7 @@ impl EventLoop {
     /// From now on, whoever closes a socket of this checker wakes this loop.
     fn declare_shortage(&mut self) {
         self.lane.set_starved(true);
-        if !self.short_of_descriptors {
-            self.short_of_descriptors = true;
-            self.lane.short_of_descriptors.store(true, Ordering::SeqCst);
+        if !self.lane.set_short_of_descriptors(true) {
             self.shared.count_short_loops(1);
         }
         self.shared.have_others_relinquish(&self.lane);
@@ -299,9 +296,8 @@ impl EventLoop {
 
     /// What this loop kept for itself meanwhile goes to those that are still short.
     pub(super) fn end_shortage(&mut self) {
-        if self.short_of_descriptors {
-            self.short_of_descriptors = false;
-            self.lane.short_of_descriptors.store(false, Ordering::SeqCst);
+        if self.lane.is_short_of_descriptors() {
+            self.lane.set_short_of_descriptors(false);
             self.shared.count_short_loops(-1);
             if self.shared.is_short_of_descriptors() {
                 self.relinquish();
@@ -312,7 +308,7 @@ impl EventLoop {
     /// Another loop wants a descriptor.
     pub(super) fn relinquish(&mut self) {
         // What a loop that is short itself has idle, it is about to use.
-        if !self.short_of_descriptors && (self.drop_idle(FREED_AT_ONCE) | self.lane.drop_spare()) {
+        if !self.lane.is_short_of_descriptors() && (self.drop_idle(FREED_AT_ONCE) | self.lane.drop_spare()) {
             self.shared.feed_the_starved();
         }
     }

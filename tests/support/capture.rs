@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read};
 use std::net::{IpAddr, SocketAddr, TcpStream};
-use std::process::{Child, ChildStderr, Command, Stdio};
+use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
@@ -49,22 +49,30 @@ impl Conversation {
     }
 }
 
+/// tcpdump on the loopback, once it listens; with what it writes and what it says.
+pub fn tcpdump(arguments: &[&str]) -> (Child, ChildStdout, BufReader<ChildStderr>) {
+    let mut tcpdump = Command::new("tcpdump")
+        .args(["-i", "lo", "-B", "16384"])
+        .args(arguments)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("tcpdump starts");
+    let mut errors = BufReader::new(tcpdump.stderr.take().expect("a pipe"));
+    let mut said = String::new();
+    while !said.contains("listening on") {
+        assert_ne!(errors.read_line(&mut said).expect("its messages"), 0, "tcpdump does not listen: {said}");
+    }
+    let output = tcpdump.stdout.take().expect("a pipe");
+    (tcpdump, output, errors)
+}
+
 impl Capture {
     /// Starts tcpdump and returns once it sees the wire.
     pub fn start() -> Capture {
         // Headers only: each packet in the kernel's buffer takes the room of the longest.
-        let mut tcpdump = Command::new("tcpdump")
-            .args(["-i", "lo", "-nn", "-v", "-tt", "-l", "--immediate-mode", "-s", "128", "-B", "16384", "tcp"])
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("tcpdump starts");
-        let mut errors = BufReader::new(tcpdump.stderr.take().expect("a pipe"));
-        let mut said = String::new();
-        while !said.contains("listening on") {
-            assert_ne!(errors.read_line(&mut said).expect("its messages"), 0, "tcpdump does not listen: {said}");
-        }
-        let output = BufReader::new(tcpdump.stdout.take().expect("a pipe"));
+        let (tcpdump, output, errors) = tcpdump(&["-nn", "-v", "-tt", "-l", "--immediate-mode", "-s", "128", "tcp"]);
+        let output = BufReader::new(output);
         let (sender, lines) = channel();
         std::thread::spawn(move || output.lines().map_while(Result::ok).all(|line| sender.send(line).is_ok()));
         let mut capture = Capture { tcpdump, errors, lines, segments: Vec::new() };
