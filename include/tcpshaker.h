@@ -36,6 +36,10 @@
  * resolver's order, the next one as soon as one fails or after 250 ms without an answer; the first SYN-ACK wins,
  * and if none comes, the first address's verdict is reported.
  *
+ * Platforms. Linux and Android withhold the ACK. Elsewhere the same calls make the ordinary handshake (connect, then close
+ * with RST) and say so: shaker_capabilities lacks SHAKER_CAN_HALF_OPEN, and no result has SHAKER_HALF_OPEN. What a
+ * platform cannot do is SHAKER_ERR_UNSUPPORTED. On Windows os_error is a Winsock code.
+ *
  * Made by cbindgen from src/c_api/; not to be edited. */
 
 
@@ -45,8 +49,15 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+/* struct sockaddr and its kin */
+#ifdef _WIN32
+#include <winsock2.h>
+#include <ws2tcpip.h>
+#else
 #include <netinet/in.h>
 #include <sys/socket.h>
+#endif
 
 // The version of this header, to be compared with shaker_version() of the library that was loaded.
 #define SHAKER_VERSION_MAJOR 0
@@ -71,6 +82,9 @@
 
 // shaker_capabilities: shaker_config_set_mark works, given the privilege.
 #define SHAKER_CAN_MARK 16
+
+// shaker_capabilities: shaker_config_set_tos works.
+#define SHAKER_CAN_TOS 32
 
 // shaker_result.flags: proven on this very check that the kernel sent no ACK.
 #define SHAKER_HALF_OPEN 1
@@ -207,11 +221,13 @@ typedef struct shaker_result {
   void *user_data;
   // Up, down, or why there is no verdict.
   shaker_status status;
-  // The errno (or EAI_ code, with SHAKER_ERR_RESOLVE) behind the status; 0 if there is none.
+  // The errno (or EAI_ code, with SHAKER_ERR_RESOLVE) behind the status, on Windows Winsock's; 0 if there is none.
   int32_t os_error;
-  // From SYN to SYN-ACK in microseconds, as the kernel measured it (tcpi_rtt, tcp(7)); 0 unless SHAKER_OK.
+  // From SYN to SYN-ACK in microseconds, as the kernel measured it (tcpi_rtt, tcp(7)), or where it does not tell
+  // (not Linux) as the library saw it; 0 unless SHAKER_OK.
   uint32_t rtt_us;
-  // SYNs that the kernel sent again; latency means little when this is not 0.
+  // SYNs that the kernel sent again; latency means little when this is not 0. Always 0 where it does not tell (not
+  // Linux).
   uint32_t syn_retransmits;
   // From submission to verdict, in microseconds; in shaker_check_many from the check's own start.
   uint64_t elapsed_us;
@@ -324,18 +340,20 @@ shaker_status shaker_config_set_source(struct shaker_config *config, const char 
 // The interface that checks leave through (SO_BINDTODEVICE, socket(7)), by name, copied. It need not exist yet;
 // while it does not, checks are SHAKER_ERR_LOCAL with ENODEV.
 //
-// Returns SHAKER_OK; SHAKER_ERR_INVALID for NULL or a name that no interface can have.
+// Returns SHAKER_OK; SHAKER_ERR_INVALID for NULL or a name that no interface can have; SHAKER_ERR_UNSUPPORTED where
+// sockets cannot be bound to an interface (SHAKER_CAN_BIND_INTERFACE).
 shaker_status shaker_config_set_interface(struct shaker_config *config, const char *name);
 
 // The firewall mark of checks (SO_MARK, socket(7)). Needs CAP_NET_ADMIN: without it shaker_checker_new returns
 // SHAKER_ERR_UNSUPPORTED.
 //
-// Returns SHAKER_OK; SHAKER_ERR_INVALID for NULL.
+// Returns SHAKER_OK; SHAKER_ERR_INVALID for NULL; SHAKER_ERR_UNSUPPORTED where sockets have no mark (SHAKER_CAN_MARK).
 shaker_status shaker_config_set_mark(struct shaker_config *config, uint32_t mark);
 
 // The type of service of checks: IP_TOS (ip(7)) and IPV6_TCLASS (ipv6(7)).
 //
-// Returns SHAKER_OK; SHAKER_ERR_INVALID for NULL.
+// Returns SHAKER_OK; SHAKER_ERR_INVALID for NULL; SHAKER_ERR_UNSUPPORTED where it is not the program's to say
+// (SHAKER_CAN_TOS): on Windows.
 shaker_status shaker_config_set_tos(struct shaker_config *config, uint8_t tos);
 
 // Makes a checker with these settings; NULL means the defaults. It is ready for use when this returns.

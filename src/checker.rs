@@ -161,7 +161,7 @@ impl Checker {
     /// A descriptor that is readable exactly while reports wait to be reaped; `None` if there is none to be had.
     ///
     /// It belongs to the checker: it may be polled, never read or closed.
-    pub fn raw_fd(&self) -> Option<std::os::fd::RawFd> {
+    pub fn raw_fd(&self) -> Option<std::ffi::c_int> {
         if self.is_forked() { None } else { self.shared.mailbox.raw_fd().ok() }
     }
 

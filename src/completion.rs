@@ -1,8 +1,8 @@
 //! Where a result goes: to a callback, to a caller that waits for it, or to the queue behind the descriptor.
 
 use std::collections::VecDeque;
+use std::ffi::c_int;
 use std::io;
-use std::os::fd::RawFd;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -131,7 +131,7 @@ impl Mailbox {
     }
 
     /// The descriptor that is readable exactly while reports wait; made when first asked for.
-    pub fn raw_fd(&self) -> io::Result<RawFd> {
+    pub fn raw_fd(&self) -> io::Result<c_int> {
         let mut letters = self.lock();
         if letters.readiness.is_none() {
             let readiness = Readiness::new()?;

@@ -4,6 +4,7 @@ use std::net::{SocketAddr, SocketAddrV4, SocketAddrV6};
 
 use crate::address;
 use crate::request::Family;
+use crate::socket;
 use crate::verdict::Status;
 
 /// More loops than this help nobody, and a mistyped number should not start ten thousand threads.
@@ -110,25 +111,36 @@ impl Config {
     }
 
     /// The interface that checks leave through (SO_BINDTODEVICE, socket(7)). It need not exist yet.
+    /// [`Status::Unsupported`] where there is no such thing.
     pub fn set_interface(&mut self, name: &str) -> Result<(), Status> {
         // dev_valid_name() in net/core/dev.c: 1 to IFNAMSIZ - 1 bytes, not . or .., without / : or white space.
         let odd = |byte: u8| byte == b'/' || byte == b':' || byte == 0 || byte.is_ascii_whitespace() || byte == 0x0b;
         if name.is_empty() || name.len() > 15 || name == "." || name == ".." || name.bytes().any(odd) {
             return Err(Status::Invalid);
         }
+        if !socket::capabilities().bind_interface {
+            return Err(Status::Unsupported);
+        }
         self.wire.interface = Some(name.as_bytes().into());
         Ok(())
     }
 
     /// The firewall mark of checks (SO_MARK, socket(7)). Needs CAP_NET_ADMIN; [`Checker::new`](crate::Checker::new)
-    /// says [`Status::Unsupported`] without it.
+    /// says [`Status::Unsupported`] without it, and this where there is no such thing.
     pub fn set_mark(&mut self, mark: u32) -> Result<(), Status> {
+        if !socket::capabilities().mark {
+            return Err(Status::Unsupported);
+        }
         self.wire.mark = Some(mark);
         Ok(())
     }
 
     /// The type of service of checks (IP_TOS, ip(7)) and their traffic class (IPV6_TCLASS, ipv6(7)).
+    /// [`Status::Unsupported`] where it is not the program's to say.
     pub fn set_tos(&mut self, tos: u8) -> Result<(), Status> {
+        if !socket::capabilities().tos {
+            return Err(Status::Unsupported);
+        }
         self.wire.tos = Some(tos);
         Ok(())
     }

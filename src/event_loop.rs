@@ -154,10 +154,12 @@ impl Drop for Destination {
     }
 }
 
-/// A socket that the poller knows, and the check it serves.
+/// A socket of the loop's, and the check it serves.
 struct Seat {
     socket: Socket,
     check: Option<Key>,
+    /// The poller knows it.
+    watched: bool,
     /// Came with a check that began on a caller's thread, and goes back to the lane after it.
     lent: bool,
 }

@@ -17,7 +17,7 @@ pub(crate) struct ForkMark {
 
 impl ForkMark {
     pub fn new() -> ForkMark {
-        ForkMark { page: wiped_on_fork(), process: std::process::id() }
+        ForkMark { page: wiped::map(), process: std::process::id() }
     }
 
     /// Whether this process is a child of the one that made the mark.
@@ -32,43 +32,66 @@ impl ForkMark {
 impl Drop for ForkMark {
     fn drop(&mut self) {
         if let Some(page) = self.page {
-            // SAFETY: the page was mapped by `wiped_on_fork` for this mark alone, and nobody can ask it any more.
-            unsafe { libc::munmap((&raw const *page).cast_mut().cast(), page_size()) };
+            wiped::unmap(page);
         }
     }
 }
 
-fn wiped_on_fork() -> Option<&'static AtomicU32> {
-    let size = page_size();
-    // SAFETY: a fresh anonymous mapping at an address of the kernel's choice touches nothing that exists.
-    let page = unsafe {
-        libc::mmap(
-            std::ptr::null_mut(),
-            size,
-            libc::PROT_READ | libc::PROT_WRITE,
-            libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
-            -1,
-            0,
-        )
-    };
-    if page == libc::MAP_FAILED {
-        return None;
+#[cfg(any(target_os = "linux", target_os = "android"))]
+mod wiped {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::ALIVE;
+
+    pub(super) fn map() -> Option<&'static AtomicU32> {
+        let size = page_size();
+        // SAFETY: a fresh anonymous mapping at an address of the kernel's choice touches nothing that exists.
+        let page = unsafe {
+            libc::mmap(
+                std::ptr::null_mut(),
+                size,
+                libc::PROT_READ | libc::PROT_WRITE,
+                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
+                -1,
+                0,
+            )
+        };
+        if page == libc::MAP_FAILED {
+            return None;
+        }
+        // SAFETY: the range is the mapping made above.
+        if unsafe { libc::madvise(page, size, libc::MADV_WIPEONFORK) } != 0 {
+            // SAFETY: the range is the mapping made above, and nobody refers to it.
+            unsafe { libc::munmap(page, size) };
+            return None;
+        }
+        // SAFETY: the page is aligned, zeroed, writable, and stays mapped until the mark is dropped.
+        let mark = unsafe { &*page.cast::<AtomicU32>() };
+        mark.store(ALIVE, Ordering::Relaxed);
+        Some(mark)
     }
-    // SAFETY: the range is the mapping made above.
-    if unsafe { libc::madvise(page, size, libc::MADV_WIPEONFORK) } != 0 {
-        // SAFETY: the range is the mapping made above, and nobody refers to it.
-        unsafe { libc::munmap(page, size) };
-        return None;
+
+    fn page_size() -> usize {
+        // SAFETY: sysconf only reads.
+        unsafe { libc::sysconf(libc::_SC_PAGESIZE) as usize }
     }
-    // SAFETY: the page is aligned, zeroed, writable, and stays mapped until the mark is dropped.
-    let mark = unsafe { &*page.cast::<AtomicU32>() };
-    mark.store(ALIVE, Ordering::Relaxed);
-    Some(mark)
+
+    pub(super) fn unmap(page: &'static AtomicU32) {
+        // SAFETY: the page was mapped by `map` for one mark alone, which is being dropped.
+        unsafe { libc::munmap((&raw const *page).cast_mut().cast(), page_size()) };
+    }
 }
 
-fn page_size() -> usize {
-    // SAFETY: sysconf only reads.
-    unsafe { libc::sysconf(libc::_SC_PAGESIZE) as usize }
+/// Elsewhere getpid() is asked, or there is no fork().
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+mod wiped {
+    use std::sync::atomic::AtomicU32;
+
+    pub(super) fn map() -> Option<&'static AtomicU32> {
+        None
+    }
+
+    pub(super) fn unmap(_page: &'static AtomicU32) {}
 }
 
 #[cfg(test)]

@@ -1,7 +1,9 @@
 //! Names to addresses: getaddrinfo on a few threads of its own, identical lookups shared.
 //!
 //! getaddrinfo cannot be interrupted, so the threads never hold anybody up but [`Resolver::join`], and a lookup is told
-//! not to try for longer than the checks that wait for it (see [`patience`]).
+//! not to try for longer than the checks that wait for it (see `look_up.rs`).
+
+mod look_up;
 
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
@@ -9,15 +11,13 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use crate::clock;
 use crate::lane::{Asker, Lane, Order, Query};
-use crate::request::Family;
-use crate::socket;
 use crate::thread::{self, Thread};
+
+use look_up::{NO_THREAD, look_up};
+pub(crate) use look_up::{NOT_IN_TIME, error_text};
 
 /// Lookups at once. More would only queue up in front of the same name server.
 const THREADS: usize = 4;
-
-/// The deadline's own code: EAI_AGAIN, "try again later".
-pub(crate) const NOT_IN_TIME: i32 = libc::EAI_AGAIN;
 
 pub(crate) struct Resolver {
     state: Mutex<State>,
@@ -55,7 +55,7 @@ impl Resolver {
             let resolver = self.clone();
             match thread::spawn(c"shaker-resolver", move || resolver.run()) {
                 Ok(thread) => state.threads.push(thread),
-                Err(error) if state.threads.is_empty() => return Err(error.raw_os_error().unwrap_or(libc::EAGAIN)),
+                Err(error) if state.threads.is_empty() => return Err(error.raw_os_error().unwrap_or(NO_THREAD)),
                 Err(_) => {} // the ones there are will come to it
             }
         }
@@ -151,125 +151,4 @@ fn answer(askers: Vec<(Arc<Lane>, Asker)>, addresses: &Result<Vec<SocketAddr>, i
         let addresses = addresses.clone();
         let _ = lane.give(Order::Resolved { race, serial, addresses });
     }
-}
-
-/// getaddrinfo(3) for streams. `seconds` is how long the answer will be wanted.
-fn look_up(query: &Query, seconds: u64) -> Result<Vec<SocketAddr>, i32> {
-    let hints = libc::addrinfo {
-        ai_flags: 0,
-        ai_family: match query.family {
-            Family::Any => libc::AF_UNSPEC,
-            Family::V4 => libc::AF_INET,
-            Family::V6 => libc::AF_INET6,
-        },
-        ai_socktype: libc::SOCK_STREAM,
-        ai_protocol: libc::IPPROTO_TCP,
-        ai_addrlen: 0,
-        ai_addr: std::ptr::null_mut(),
-        ai_canonname: std::ptr::null_mut(),
-        ai_next: std::ptr::null_mut(),
-    };
-    let host = &query.name.host;
-    let host = if host.is_empty() { std::ptr::null() } else { host.as_ptr() };
-    let mut list = std::ptr::null_mut();
-    let restore = patience::limit(seconds);
-    // SAFETY: both strings are NUL-terminated and outlive the call, `hints` is whole, `list` is written on success.
-    let code = unsafe { libc::getaddrinfo(host, query.name.service.as_ptr(), &hints, &mut list) };
-    let errno = std::io::Error::last_os_error().raw_os_error().unwrap_or(0);
-    patience::restore(restore);
-    if code != 0 {
-        // EAI_SYSTEM means "see errno", which nobody could: a resolver that could not be asked is one to ask again.
-        let code =
-            if code == libc::EAI_SYSTEM && socket::is_out_of_descriptors(errno) { libc::EAI_AGAIN } else { code };
-        return Err(code);
-    }
-    let mut addresses = Vec::new();
-    let mut entry = list;
-    while !entry.is_null() {
-        // SAFETY: getaddrinfo's list is valid up to its NULL, and each ai_addr holds an address of its ai_family.
-        unsafe {
-            let info = &*entry;
-            let address = match info.ai_family {
-                libc::AF_INET => Some(socket::from_sockaddr_in(&*info.ai_addr.cast())),
-                libc::AF_INET6 => Some(socket::from_sockaddr_in6(&*info.ai_addr.cast())),
-                _ => None,
-            };
-            if let Some(address) = address
-                && address.port() != 0
-                && !addresses.contains(&address)
-            {
-                addresses.push(address);
-            }
-            entry = info.ai_next;
-        }
-    }
-    // SAFETY: the list came from getaddrinfo, and nothing refers to it any more.
-    unsafe { libc::freeaddrinfo(list) };
-    if addresses.is_empty() { Err(libc::EAI_NONAME) } else { Ok(addresses) }
-}
-
-/// The EAI_ code in words.
-pub(crate) fn error_text(code: i32) -> String {
-    // SAFETY: gai_strerror returns a static NUL-terminated text for any code.
-    let text = unsafe { std::ffi::CStr::from_ptr(libc::gai_strerror(code)) };
-    text.to_string_lossy().into_owned()
-}
-
-/// How long a lookup tries, kept within what anybody waits for.
-///
-/// With a silent name server, glibc tries `attempts` times for `timeout` seconds each (resolv.conf(5): 2 and 5), and
-/// a checker that is freed meanwhile would have to wait for it. Every thread has settings of its own (`_res`,
-/// resolver(3)), so a shorter patience here changes nothing for the rest of the process.
-#[cfg(all(target_os = "linux", target_env = "gnu"))]
-mod patience {
-    /// The head of `struct __res_state` (resolv.h), part of glibc's ABI.
-    #[repr(C)]
-    struct ResState {
-        retrans: i32,
-        retry: i32,
-    }
-
-    unsafe extern "C" {
-        fn __res_state() -> *mut ResState;
-    }
-
-    /// What resolv.conf said.
-    pub(super) struct Before {
-        retrans: i32,
-        retry: i32,
-    }
-
-    /// Keeps this thread's next lookup to about `seconds`.
-    pub(super) fn limit(seconds: u64) -> Before {
-        // SAFETY: res_init fills this thread's own state, which __res_state points to.
-        let state = unsafe {
-            if (*__res_state()).retrans == 0 {
-                libc::res_init();
-            }
-            &mut *__res_state()
-        };
-        let before = Before { retrans: state.retrans, retry: state.retry };
-        let seconds = i32::try_from(seconds).unwrap_or(i32::MAX);
-        if i64::from(seconds) < i64::from(before.retrans) * i64::from(before.retry) {
-            // Fewer tries before shorter ones: a slow answer is better than none.
-            state.retrans = before.retrans.min(seconds);
-            state.retry = (seconds / state.retrans.max(1)).clamp(1, before.retry.max(1));
-        }
-        before
-    }
-
-    /// glibc goes on re-reading a changed resolv.conf only while the settings are those it read from it.
-    pub(super) fn restore(before: Before) {
-        // SAFETY: this thread's own state, set up by `limit`.
-        let state = unsafe { &mut *__res_state() };
-        state.retrans = before.retrans;
-        state.retry = before.retry;
-    }
-}
-
-/// Elsewhere the system's own patience has to do.
-#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
-mod patience {
-    pub(super) fn limit(_seconds: u64) {}
-    pub(super) fn restore(_: ()) {}
 }

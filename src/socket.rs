@@ -1,41 +1,78 @@
-//! One half-open socket: its options, connect, what it saw, and the reset. All kernel lore lives here.
-//!
-//! How the last ACK is withheld: a client that asks for `TCP_DEFER_ACCEPT` promises to speak first, so the kernel
-//! does not answer the SYN-ACK at once; it waits for data to send the ACK with, for up to 200 ms
-//! (`tcp_rcv_synsent_state_process` in net/ipv4/tcp_input.c, `TCP_DELACK_MAX`). `TCP_QUICKACK = 0` has the same effect,
-//! but only until the next connection. Within those 200 ms, `connect()` to an `AF_UNSPEC` address resets the
-//! connection (connect(2), `tcp_disconnect`): with zero linger that is a RST, the local port is free at once, and the
-//! socket can connect again, to any address of its family.
+//! One socket and its check: its options, connect, what it saw, and the reset. All kernel lore lives here and below:
+//! `linux.rs` withholds the last ACK of the handshake, `ordinary.rs` is for systems that offer no way to.
 
+mod c_address;
 mod errno;
-mod sockaddr;
+#[cfg(all(any(target_os = "linux", target_os = "android"), feature = "forced-handshake"))]
+mod forced;
+#[cfg(any(target_os = "linux", target_os = "android"))]
+mod linux;
+mod options;
+#[cfg(any(not(any(target_os = "linux", target_os = "android")), feature = "forced-handshake"))]
+mod ordinary;
+#[cfg(any(target_os = "linux", target_os = "android"))]
 mod tcp_info;
 
-use std::io;
-use std::mem::size_of;
 use std::net::{IpAddr, SocketAddr, SocketAddrV4};
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use socket2::{Domain, Protocol, Type};
+use mio::net::TcpStream;
 
 use crate::clock;
 use crate::config::Wire;
 use crate::request::Handshake;
 use crate::verdict::{Status, Verdict};
 
-use errno::{Origin, status_of};
-use sockaddr::{sockaddr_in, sockaddr_in6};
-use tcp_info::{TCP_CLOSE, TCP_CLOSE_WAIT, TCP_ESTABLISHED, TCP_SYN_RECV, TCP_SYN_SENT, TcpInfo};
+use errno::{ECONNRESET, EIO, EPIPE, Origin, status_of};
+#[cfg(all(any(target_os = "linux", target_os = "android"), feature = "forced-handshake"))]
+use forced as handshake;
+#[cfg(all(any(target_os = "linux", target_os = "android"), not(feature = "forced-handshake")))]
+use linux as handshake;
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+use ordinary as handshake;
 
-pub(crate) use errno::{error_text, is_out_of_descriptors};
-pub(crate) use sockaddr::{CAddress, from_sockaddr_in, from_sockaddr_in6};
+#[cfg(all(any(target_os = "linux", target_os = "android"), feature = "forced-handshake"))]
+pub(crate) use forced::is_ordinary as is_forced_ordinary;
+
+pub(crate) use c_address::{AF_INET, AF_INET6, AF_UNSPEC, CAddress, from_sockaddr_in, from_sockaddr_in6};
+pub use c_address::{sa_family_t, sockaddr, sockaddr_in, sockaddr_in6, sockaddr_storage, socklen_t};
+pub(crate) use errno::{OUT_OF_DESCRIPTORS, error_text, is_out_of_descriptors};
+pub(crate) use options::{descriptor_limit, interface_index};
 
 /// How long after the SYN-ACK an ACK certainly has not left by itself: TCP_DELACK_MAX (200 ms) less two ticks of the
 /// slowest kernel clock (10 ms each), in which ages are counted.
 const ACK_WITHHELD: Duration = Duration::from_millis(180);
+
+/// What this system lets a check do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Capabilities {
+    /// The last ACK of the handshake can be withheld. Without it checks make the ordinary handshake.
+    pub half_open: bool,
+    /// [`Checker::raw_fd`](crate::Checker::raw_fd) gives a descriptor.
+    pub poll_fd: bool,
+    /// One socket serves many checks.
+    pub reuse_socket: bool,
+    /// [`Config::set_interface`](crate::Config::set_interface) works.
+    pub bind_interface: bool,
+    /// [`Config::set_mark`](crate::Config::set_mark) works, given the privilege.
+    pub mark: bool,
+    /// [`Config::set_tos`](crate::Config::set_tos) works.
+    pub tos: bool,
+}
+
+/// What this system lets a check do.
+pub fn capabilities() -> Capabilities {
+    Capabilities {
+        half_open: handshake::withholds_ack(),
+        poll_fd: crate::readiness::Readiness::EXISTS,
+        reuse_socket: handshake::reuses(),
+        bind_interface: options::BINDS_INTERFACE,
+        mark: options::MARKS,
+        tos: options::SETS_TOS,
+    }
+}
 
 /// How a check ends its handshake, which decides the options of its socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,20 +88,23 @@ impl Manner {
         self.withholds_ack() && verdict.status == Status::Up && !verdict.half_open
     }
 
-    /// The only manner that leaves a socket in a state to be used again.
-    const RESET_HALF_OPEN: Manner = Manner { handshake: Handshake::HalfOpen, linger: false };
-
     /// Whether a check of this manner means to keep the handshake from completing.
-    pub fn withholds_ack(self) -> bool {
-        self == Manner::RESET_HALF_OPEN
+    fn withholds_ack(self) -> bool {
+        self == Manner { handshake: Handshake::HalfOpen, linger: false }
+    }
+
+    /// Whether a socket may serve another check after this one. Only a reset leaves it in a state to.
+    pub fn reuses_socket(self) -> bool {
+        self.withholds_ack() && handshake::reuses()
     }
 }
 
 pub(crate) struct Socket {
-    fd: OwnedFd,
+    /// `None` once it is closed.
+    stream: Option<TcpStream>,
     manner: Manner,
     v6: bool,
-    /// `TCP_DEFER_ACCEPT` is set. Where it cannot be, `TCP_QUICKACK` must be cleared before every connect.
+    /// The kernel withholds the ACK of every connection. Where it does not, it is asked to before every connect.
     defers: bool,
     /// It is bound to an interface, by its number.
     bound: bool,
@@ -93,14 +133,14 @@ pub(crate) enum Sight {
     Answered(Answer),
     /// connect() itself failed.
     Unsent { errno: i32 },
-    /// An ICMP error that the kernel noted but did not act upon.
+    /// RST, ICMP or the kernel's own ETIMEDOUT.
     Failed { errno: i32, syn_retransmits: u32 },
-    /// RST, ICMP or the kernel's own ETIMEDOUT: the attempt is over, and the errno is still to be collected. An
-    /// answer may have come before.
+    /// As before, but the errno is still to be collected. An answer may have come first.
+    #[cfg_attr(not(any(target_os = "linux", target_os = "android")), expect(dead_code, reason = "Linux alone tells"))]
     Closed(Answer),
 }
 
-/// What the kernel tells of an answered handshake.
+/// What is known of an answered handshake.
 pub(crate) struct Answer {
     rtt_us: u32,
     syn_retransmits: u32,
@@ -113,7 +153,7 @@ pub(crate) struct Answer {
 /// How a check ended.
 pub(crate) struct Conclusion {
     pub verdict: Verdict,
-    /// The socket is fit for another check.
+    /// The socket is fit for another check. If not, it is closed.
     pub clean: bool,
     /// When, on the library's clock.
     pub at: u64,
@@ -122,10 +162,12 @@ pub(crate) struct Conclusion {
 impl Socket {
     /// Opens a socket with every option a check of this manner needs.
     pub fn open(v6: bool, manner: Manner, wire: &Wire, held: &Arc<AtomicU64>) -> Result<Socket, i32> {
-        let (fd, defers) = open(v6, manner, wire).map_err(|error| error.raw_os_error().unwrap_or(libc::EIO))?;
+        let socket = options::open(v6, manner, wire).map_err(|error| errno::of(&error))?;
+        let defers = manner.handshake == Handshake::HalfOpen && handshake::defer(&socket);
+        let stream = TcpStream::from_std(socket.into());
         held.fetch_add(1, Ordering::SeqCst);
         Ok(Socket {
-            fd,
+            stream: Some(stream),
             manner,
             v6,
             defers,
@@ -136,12 +178,18 @@ impl Socket {
         })
     }
 
-    pub fn raw_fd(&self) -> RawFd {
-        self.fd.as_raw_fd()
+    /// What the poller knows it by; `None` once it is closed.
+    pub fn source(&mut self) -> Option<&mut TcpStream> {
+        self.stream.as_mut()
     }
 
     pub fn is_v6(&self) -> bool {
         self.v6
+    }
+
+    /// Whether it may serve another check when this one is over.
+    pub fn is_reusable(&self) -> bool {
+        self.manner.reuses_socket()
     }
 
     /// Whether a failure to connect may be the socket's own fault: one that is bound to an interface goes on meaning the
@@ -152,54 +200,31 @@ impl Socket {
 
     /// Sends the SYN. An error is the check's verdict.
     pub fn connect(&mut self, target: &SocketAddr) -> Result<(), i32> {
+        let Some(stream) = &self.stream else { return Err(EIO) };
         if self.manner.handshake == Handshake::HalfOpen && !self.defers {
-            set_option(self.raw_fd(), libc::IPPROTO_TCP, libc::TCP_QUICKACK, &0i32)
-                .map_err(|error| error.raw_os_error().unwrap_or(libc::EIO))?;
+            handshake::defer_once(stream)?;
         }
         self.connecting = true;
-        connect_to(self.raw_fd(), target)
+        handshake::connect(stream, target)
     }
 
     /// What has come back so far. The state is read from the socket itself, so a stale event does no harm.
-    pub fn look(&self, target: &SocketAddr) -> Sight {
-        let info = TcpInfo::read(self.raw_fd());
-        let syn_retransmits = info.total_retrans;
-        match info.state {
-            TCP_ESTABLISHED | TCP_CLOSE_WAIT => Sight::Answered(self.answer(&info, target)),
-            TCP_SYN_SENT | TCP_SYN_RECV => match self.take_error() {
-                0 => Sight::Nothing { syn_retransmits },
-                // Answered and reset by the server, between the two calls.
-                libc::ECONNRESET | libc::EPIPE => Sight::Answered(self.answer(&TcpInfo::read(self.raw_fd()), target)),
-                // An ICMP error that found the socket locked by connect() itself was noted, not acted upon
-                // (sk_err_soft, tcp_v4_err in net/ipv4/tcp_ipv4.c). It is the same answer.
-                errno => Sight::Failed { errno, syn_retransmits },
-            },
-            TCP_CLOSE => Sight::Closed(self.answer(&info, target)),
-            // No TCP_INFO (a sandbox), or a state that no client can be in: nothing was learned.
-            _ => Sight::Unsent { errno: libc::EIO },
-        }
-    }
-
-    fn answer(&self, info: &TcpInfo, target: &SocketAddr) -> Answer {
-        let syns = 1 + info.total_retrans;
-        let acked = info.segs_out != syns;
-        Answer {
-            rtt_us: info.rtt,
-            syn_retransmits: info.total_retrans,
-            acked,
-            // A simultaneous open takes a SYN-ACK too, so a socket that sent only SYNs did not meet itself.
-            met_itself: acked && local_address(self.raw_fd()).is_some_and(|local| same_endpoint(&local, target)),
+    pub fn look(&self, target: &SocketAddr, syn_at: u64) -> Sight {
+        match &self.stream {
+            Some(stream) => handshake::look(stream, target, syn_at),
+            None => Sight::Unsent { errno: EIO },
         }
     }
 
     /// Ends the check: resets the connection or the attempt first, and says what was learned after.
     pub fn conclude(&mut self, sight: &Sight, target: &SocketAddr, syn_at: u64) -> Conclusion {
-        let (clean, errno) = match sight {
+        let (reset, errno) = match sight {
             Sight::Closed(_) => self.collect_error(target),
             Sight::Unsent { errno } => (!self.bound && self.end(), *errno),
             Sight::Failed { errno, .. } => (self.end(), *errno),
             Sight::Nothing { .. } | Sight::Answered(_) => (self.end(), 0),
         };
+        let clean = self.keep_or_close(reset);
         let now = clock::now();
         let mut verdict = Verdict { address: Some(*target), ..Verdict::without_segments(Status::TimedOut, errno) };
         match sight {
@@ -210,7 +235,7 @@ impl Socket {
                 verdict.syn_retransmits = *syn_retransmits;
             }
             // Only a connection can be reset: the SYN-ACK had come, and the ACK had gone out.
-            Sight::Closed(answer) if errno != libc::ECONNRESET && errno != libc::EPIPE => {
+            Sight::Closed(answer) if errno != ECONNRESET && errno != EPIPE => {
                 verdict.status = status_of(errno, Origin::Network);
                 verdict.syn_retransmits = answer.syn_retransmits;
             }
@@ -224,36 +249,38 @@ impl Socket {
                     && self.is_proven_half_open(answer, Duration::from_nanos(now - syn_at));
             }
         }
-        self.connecting &= !clean;
-        self.used = true;
-        Conclusion { verdict, clean: clean && self.manner.withholds_ack(), at: now }
+        Conclusion { verdict, clean, at: now }
     }
 
-    /// The errno of an attempt that is over. A second connect() to where the first one failed returns it, and makes the
-    /// socket as good as new in the same call (the sock_error label of __inet_stream_connect in net/ipv4/af_inet.c).
     fn collect_error(&self, target: &SocketAddr) -> (bool, i32) {
-        match connect_to(self.raw_fd(), target) {
-            // Not over after all, which cannot be: the socket is not to be trusted.
-            Ok(()) | Err(libc::EALREADY | libc::EISCONN) => (false, 0),
-            Err(errno) => (true, errno),
-        }
+        self.stream.as_ref().map_or((false, 0), |stream| handshake::collect_error(stream, target))
     }
 
-    /// Ends a check without a verdict. True if the socket is fit for another one.
+    /// Ends a check without a verdict. True if the socket is fit for another one; if not, it is closed.
     pub fn abandon(&mut self) -> bool {
-        self.used = true;
-        self.connecting = !self.end();
-        !self.connecting && self.manner.withholds_ack()
+        let reset = self.end();
+        self.keep_or_close(reset)
     }
 
-    /// Ends the connection even if a forked child holds a copy of the descriptor, as closing alone would not.
-    fn end(&self) -> bool {
-        if self.manner.linger {
-            // SAFETY: shutdown takes no pointer.
-            return unsafe { libc::shutdown(self.raw_fd(), libc::SHUT_RDWR) } == 0;
+    /// What is to serve no other check is closed at once, which sends the RST where nothing else could.
+    fn keep_or_close(&mut self, reset: bool) -> bool {
+        let clean = reset && self.is_reusable();
+        if !clean {
+            self.stream = None;
         }
-        let nowhere = libc::sockaddr { sa_family: libc::AF_UNSPEC as libc::sa_family_t, sa_data: [0; 14] };
-        connect(self.raw_fd(), &nowhere).is_ok()
+        self.connecting = false;
+        self.used = true;
+        clean
+    }
+
+    /// Ends the connection even if a forked child holds a copy of the descriptor, as closing alone would not. False if
+    /// this system knows no way to.
+    fn end(&self) -> bool {
+        match &self.stream {
+            Some(stream) if self.manner.linger => stream.shutdown(std::net::Shutdown::Both).is_ok(),
+            Some(stream) => handshake::reset(stream),
+            None => false,
+        }
     }
 
     /// Whether it is proven that the kernel sent no ACK, asked after the reset. `since_syn` is measured after
@@ -261,82 +288,23 @@ impl Socket {
     fn is_proven_half_open(&self, answer: &Answer, since_syn: Duration) -> bool {
         self.manner.withholds_ack()
             && !answer.acked
-            // A slow answer needs the second proof: the reset keeps the time of the SYN-ACK (rcv_tstamp).
-            && (since_syn < ACK_WITHHELD || TcpInfo::read(self.raw_fd()).since_last_ack() < ACK_WITHHELD)
+            // A slow answer needs the second proof: the reset keeps the time of the SYN-ACK.
+            && (since_syn < ACK_WITHHELD || self.stream.as_ref().is_some_and(|stream| {
+                handshake::since_answer(stream).is_some_and(|age| age < ACK_WITHHELD)
+            }))
     }
-
-    /// SO_ERROR, which reading clears.
-    fn take_error(&self) -> i32 {
-        let mut errno: i32 = 0;
-        let mut length = size_of::<i32>() as libc::socklen_t;
-        // SAFETY: the kernel writes at most `length` bytes, the size of `errno`.
-        let result = unsafe {
-            libc::getsockopt(self.raw_fd(), libc::SOL_SOCKET, libc::SO_ERROR, (&raw mut errno).cast(), &mut length)
-        };
-        if result == 0 { errno } else { last_errno() }
-    }
-}
-
-/// The descriptor, and whether `TCP_DEFER_ACCEPT` is set on it.
-fn open(v6: bool, manner: Manner, wire: &Wire) -> io::Result<(OwnedFd, bool)> {
-    let domain = if v6 { Domain::IPV6 } else { Domain::IPV4 };
-    let socket = socket2::Socket::new_raw(domain, Type::STREAM.nonblocking().cloexec(), Some(Protocol::TCP))?;
-    let fd = socket.as_raw_fd();
-    if !manner.linger {
-        socket.set_linger(Some(Duration::ZERO))?;
-    }
-    // Refused by kernels and sandboxes that do not know it on a client; then TCP_QUICKACK must do.
-    let defers = manner.handshake == Handshake::HalfOpen
-        && set_option(fd, libc::IPPROTO_TCP, libc::TCP_DEFER_ACCEPT, &1i32).is_ok();
-    if let Some(interface) = &wire.interface {
-        socket.bind_device(Some(interface))?;
-    }
-    if let Some(mark) = wire.mark {
-        socket.set_mark(mark)?;
-    }
-    if let Some(tos) = wire.tos {
-        match v6 {
-            true => socket.set_tclass_v6(tos.into())?,
-            false => socket.set_tos_v4(tos.into())?,
-        }
-    }
-    let source = if v6 { wire.source_v6.map(SocketAddr::V6) } else { wire.source_v4.map(SocketAddr::V4) };
-    if let Some(source) = source {
-        // Without it, bind would take a port for itself, unfit for more than one connection at a time (ip(7)).
-        set_option(fd, libc::IPPROTO_IP, libc::IP_BIND_ADDRESS_NO_PORT, &1i32)?;
-        socket.bind(&source.into())?;
-    }
-    Ok((socket.into(), defers))
 }
 
 /// Whether this process has the privileges that these settings need.
 pub(crate) fn probe(wire: &Wire) -> Result<(), Status> {
     let manner = Manner { handshake: Handshake::HalfOpen, linger: false };
     let unbound = Wire { source_v4: None, source_v6: None, ..wire.clone() };
-    match open(false, manner, &unbound).map_err(|error| error.raw_os_error()) {
-        Err(Some(libc::EPERM | libc::EACCES)) if wire.mark.is_some() || wire.interface.is_some() => {
+    match options::open(false, manner, &unbound) {
+        Err(error) if errno::is_forbidden(errno::of(&error)) && (wire.mark.is_some() || wire.interface.is_some()) => {
             Err(Status::Unsupported)
         }
         // Anything else may pass before the first check, and is that check's own result if it does not.
         _ => Ok(()),
-    }
-}
-
-/// The soft limit on open descriptors.
-pub(crate) fn descriptor_limit() -> u64 {
-    let mut limit = libc::rlimit { rlim_cur: 1024, rlim_max: 1024 };
-    // SAFETY: the kernel writes one rlimit, which `limit` is.
-    unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) };
-    limit.rlim_cur
-}
-
-/// The number of an interface, if there is one of this name.
-pub(crate) fn interface_index(name: &[u8]) -> Option<u32> {
-    let name = std::ffi::CString::new(name).ok()?;
-    // SAFETY: `name` is a NUL-terminated string that lives through the call.
-    match unsafe { libc::if_nametoindex(name.as_ptr()) } {
-        0 => None,
-        index => Some(index),
     }
 }
 
@@ -345,48 +313,18 @@ pub(crate) fn is_v6(target: &SocketAddr) -> bool {
     target.ip().to_canonical().is_ipv6()
 }
 
-fn connect_to(fd: RawFd, target: &SocketAddr) -> Result<(), i32> {
+/// The target as a socket of its own family takes it.
+fn canonical(target: &SocketAddr) -> SocketAddr {
     match (target, target.ip().to_canonical()) {
-        (SocketAddr::V6(target), IpAddr::V6(_)) => connect(fd, &sockaddr_in6(target)),
-        (_, IpAddr::V4(ip)) => connect(fd, &sockaddr_in(&SocketAddrV4::new(ip, target.port()))),
-        (SocketAddr::V4(_), IpAddr::V6(_)) => Err(libc::EINVAL), // no canonical form of IPv4 is IPv6
+        (SocketAddr::V6(_), IpAddr::V4(ip)) => SocketAddrV4::new(ip, target.port()).into(),
+        _ => *target,
     }
-}
-
-/// connect(2) on a non-blocking socket: on its way, or an errno.
-fn connect<A>(fd: RawFd, address: &A) -> Result<(), i32> {
-    // Not libc's own connect(), which spends a tenth of a microsecond on being a cancellation point.
-    // SAFETY: `address` is a whole socket address of the size given.
-    let result = unsafe { libc::syscall(libc::SYS_connect, fd, &raw const *address, size_of::<A>()) };
-    if result == 0 {
-        return Ok(());
-    }
-    match last_errno() {
-        libc::EINPROGRESS => Ok(()),
-        errno => Err(errno),
-    }
-}
-
-fn set_option(fd: RawFd, level: i32, name: i32, value: &i32) -> io::Result<()> {
-    // SAFETY: the kernel reads one int, which `value` is.
-    let result =
-        unsafe { libc::setsockopt(fd, level, name, (&raw const *value).cast(), size_of::<i32>() as libc::socklen_t) };
-    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
-}
-
-fn local_address(fd: RawFd) -> Option<SocketAddr> {
-    // SAFETY: `fd` is open for as long as the borrowing socket lives.
-    let socket = unsafe { std::os::fd::BorrowedFd::borrow_raw(fd) };
-    socket2::SockRef::from(&socket).local_addr().ok()?.as_socket()
 }
 
 /// Whether the local end of a connection is its target too. Connecting to the unspecified address connects to this
 /// host.
-fn same_endpoint(local: &SocketAddr, target: &SocketAddr) -> bool {
+fn met_itself(stream: &TcpStream, target: &SocketAddr) -> bool {
+    let Ok(local) = stream.local_addr() else { return false };
     let (local_ip, target_ip) = (local.ip().to_canonical(), target.ip().to_canonical());
     local.port() == target.port() && (local_ip == target_ip || target_ip.is_unspecified())
-}
-
-fn last_errno() -> i32 {
-    io::Error::last_os_error().raw_os_error().unwrap_or(0)
 }

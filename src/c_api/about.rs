@@ -1,6 +1,7 @@
 use std::ffi::c_char;
 
 use super::guard::guard;
+use crate::socket;
 
 /// The version of this header, to be compared with shaker_version() of the library that was loaded.
 pub const SHAKER_VERSION_MAJOR: u32 = 0;
@@ -19,6 +20,8 @@ pub const SHAKER_CAN_REUSE_SOCKET: u32 = 4;
 pub const SHAKER_CAN_BIND_INTERFACE: u32 = 8;
 /// shaker_capabilities: shaker_config_set_mark works, given the privilege.
 pub const SHAKER_CAN_MARK: u32 = 16;
+/// shaker_capabilities: shaker_config_set_tos works.
+pub const SHAKER_CAN_TOS: u32 = 32;
 
 /// The version of the library, as "0.1.0".
 ///
@@ -32,11 +35,17 @@ pub extern "C" fn shaker_version() -> *const c_char {
 #[unsafe(no_mangle)]
 pub extern "C" fn shaker_capabilities() -> u32 {
     guard(0, || {
-        SHAKER_CAN_HALF_OPEN
-            | SHAKER_CAN_POLL_FD
-            | SHAKER_CAN_REUSE_SOCKET
-            | SHAKER_CAN_BIND_INTERFACE
-            | SHAKER_CAN_MARK
+        let can = socket::capabilities();
+        [
+            (can.half_open, SHAKER_CAN_HALF_OPEN),
+            (can.poll_fd, SHAKER_CAN_POLL_FD),
+            (can.reuse_socket, SHAKER_CAN_REUSE_SOCKET),
+            (can.bind_interface, SHAKER_CAN_BIND_INTERFACE),
+            (can.mark, SHAKER_CAN_MARK),
+            (can.tos, SHAKER_CAN_TOS),
+        ]
+        .into_iter()
+        .fold(0, |flags, (can, flag)| if can { flags | flag } else { flags })
     })
 }
 

@@ -5,6 +5,7 @@ use super::guard::guard;
 use super::request::{convert, shaker_request, valid_array, validate};
 use super::result::{shaker_result, write};
 use super::status::shaker_status;
+use crate::socket::{sockaddr, socklen_t};
 use crate::verdict::{Status, Verdict};
 
 /// Checks one "host:port" and waits for the verdict, for timeout_ms milliseconds at most (0: the checker's default).
@@ -34,8 +35,8 @@ pub unsafe extern "C" fn shaker_check_addr(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn shaker_check_sockaddr(
     checker: *mut shaker_checker,
-    sockaddr: *const libc::sockaddr,
-    sockaddr_len: libc::socklen_t,
+    sockaddr: *const sockaddr,
+    sockaddr_len: socklen_t,
     timeout_ms: u32,
     result: *mut shaker_result,
 ) -> shaker_status {

@@ -6,6 +6,7 @@ use super::guard::{guard, silence_panics};
 use super::status::shaker_status;
 use crate::checker::Checker;
 use crate::config::Config;
+use crate::loaded;
 use crate::verdict::Status;
 
 /// Checks TCP ports. Opaque, thread-safe, and meant to be shared: one is enough for a process.
@@ -67,7 +68,8 @@ pub extern "C" fn shaker_checker_default() -> *mut shaker_checker {
             return there;
         }
         let Ok(made) = make(None) else { return std::ptr::null_mut() };
-        stay_loaded();
+        // Its threads live as long as the process, so their code must.
+        loaded::stay_loaded();
         let made = Box::into_raw(made);
         match DEFAULT.compare_exchange(there, made, Ordering::AcqRel, Ordering::Acquire) {
             Ok(_) => made,
@@ -78,18 +80,6 @@ pub extern "C" fn shaker_checker_default() -> *mut shaker_checker {
             }
         }
     })
-}
-
-/// The default checker's threads live as long as the process, so their code must: dlclose() must not take it away.
-fn stay_loaded() {
-    let own: extern "C" fn() -> *mut shaker_checker = shaker_checker_default;
-    let mut info = std::mem::MaybeUninit::<libc::Dl_info>::zeroed();
-    // SAFETY: dladdr fills `info` when it returns non-zero; dlopen with RTLD_NOLOAD only changes flags of what is loaded.
-    unsafe {
-        if libc::dladdr(own as *const _, info.as_mut_ptr()) != 0 && !info.assume_init().dli_fname.is_null() {
-            libc::dlopen(info.assume_init().dli_fname, libc::RTLD_NOW | libc::RTLD_NOLOAD | libc::RTLD_NODELETE);
-        }
-    }
 }
 
 /// Shuts a checker down, from any thread, callbacks included: every check ends with SHAKER_ERR_CLOSED, every waiter

@@ -4,6 +4,7 @@ use super::guard::guard;
 use super::status::shaker_status;
 use crate::config::Config;
 use crate::request::Family;
+use crate::socket;
 use crate::verdict::Status;
 
 /// The settings of a checker. Opaque; belongs to one thread at a time.
@@ -89,9 +90,9 @@ pub unsafe extern "C" fn shaker_config_set_max_rate(
 pub unsafe extern "C" fn shaker_config_set_family(config: *mut shaker_config, family: c_int) -> shaker_status {
     guard(shaker_status::SHAKER_ERR_INTERNAL, || {
         let family = match family {
-            libc::AF_UNSPEC => Family::Any,
-            libc::AF_INET => Family::V4,
-            libc::AF_INET6 => Family::V6,
+            socket::AF_UNSPEC => Family::Any,
+            socket::AF_INET => Family::V4,
+            socket::AF_INET6 => Family::V6,
             _ => return shaker_status::SHAKER_ERR_INVALID,
         };
         // SAFETY: as `set` asks.
@@ -125,7 +126,8 @@ pub unsafe extern "C" fn shaker_config_set_source(config: *mut shaker_config, ip
 /// The interface that checks leave through (SO_BINDTODEVICE, socket(7)), by name, copied. It need not exist yet;
 /// while it does not, checks are SHAKER_ERR_LOCAL with ENODEV.
 ///
-/// Returns SHAKER_OK; SHAKER_ERR_INVALID for NULL or a name that no interface can have.
+/// Returns SHAKER_OK; SHAKER_ERR_INVALID for NULL or a name that no interface can have; SHAKER_ERR_UNSUPPORTED where
+/// sockets cannot be bound to an interface (SHAKER_CAN_BIND_INTERFACE).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn shaker_config_set_interface(config: *mut shaker_config, name: *const c_char) -> shaker_status {
     guard(shaker_status::SHAKER_ERR_INTERNAL, || {
@@ -137,7 +139,7 @@ pub unsafe extern "C" fn shaker_config_set_interface(config: *mut shaker_config,
 /// The firewall mark of checks (SO_MARK, socket(7)). Needs CAP_NET_ADMIN: without it shaker_checker_new returns
 /// SHAKER_ERR_UNSUPPORTED.
 ///
-/// Returns SHAKER_OK; SHAKER_ERR_INVALID for NULL.
+/// Returns SHAKER_OK; SHAKER_ERR_INVALID for NULL; SHAKER_ERR_UNSUPPORTED where sockets have no mark (SHAKER_CAN_MARK).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn shaker_config_set_mark(config: *mut shaker_config, mark: u32) -> shaker_status {
     // SAFETY: as `set` asks.
@@ -146,7 +148,8 @@ pub unsafe extern "C" fn shaker_config_set_mark(config: *mut shaker_config, mark
 
 /// The type of service of checks: IP_TOS (ip(7)) and IPV6_TCLASS (ipv6(7)).
 ///
-/// Returns SHAKER_OK; SHAKER_ERR_INVALID for NULL.
+/// Returns SHAKER_OK; SHAKER_ERR_INVALID for NULL; SHAKER_ERR_UNSUPPORTED where it is not the program's to say
+/// (SHAKER_CAN_TOS): on Windows.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn shaker_config_set_tos(config: *mut shaker_config, tos: u8) -> shaker_status {
     // SAFETY: as `set` asks.

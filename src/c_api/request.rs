@@ -5,7 +5,9 @@ use super::result::shaker_result;
 use crate::address::Target;
 use crate::completion::Callback;
 use crate::request::{Family, Handshake, Request};
-use crate::socket;
+use crate::socket::{
+    self, AF_INET, AF_INET6, sa_family_t, sockaddr, sockaddr_in, sockaddr_in6, sockaddr_storage, socklen_t,
+};
 use crate::verdict::Status;
 
 /// shaker_request.flags: let the last ACK out, as any ordinary client does, then close.
@@ -34,9 +36,9 @@ pub struct shaker_request {
     /// "host:port", or NULL and:
     pub addr: *const c_char,
     /// An IPv4 or IPv6 address with its port. Exactly one of addr and sockaddr must be given.
-    pub sockaddr: *const libc::sockaddr,
+    pub sockaddr: *const sockaddr,
     /// The length of *sockaddr in bytes.
-    pub sockaddr_len: libc::socklen_t,
+    pub sockaddr_len: socklen_t,
     /// From submission to verdict, resolving included, in milliseconds. 0: the checker's default.
     pub timeout_ms: u32,
     /// SHAKER_FULL_HANDSHAKE, SHAKER_LINGER, SHAKER_IPV4, SHAKER_IPV6.
@@ -64,12 +66,12 @@ pub(super) fn validate(request: &shaker_request, may_call_back: bool) -> Result<
 
 fn has_possible_length(request: &shaker_request) -> bool {
     let length = request.sockaddr_len as usize;
-    if length < size_of::<libc::sa_family_t>() || length > size_of::<libc::sockaddr_storage>() {
+    if length < size_of::<sa_family_t>() || length > size_of::<sockaddr_storage>() {
         return false;
     }
     match family(request) {
-        libc::AF_INET => length >= size_of::<libc::sockaddr_in>(),
-        libc::AF_INET6 => length >= size_of::<libc::sockaddr_in6>(),
+        AF_INET => length >= size_of::<sockaddr_in>(),
+        AF_INET6 => length >= size_of::<sockaddr_in6>(),
         _ => true,
     }
 }
@@ -107,14 +109,12 @@ pub(super) fn convert(request: &shaker_request) -> Request {
     } else {
         match family(request) {
             // SAFETY: `validate` has seen that the caller gave this many bytes; they may be unaligned.
-            libc::AF_INET => {
-                unsafe { socket::from_sockaddr_in(&request.sockaddr.cast::<libc::sockaddr_in>().read_unaligned()) }
-                    .into()
+            AF_INET => {
+                unsafe { socket::from_sockaddr_in(&request.sockaddr.cast::<sockaddr_in>().read_unaligned()) }.into()
             }
             // SAFETY: as above.
-            libc::AF_INET6 => {
-                unsafe { socket::from_sockaddr_in6(&request.sockaddr.cast::<libc::sockaddr_in6>().read_unaligned()) }
-                    .into()
+            AF_INET6 => {
+                unsafe { socket::from_sockaddr_in6(&request.sockaddr.cast::<sockaddr_in6>().read_unaligned()) }.into()
             }
             _ => Target::Malformed("neither IPv4 nor IPv6"),
         }

@@ -2,7 +2,9 @@ use std::ffi::{c_char, c_void};
 
 use super::guard::guard;
 use super::status::{StatusCode, from_code};
-use crate::socket::{CAddress, from_sockaddr_in, from_sockaddr_in6};
+use crate::socket::{
+    AF_INET, AF_INET6, CAddress, from_sockaddr_in, from_sockaddr_in6, sockaddr, sockaddr_in, sockaddr_in6,
+};
 use crate::verdict::{Report, Status, Verdict};
 
 /// shaker_result.flags: proven on this very check that the kernel sent no ACK.
@@ -13,11 +15,11 @@ pub const SHAKER_HALF_OPEN: u32 = 1;
 #[derive(Clone, Copy)]
 pub union shaker_address {
     /// The family, whichever member holds the address.
-    pub sa: libc::sockaddr,
+    pub sa: sockaddr,
     /// AF_INET.
-    pub r#in: libc::sockaddr_in,
+    pub r#in: sockaddr_in,
     /// AF_INET6.
-    pub in6: libc::sockaddr_in6,
+    pub in6: sockaddr_in6,
 }
 
 /// What one check learned.
@@ -30,11 +32,13 @@ pub struct shaker_result {
     pub user_data: *mut c_void,
     /// Up, down, or why there is no verdict.
     pub status: StatusCode,
-    /// The errno (or EAI_ code, with SHAKER_ERR_RESOLVE) behind the status; 0 if there is none.
+    /// The errno (or EAI_ code, with SHAKER_ERR_RESOLVE) behind the status, on Windows Winsock's; 0 if there is none.
     pub os_error: i32,
-    /// From SYN to SYN-ACK in microseconds, as the kernel measured it (tcpi_rtt, tcp(7)); 0 unless SHAKER_OK.
+    /// From SYN to SYN-ACK in microseconds, as the kernel measured it (tcpi_rtt, tcp(7)), or where it does not tell
+    /// (not Linux) as the library saw it; 0 unless SHAKER_OK.
     pub rtt_us: u32,
-    /// SYNs that the kernel sent again; latency means little when this is not 0.
+    /// SYNs that the kernel sent again; latency means little when this is not 0. Always 0 where it does not tell (not
+    /// Linux).
     pub syn_retransmits: u32,
     /// From submission to verdict, in microseconds; in shaker_check_many from the check's own start.
     pub elapsed_us: u64,
@@ -99,8 +103,8 @@ fn describe(result: &shaker_result) -> String {
     // SAFETY: every member begins with the family, which says which one holds the address.
     let address = unsafe {
         match result.address.sa.sa_family as i32 {
-            libc::AF_INET => Some(from_sockaddr_in(&result.address.r#in)),
-            libc::AF_INET6 => Some(from_sockaddr_in6(&result.address.in6)),
+            AF_INET => Some(from_sockaddr_in(&result.address.r#in)),
+            AF_INET6 => Some(from_sockaddr_in6(&result.address.in6)),
             _ => None,
         }
     };

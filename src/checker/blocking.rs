@@ -96,7 +96,7 @@ impl Checker {
             return Err(Pending::Asked(asked));
         }
         let v6 = socket::is_v6(&target);
-        let spare = if manner.withholds_ack() { lane.take_spare(v6) } else { None };
+        let spare = if manner.reuses_socket() { lane.take_spare(v6) } else { None };
         let mut socket = match spare.map_or_else(|| self.shared.open_socket(v6, manner), Ok) {
             Ok(socket) => socket,
             // The loop knows whether it is worth waiting for a descriptor.
@@ -105,7 +105,7 @@ impl Checker {
         // A little early, which the proof can bear, and one reading of the clock saved.
         let syn_at = submitted;
         let sight = match socket.connect(&target) {
-            Ok(()) => socket.look(&target),
+            Ok(()) => socket.look(&target, syn_at),
             Err(_) if socket.may_be_stale() => {
                 lane.drop_spare();
                 return Err(Pending::Asked(asked));

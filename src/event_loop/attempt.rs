@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 
 use mio::Interest;
-use mio::unix::SourceFd;
 use slab::Slab;
 
 use super::{Addressee, Check, EventLoop, Key, Owner, Seat, Stage};
@@ -37,16 +36,11 @@ impl EventLoop {
     pub(super) fn take_over(&mut self, addressee: Addressee, begun: Begun) {
         let Begun { target, socket, syn_at, terms, .. } = begun;
         let (slot, _) = self.admit(Owner::Asker(addressee), target, terms);
-        match self.seat(socket, true) {
-            Ok(seat) => {
-                self.seats[seat as usize].check = Some(Key::of(slot as usize));
-                self.checks[slot as usize].stage = Stage::InFlight { seat, syn_at };
-            }
-            Err((errno, socket)) => {
-                drop(socket);
-                self.lane.leave();
-                self.settle(slot, Verdict::without_segments(Status::LocalFault, errno), self.now);
-            }
+        let seat = self.seat(socket, true);
+        self.seats[seat as usize].check = Some(Key::of(slot as usize));
+        self.checks[slot as usize].stage = Stage::InFlight { seat, syn_at };
+        if let Err(errno) = self.watch(seat) {
+            self.unwatchable(slot, errno);
         }
     }
 
@@ -78,7 +72,7 @@ impl EventLoop {
                 self.held_back_until = Some(until);
                 return;
             }
-            let idle = if manner.withholds_ack() { self.idle[usize::from(v6)].pop() } else { None };
+            let idle = if manner.reuses_socket() { self.idle[usize::from(v6)].pop() } else { None };
             let seat = match idle {
                 Some(seat) => Ok(seat),
                 None => self.open_seat(slot),
@@ -123,8 +117,7 @@ impl EventLoop {
         }
     }
 
-    /// A new socket, known to the poller. When the process has no descriptor left, those that lie idle are closed
-    /// first.
+    /// A new socket. When the process has no descriptor left, those that lie idle are closed first.
     fn open_seat(&mut self, slot: u32) -> Result<u32, i32> {
         let check = &self.checks[slot as usize];
         let (v6, manner) = (socket::is_v6(&check.target), check.manner);
@@ -142,17 +135,49 @@ impl EventLoop {
         if !matches!(socket, Err(errno) if socket::is_out_of_descriptors(errno)) {
             self.end_shortage();
         }
-        self.seat(socket?, false).map_err(|(errno, _)| errno)
+        Ok(self.seat(socket?, false))
     }
 
-    /// Makes a socket known to the poller: edge-triggered, once, for as long as it lives. Writable means answered.
-    pub(super) fn seat(&mut self, socket: Socket, lent: bool) -> Result<u32, (i32, Socket)> {
-        let slot = self.seats.vacant_key();
-        let fd = socket.raw_fd();
-        match self.poll.registry().register(&mut SourceFd(&fd), mio::Token(slot), Interest::WRITABLE) {
-            Ok(()) => Ok(sparing(&mut self.seats).insert(Seat { socket, check: None, lent }) as u32),
-            Err(error) => Err((error.raw_os_error().unwrap_or(libc::EIO), socket)),
+    fn seat(&mut self, socket: Socket, lent: bool) -> u32 {
+        sparing(&mut self.seats).insert(Seat { socket, check: None, lent, watched: false }) as u32
+    }
+
+    /// Makes a socket known to the poller: edge-triggered, once, for as long as it lives, and only when a check has to wait
+    /// for its answer. Writable means answered; an answer that is there already is an edge, too.
+    fn watch(&mut self, seat: u32) -> Result<(), i32> {
+        let Seat { socket, watched, .. } = &mut self.seats[seat as usize];
+        if !*watched && let Some(source) = socket.source() {
+            let registered = self.poll.registry().register(source, mio::Token(seat as usize), Interest::WRITABLE);
+            registered.map_err(|error| error.raw_os_error().unwrap_or(0))?;
+            *watched = true;
         }
+        Ok(())
+    }
+
+    /// Takes a socket from the poller. Closing alone would not: a forked child may hold a copy of the descriptor.
+    fn unwatch(&mut self, seat: u32) {
+        let Seat { socket, watched, .. } = &mut self.seats[seat as usize];
+        if std::mem::take(watched)
+            && let Some(source) = socket.source()
+        {
+            let _ = self.poll.registry().deregister(source);
+        }
+    }
+
+    /// A socket that serves one check is closed with it, and has to leave the poller before.
+    fn unwatch_if_it_closes(&mut self, seat: u32) {
+        if !self.seats[seat as usize].socket.is_reusable() {
+            self.unwatch(seat);
+        }
+    }
+
+    /// The poller does not take the socket, so nobody would notice the answer.
+    fn unwatchable(&mut self, slot: u32, errno: i32) {
+        if let Stage::InFlight { seat, .. } = self.checks[slot as usize].stage {
+            let clean = self.seats[seat as usize].socket.abandon();
+            self.release(seat, clean);
+        }
+        self.settle(slot, Verdict::without_segments(Status::LocalFault, errno), self.now);
     }
 
     /// Sends the SYN.
@@ -179,10 +204,13 @@ impl EventLoop {
         }
         // A target on this machine has answered by the time connect returns.
         if target.ip().is_loopback() {
-            let sight = socket.look(&target);
+            let sight = socket.look(&target, now);
             if !matches!(sight, Sight::Nothing { .. }) {
                 return self.conclude(slot, seat, &sight);
             }
+        }
+        if let Err(errno) = self.watch(seat) {
+            return self.unwatchable(slot, errno);
         }
         if self.checks[slot as usize].timer.is_none() {
             let timer = self.set_deadline(now, self.checks[slot as usize].timeout_ms, slot);
@@ -205,7 +233,8 @@ impl EventLoop {
     /// harm.
     pub(super) fn read_answer(&mut self, seat: usize) {
         let Some(&Seat { check: Some(check), ref socket, .. }) = self.seats.get(seat) else { return };
-        let sight = socket.look(&self.checks[check.slot()].target);
+        let Check { target, stage: Stage::InFlight { syn_at, .. }, .. } = &self.checks[check.slot()] else { return };
+        let sight = socket.look(target, *syn_at);
         if !matches!(sight, Sight::Nothing { .. }) {
             self.conclude(check.slot() as u32, seat as u32, &sight);
         }
@@ -216,8 +245,8 @@ impl EventLoop {
         let check = &mut self.checks[slot as usize];
         check.timer = None;
         match check.stage {
-            Stage::InFlight { seat, .. } => {
-                let sight = self.seats[seat as usize].socket.look(&check.target);
+            Stage::InFlight { seat, syn_at } => {
+                let sight = self.seats[seat as usize].socket.look(&check.target, syn_at);
                 self.conclude(slot, seat, &sight);
             }
             Stage::Queued | Stage::Paced => self.settle_busy(slot),
@@ -226,16 +255,16 @@ impl EventLoop {
 
     /// The deadline has passed while the check waited for its turn.
     fn settle_busy(&mut self, slot: u32) {
-        let errno = if self.lane.is_short_of_descriptors() { libc::EMFILE } else { 0 };
+        let errno = if self.lane.is_short_of_descriptors() { socket::OUT_OF_DESCRIPTORS } else { 0 };
         self.latest = clock::now();
         self.settle(slot, Verdict::without_segments(Status::Busy, errno), self.latest);
     }
 
     fn conclude(&mut self, slot: u32, seat: u32, sight: &Sight) {
         let check = &self.checks[slot as usize];
-        let Stage::InFlight { syn_at, .. } = check.stage else { return };
-        let socket = &mut self.seats[seat as usize].socket;
-        let conclusion = socket.conclude(sight, &check.target, syn_at);
+        let (target, Stage::InFlight { syn_at, .. }) = (check.target, check.stage) else { return };
+        self.unwatch_if_it_closes(seat);
+        let conclusion = self.seats[seat as usize].socket.conclude(sight, &target, syn_at);
         self.latest = conclusion.at;
         self.just_concluded = true;
         self.release(seat, conclusion.clean);
@@ -249,6 +278,7 @@ impl EventLoop {
             self.deadlines.clear(timer);
         }
         if let Stage::InFlight { seat, .. } = check.stage {
+            self.unwatch_if_it_closes(seat);
             let clean = self.seats[seat as usize].socket.abandon();
             self.release(seat, clean);
         }
@@ -257,7 +287,7 @@ impl EventLoop {
 
     /// The socket has done its work: back to the idle ones, or closed.
     fn release(&mut self, seat: u32, clean: bool) {
-        let Seat { check, lent, socket } = &mut self.seats[seat as usize];
+        let Seat { check, lent, socket, .. } = &mut self.seats[seat as usize];
         *check = None;
         // What this loop is short of itself, it uses itself.
         let keep = clean && (self.lane.is_short_of_descriptors() || !self.shared.is_short_of_descriptors());
@@ -278,11 +308,9 @@ impl EventLoop {
         self.starved = false;
     }
 
-    /// Takes a socket from the poller. Closing alone would not: a forked child may hold a copy of the descriptor.
     pub(super) fn unseat(&mut self, seat: u32) -> Socket {
-        let socket = self.seats.remove(seat as usize).socket;
-        let _ = self.poll.registry().deregister(&mut SourceFd(&socket.raw_fd()));
-        socket
+        self.unwatch(seat);
+        self.seats.remove(seat as usize).socket
     }
 
     /// From now on, whoever closes a socket of this checker wakes this loop.

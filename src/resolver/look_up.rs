@@ -1,0 +1,162 @@
+//! One lookup by the system's getaddrinfo(3).
+
+use std::net::SocketAddr;
+
+use crate::lane::Query;
+use crate::request::Family;
+use crate::socket;
+
+#[cfg(unix)]
+use libc as system;
+#[cfg(windows)]
+use winsock as system;
+
+use system::{EAI_AGAIN, EAI_NONAME, IPPROTO_TCP, SOCK_STREAM, addrinfo};
+
+/// Winsock's getaddrinfo is POSIX's, in other spelling.
+#[cfg(windows)]
+mod winsock {
+    pub use WinSock::{
+        ADDRINFOA as addrinfo, IPPROTO_TCP, SOCK_STREAM, WSAENOBUFS as EAGAIN, WSAHOST_NOT_FOUND as EAI_NONAME,
+        WSATRY_AGAIN as EAI_AGAIN,
+    };
+    pub use WinSock::{freeaddrinfo, getaddrinfo};
+    use windows_sys::Win32::Networking::WinSock;
+}
+
+/// The deadline's own code: EAI_AGAIN, "try again later".
+pub(crate) const NOT_IN_TIME: i32 = EAI_AGAIN;
+
+/// What pthread_create(3) says when there is no thread to be had.
+pub(super) const NO_THREAD: i32 = system::EAGAIN;
+
+/// getaddrinfo(3) for streams. `seconds` is how long the answer will be wanted.
+pub(super) fn look_up(query: &Query, seconds: u64) -> Result<Vec<SocketAddr>, i32> {
+    // SAFETY: integers and pointers, for all of which zero is a value.
+    let mut hints: addrinfo = unsafe { std::mem::zeroed() };
+    hints.ai_family = match query.family {
+        Family::Any => socket::AF_UNSPEC,
+        Family::V4 => socket::AF_INET,
+        Family::V6 => socket::AF_INET6,
+    };
+    hints.ai_socktype = SOCK_STREAM;
+    hints.ai_protocol = IPPROTO_TCP;
+    let host = &query.name.host;
+    let host = if host.is_empty() { std::ptr::null() } else { host.as_ptr() };
+    let mut list = std::ptr::null_mut();
+    let restore = patience::limit(seconds);
+    // SAFETY: both strings are NUL-terminated and outlive the call, `hints` is whole, `list` is written on success.
+    let code = unsafe { system::getaddrinfo(host.cast(), query.name.service.as_ptr().cast(), &hints, &mut list) };
+    let errno = std::io::Error::last_os_error().raw_os_error().unwrap_or(0);
+    patience::restore(restore);
+    if code != 0 {
+        return Err(meaning(code, errno));
+    }
+    let mut addresses = Vec::new();
+    let mut entry = list;
+    while !entry.is_null() {
+        // SAFETY: getaddrinfo's list is valid up to its NULL, and each ai_addr holds an address of its ai_family.
+        unsafe {
+            let info = &*entry;
+            let address = match info.ai_family {
+                socket::AF_INET => Some(socket::from_sockaddr_in(&*info.ai_addr.cast())),
+                socket::AF_INET6 => Some(socket::from_sockaddr_in6(&*info.ai_addr.cast())),
+                _ => None,
+            };
+            if let Some(address) = address
+                && address.port() != 0
+                && !addresses.contains(&address)
+            {
+                addresses.push(address);
+            }
+            entry = info.ai_next;
+        }
+    }
+    // SAFETY: the list came from getaddrinfo, and nothing refers to it any more.
+    unsafe { system::freeaddrinfo(list) };
+    if addresses.is_empty() { Err(EAI_NONAME) } else { Ok(addresses) }
+}
+
+/// EAI_SYSTEM means "see errno", which nobody could: a resolver that could not be asked is one to ask again.
+#[cfg(unix)]
+fn meaning(code: i32, errno: i32) -> i32 {
+    if code == libc::EAI_SYSTEM && socket::is_out_of_descriptors(errno) { EAI_AGAIN } else { code }
+}
+
+#[cfg(windows)]
+fn meaning(code: i32, _errno: i32) -> i32 {
+    code
+}
+
+/// The EAI_ code in words.
+#[cfg(unix)]
+pub(crate) fn error_text(code: i32) -> String {
+    // SAFETY: gai_strerror returns a static NUL-terminated text for any code.
+    let text = unsafe { std::ffi::CStr::from_ptr(libc::gai_strerror(code)) };
+    text.to_string_lossy().into_owned()
+}
+
+/// The code in words: Winsock's EAI_ codes are errors like any other.
+#[cfg(windows)]
+pub(crate) fn error_text(code: i32) -> String {
+    socket::error_text(code)
+}
+
+/// How long a lookup tries, kept within what anybody waits for.
+///
+/// With a silent name server, glibc tries `attempts` times for `timeout` seconds each (resolv.conf(5): 2 and 5), and
+/// a checker that is freed meanwhile would have to wait for it. Every thread has settings of its own (`_res`,
+/// resolver(3)), so a shorter patience here changes nothing for the rest of the process.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+mod patience {
+    /// The head of `struct __res_state` (resolv.h), part of glibc's ABI.
+    #[repr(C)]
+    struct ResState {
+        retrans: i32,
+        retry: i32,
+    }
+
+    unsafe extern "C" {
+        fn __res_state() -> *mut ResState;
+    }
+
+    /// What resolv.conf said.
+    pub(super) struct Before {
+        retrans: i32,
+        retry: i32,
+    }
+
+    /// Keeps this thread's next lookup to about `seconds`.
+    pub(super) fn limit(seconds: u64) -> Before {
+        // SAFETY: res_init fills this thread's own state, which __res_state points to.
+        let state = unsafe {
+            if (*__res_state()).retrans == 0 {
+                libc::res_init();
+            }
+            &mut *__res_state()
+        };
+        let before = Before { retrans: state.retrans, retry: state.retry };
+        let seconds = i32::try_from(seconds).unwrap_or(i32::MAX);
+        if i64::from(seconds) < i64::from(before.retrans) * i64::from(before.retry) {
+            // Fewer tries before shorter ones: a slow answer is better than none.
+            state.retrans = before.retrans.min(seconds);
+            state.retry = (seconds / state.retrans.max(1)).clamp(1, before.retry.max(1));
+        }
+        before
+    }
+
+    /// glibc goes on re-reading a changed resolv.conf only while the settings are those it read from it.
+    pub(super) fn restore(before: Before) {
+        // SAFETY: this thread's own state, set up by `limit`.
+        let state = unsafe { &mut *__res_state() };
+        state.retrans = before.retrans;
+        state.retry = before.retry;
+    }
+}
+
+/// Elsewhere the system's own patience has to do.
+#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+mod patience {
+    pub(super) fn limit(_seconds: u64) {}
+    pub(super) fn restore(_: ()) {}
+}

@@ -1,0 +1,71 @@
+//! Makes Linux behave as a lesser system, so that the tests run what other systems run. Not in any library but the
+//! tests' own: it needs the feature `forced-handshake`, and then `TCPSHAKER_HANDSHAKE` in the environment.
+
+use std::net::SocketAddr;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use mio::net::TcpStream;
+
+use super::{Sight, linux, ordinary};
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// As Linux does it.
+    HalfOpen,
+    /// As a Linux without TCP_DEFER_ACCEPT and without connect() to AF_UNSPEC would: TCP_QUICKACK, and a fresh
+    /// socket for every check.
+    QuickAck,
+    /// As any other system does it.
+    Ordinary,
+}
+
+fn way() -> Way {
+    static WAY: OnceLock<Way> = OnceLock::new();
+    *WAY.get_or_init(|| match std::env::var("TCPSHAKER_HANDSHAKE").as_deref() {
+        Ok("ordinary") => Way::Ordinary,
+        Ok("quickack") => Way::QuickAck,
+        _ => Way::HalfOpen,
+    })
+}
+
+/// Whether everything else that Linux has and others lack is to be left aside, too.
+pub(crate) fn is_ordinary() -> bool {
+    way() == Way::Ordinary
+}
+
+pub(super) fn withholds_ack() -> bool {
+    if way() == Way::Ordinary { ordinary::withholds_ack() } else { linux::withholds_ack() }
+}
+
+pub(super) fn reuses() -> bool {
+    if way() == Way::HalfOpen { linux::reuses() } else { ordinary::reuses() }
+}
+
+pub(super) fn defer(socket: &socket2::Socket) -> bool {
+    if way() == Way::HalfOpen { linux::defer(socket) } else { ordinary::defer(socket) }
+}
+
+pub(super) fn defer_once(stream: &TcpStream) -> Result<(), i32> {
+    if way() == Way::Ordinary { ordinary::defer_once(stream) } else { linux::defer_once(stream) }
+}
+
+pub(super) fn connect(stream: &TcpStream, target: &SocketAddr) -> Result<(), i32> {
+    if way() == Way::Ordinary { ordinary::connect(stream, target) } else { linux::connect(stream, target) }
+}
+
+pub(super) fn look(stream: &TcpStream, target: &SocketAddr, syn_at: u64) -> Sight {
+    if way() == Way::Ordinary { ordinary::look(stream, target, syn_at) } else { linux::look(stream, target, syn_at) }
+}
+
+pub(super) fn collect_error(stream: &TcpStream, target: &SocketAddr) -> (bool, i32) {
+    if way() == Way::HalfOpen { linux::collect_error(stream, target) } else { ordinary::collect_error(stream, target) }
+}
+
+pub(super) fn reset(stream: &TcpStream) -> bool {
+    if way() == Way::HalfOpen { linux::reset(stream) } else { ordinary::reset(stream) }
+}
+
+pub(super) fn since_answer(stream: &TcpStream) -> Option<Duration> {
+    if way() == Way::HalfOpen { linux::since_answer(stream) } else { ordinary::since_answer(stream) }
+}

@@ -1,0 +1,129 @@
+//! The handshake on Linux: its last ACK is withheld, and a reset socket connects again.
+//!
+//! How the last ACK is withheld: a client that asks for `TCP_DEFER_ACCEPT` promises to speak first, so the kernel
+//! does not answer the SYN-ACK at once; it waits for data to send the ACK with, for up to 200 ms
+//! (`tcp_rcv_synsent_state_process` in net/ipv4/tcp_input.c, `TCP_DELACK_MAX`). `TCP_QUICKACK = 0` has the same effect,
+//! but only until the next connection. Within those 200 ms, `connect()` to an `AF_UNSPEC` address resets the
+//! connection (connect(2), `tcp_disconnect`): with zero linger that is a RST, the local port is free at once, and the
+//! socket can connect again, to any address of its family.
+
+use std::io;
+use std::mem::size_of;
+use std::net::SocketAddr;
+use std::os::fd::{AsRawFd, RawFd};
+use std::time::Duration;
+
+use mio::net::TcpStream;
+
+use super::c_address::{to_sockaddr_in, to_sockaddr_in6};
+use super::tcp_info::{TCP_CLOSE, TCP_CLOSE_WAIT, TCP_ESTABLISHED, TCP_SYN_RECV, TCP_SYN_SENT, TcpInfo};
+use super::{Answer, Sight, canonical, errno, met_itself};
+
+pub(super) fn withholds_ack() -> bool {
+    true
+}
+
+pub(super) fn reuses() -> bool {
+    true
+}
+
+/// Withholds the ACK of every connection to come. Refused by kernels and sandboxes that do not know it on a client.
+pub(super) fn defer(socket: &socket2::Socket) -> bool {
+    set_option(socket.as_raw_fd(), libc::TCP_DEFER_ACCEPT, 1).is_ok()
+}
+
+/// Withholds the ACK of the next connection.
+pub(super) fn defer_once(stream: &TcpStream) -> Result<(), i32> {
+    set_option(stream.as_raw_fd(), libc::TCP_QUICKACK, 0)
+}
+
+pub(super) fn connect(stream: &TcpStream, target: &SocketAddr) -> Result<(), i32> {
+    match canonical(target) {
+        SocketAddr::V4(target) => connect_to(stream.as_raw_fd(), &to_sockaddr_in(&target)),
+        SocketAddr::V6(target) => connect_to(stream.as_raw_fd(), &to_sockaddr_in6(&target)),
+    }
+}
+
+pub(super) fn look(stream: &TcpStream, target: &SocketAddr, _syn_at: u64) -> Sight {
+    let info = TcpInfo::read(stream.as_raw_fd());
+    let syn_retransmits = info.total_retrans;
+    match info.state {
+        TCP_ESTABLISHED | TCP_CLOSE_WAIT => Sight::Answered(answer(stream, &info, target)),
+        TCP_SYN_SENT | TCP_SYN_RECV => match take_error(stream) {
+            0 => Sight::Nothing { syn_retransmits },
+            // Answered and reset by the server, between the two calls.
+            libc::ECONNRESET | libc::EPIPE => {
+                Sight::Answered(answer(stream, &TcpInfo::read(stream.as_raw_fd()), target))
+            }
+            // An ICMP error that found the socket locked by connect() itself was noted, not acted upon
+            // (sk_err_soft, tcp_v4_err in net/ipv4/tcp_ipv4.c). It is the same answer.
+            errno => Sight::Failed { errno, syn_retransmits },
+        },
+        TCP_CLOSE => Sight::Closed(answer(stream, &info, target)),
+        // No TCP_INFO (a sandbox), or a state that no client can be in: nothing was learned.
+        _ => Sight::Unsent { errno: libc::EIO },
+    }
+}
+
+fn answer(stream: &TcpStream, info: &TcpInfo, target: &SocketAddr) -> Answer {
+    let syns = 1 + info.total_retrans;
+    let acked = info.segs_out != syns;
+    Answer {
+        rtt_us: info.rtt,
+        syn_retransmits: info.total_retrans,
+        acked,
+        // A simultaneous open takes a SYN-ACK too, so a socket that sent only SYNs did not meet itself.
+        met_itself: acked && met_itself(stream, target),
+    }
+}
+
+/// The errno of an attempt that is over. A second connect() to where the first one failed returns it, and makes the
+/// socket as good as new in the same call (the sock_error label of __inet_stream_connect in net/ipv4/af_inet.c).
+pub(super) fn collect_error(stream: &TcpStream, target: &SocketAddr) -> (bool, i32) {
+    match connect(stream, target) {
+        // Not over after all, which cannot be: the socket is not to be trusted.
+        Ok(()) | Err(libc::EALREADY | libc::EISCONN) => (false, 0),
+        Err(errno) => (true, errno),
+    }
+}
+
+/// Sends RST, and makes the socket as good as new.
+pub(super) fn reset(stream: &TcpStream) -> bool {
+    let nowhere = libc::sockaddr { sa_family: libc::AF_UNSPEC as libc::sa_family_t, sa_data: [0; 14] };
+    connect_to(stream.as_raw_fd(), &nowhere).is_ok()
+}
+
+/// How long ago the SYN-ACK came. The reset keeps it (rcv_tstamp).
+pub(super) fn since_answer(stream: &TcpStream) -> Option<Duration> {
+    Some(TcpInfo::read(stream.as_raw_fd()).since_last_ack())
+}
+
+/// SO_ERROR, which reading clears.
+pub(super) fn take_error(stream: &TcpStream) -> i32 {
+    match stream.take_error() {
+        Ok(error) => error.as_ref().map_or(0, errno::of),
+        Err(error) => errno::of(&error),
+    }
+}
+
+/// connect(2) on a non-blocking socket: on its way, or an errno.
+fn connect_to<A>(fd: RawFd, address: &A) -> Result<(), i32> {
+    // Not libc's own connect(), which spends a tenth of a microsecond on being a cancellation point.
+    // SAFETY: `address` is a whole socket address of the size given.
+    let result = unsafe { libc::syscall(libc::SYS_connect, fd, &raw const *address, size_of::<A>()) };
+    if result == 0 {
+        return Ok(());
+    }
+    match errno::of(&io::Error::last_os_error()) {
+        errno::UNDER_WAY => Ok(()),
+        errno => Err(errno),
+    }
+}
+
+fn set_option(fd: RawFd, name: i32, value: i32) -> Result<(), i32> {
+    // SAFETY: the kernel reads one int, which `value` is.
+    let result = unsafe {
+        libc::setsockopt(fd, libc::IPPROTO_TCP, name, (&raw const value).cast(), size_of::<i32>() as libc::socklen_t)
+    };
+    if result == 0 { Ok(()) } else { Err(errno::of(&io::Error::last_os_error())) }
+}

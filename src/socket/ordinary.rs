@@ -1,0 +1,88 @@
+//! The ordinary handshake, for systems that offer no way to withhold its last ACK: connect, then close with zero
+//! linger, which sends RST instead of FIN. The server sees a connection that is reset at once.
+//!
+//! Nothing here is known of one system only: the state of a connecting socket is read as connect(2) of every system
+//! says, by SO_ERROR and getpeername(2).
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use mio::net::TcpStream;
+use socket2::SockRef;
+
+use super::errno::{self, ECONNRESET, EPIPE, UNDER_WAY};
+use super::options::expect_local_answer;
+use super::{Answer, Sight, canonical, met_itself};
+use crate::clock;
+
+pub(super) fn withholds_ack() -> bool {
+    false
+}
+
+pub(super) fn reuses() -> bool {
+    false
+}
+
+pub(super) fn defer(_socket: &socket2::Socket) -> bool {
+    false
+}
+
+pub(super) fn defer_once(_stream: &TcpStream) -> Result<(), i32> {
+    Ok(())
+}
+
+pub(super) fn connect(stream: &TcpStream, target: &SocketAddr) -> Result<(), i32> {
+    if target.ip().is_loopback() {
+        expect_local_answer(stream);
+    }
+    match SockRef::from(stream).connect(&canonical(target).into()) {
+        Ok(()) => Ok(()),
+        Err(error) if errno::of(&error) == UNDER_WAY => Ok(()),
+        Err(error) => Err(errno::of(&error)),
+    }
+}
+
+pub(super) fn look(stream: &TcpStream, target: &SocketAddr, syn_at: u64) -> Sight {
+    // First, since an error on a connection that is there came after the answer.
+    if stream.peer_addr().is_ok() {
+        return Sight::Answered(answer(stream, target, syn_at));
+    }
+    match take_error(stream) {
+        0 => Sight::Nothing { syn_retransmits: 0 },
+        // Only a connection can be reset: answered, and reset by the server before this look.
+        ECONNRESET | EPIPE => Sight::Answered(answer(stream, target, syn_at)),
+        errno => Sight::Failed { errno, syn_retransmits: 0 },
+    }
+}
+
+/// The time of the answer is when it was seen: the kernels that know better each tell in a way of their own.
+fn answer(stream: &TcpStream, target: &SocketAddr, syn_at: u64) -> Answer {
+    let rtt_us = clock::now().saturating_sub(syn_at).div_ceil(1000);
+    Answer {
+        rtt_us: rtt_us.try_into().unwrap_or(u32::MAX),
+        syn_retransmits: 0,
+        acked: true,
+        met_itself: met_itself(stream, target),
+    }
+}
+
+pub(super) fn collect_error(stream: &TcpStream, _target: &SocketAddr) -> (bool, i32) {
+    (false, take_error(stream))
+}
+
+/// Closing is the reset.
+pub(super) fn reset(_stream: &TcpStream) -> bool {
+    false
+}
+
+pub(super) fn since_answer(_stream: &TcpStream) -> Option<Duration> {
+    None
+}
+
+/// SO_ERROR, which reading clears.
+fn take_error(stream: &TcpStream) -> i32 {
+    match stream.take_error() {
+        Ok(error) => error.as_ref().map_or(0, errno::of),
+        Err(error) => errno::of(&error),
+    }
+}
