@@ -1,0 +1,40 @@
+//! What Linux's sockets can.
+
+use std::io;
+use std::mem::size_of;
+use std::os::fd::AsRawFd;
+
+use socket2::{Domain, Protocol, Socket, Type};
+
+pub(crate) use super::posix::{descriptor_limit, interface_index};
+pub(in crate::socket) use super::posix::{expect_local_answer, set_tos};
+
+pub(in crate::socket) const BINDS_INTERFACE: bool = true;
+pub(in crate::socket) const MARKS: bool = true;
+pub(in crate::socket) const SETS_TOS: bool = true;
+
+pub(super) fn open(domain: Domain) -> io::Result<Socket> {
+    Socket::new_raw(domain, Type::STREAM.nonblocking().cloexec(), Some(Protocol::TCP))
+}
+
+/// SO_BINDTODEVICE (socket(7)).
+pub(super) fn bind_interface(socket: &Socket, _v6: bool, interface: &[u8]) -> io::Result<()> {
+    socket.bind_device(Some(interface))
+}
+
+/// SO_MARK (socket(7)).
+pub(super) fn set_mark(socket: &Socket, mark: u32) -> io::Result<()> {
+    socket.set_mark(mark)
+}
+
+/// Without it, bind would take a port for itself, unfit for more than one connection at a time
+/// (IP_BIND_ADDRESS_NO_PORT, ip(7)).
+pub(super) fn leave_the_port_to_connect(socket: &Socket) -> io::Result<()> {
+    let (on, size) = (1i32, size_of::<i32>() as libc::socklen_t);
+    // SAFETY: the kernel reads one int, which `on` is.
+    let result = unsafe {
+        let on = (&raw const on).cast();
+        libc::setsockopt(socket.as_raw_fd(), libc::IPPROTO_IP, libc::IP_BIND_ADDRESS_NO_PORT, on, size)
+    };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
