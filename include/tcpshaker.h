@@ -278,7 +278,10 @@ extern "C" {
 // Returns a static text, never NULL. Nothing is to be freed.
 const char *shaker_version(void);
 
-// What the library can do on this platform: SHAKER_CAN_ flags, or-ed.
+// What the library can do on this platform.
+//
+// Returns SHAKER_CAN_HALF_OPEN, SHAKER_CAN_POLL_FD, SHAKER_CAN_REUSE_SOCKET, SHAKER_CAN_BIND_INTERFACE,
+// SHAKER_CAN_MARK and SHAKER_CAN_TOS, or-ed, as far as they hold. A program must expect flags it does not know.
 uint32_t shaker_capabilities(void);
 
 // What a status means, in a few words of English.
@@ -388,21 +391,24 @@ shaker_status shaker_checker_free(struct shaker_checker *checker);
 // Reads a checker's counters. They are read one by one, while checks go on.
 //
 // size is sizeof *stats as the program knows it: fields that the library does not know are set to 0, and it writes
-// no more than size bytes. Returns SHAKER_OK; SHAKER_ERR_INVALID for NULL or size 0; SHAKER_ERR_FORKED in a forked
-// child, with nothing written.
+// no more than size bytes.
+//
+// Returns SHAKER_OK; SHAKER_ERR_INVALID for NULL or size 0; SHAKER_ERR_FORKED in a forked child, with nothing written.
 shaker_status shaker_checker_stats(const struct shaker_checker *checker, struct shaker_stats *stats, size_t size);
 
 // A result as one line of English, such as "127.0.0.1:80 up, rtt 0.045 ms, half-open".
 //
 // Writes up to capacity bytes, the closing NUL included, as snprintf(3) does; with capacity 0, buffer may be NULL.
-// Returns how long the whole text is without its NUL: more than capacity - 1 means that it was cut. Returns 0, and
-// an empty text, if result is NULL.
+//
+// Returns how long the whole text is without its NUL: more than capacity - 1 means that it was cut. 0, and an empty
+// text, if result is NULL.
 size_t shaker_result_str(const struct shaker_result *result, char *buffer, size_t capacity);
 
 // Checks one "host:port" and waits for the verdict, for timeout_ms milliseconds at most (0: the checker's default).
 //
-// Returns the verdict. SHAKER_ERR_INVALID if checker or addr is NULL. If result is not NULL, it is written whole,
-// whatever is returned, and its status is what is returned.
+// Returns the verdict. SHAKER_ERR_INVALID if checker or addr is NULL; SHAKER_ERR_ADDRESS, with nothing sent, if addr
+// is not "host:port". If result is not NULL, it is written whole, whatever is returned, and its status is what is
+// returned.
 shaker_status shaker_check_addr(struct shaker_checker *checker,
                                 const char *addr,
                                 uint32_t timeout_ms,
@@ -480,8 +486,10 @@ int shaker_checker_fd(const struct shaker_checker *checker);
 // Cancels the submitted check of this id; 0 cancels every check accepted before this call, blocking ones included.
 //
 // A cancelled check yields its one result, SHAKER_ERR_CANCELLED, unless its verdict is there already. Ids are
-// never reused, so a late cancel hits no other check. Returns at once: SHAKER_OK, also when no such check is under
-// way; SHAKER_ERR_INVALID if checker is NULL; SHAKER_ERR_CLOSED or SHAKER_ERR_FORKED.
+// never reused, so a late cancel hits no other check. It does not wait.
+//
+// Returns SHAKER_OK, also when no such check is under way; SHAKER_ERR_INVALID if checker is NULL; SHAKER_ERR_CLOSED or
+// SHAKER_ERR_FORKED.
 shaker_status shaker_cancel(struct shaker_checker *checker, uint64_t id);
 
 #ifdef __cplusplus

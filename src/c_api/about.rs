@@ -31,7 +31,10 @@ pub extern "C" fn shaker_version() -> *const c_char {
     guard(c"".as_ptr(), || concat!(env!("CARGO_PKG_VERSION"), "\0").as_ptr().cast())
 }
 
-/// What the library can do on this platform: SHAKER_CAN_ flags, or-ed.
+/// What the library can do on this platform.
+///
+/// Returns SHAKER_CAN_HALF_OPEN, SHAKER_CAN_POLL_FD, SHAKER_CAN_REUSE_SOCKET, SHAKER_CAN_BIND_INTERFACE,
+/// SHAKER_CAN_MARK and SHAKER_CAN_TOS, or-ed, as far as they hold. A program must expect flags it does not know.
 #[unsafe(no_mangle)]
 pub extern "C" fn shaker_capabilities() -> u32 {
     guard(0, || {

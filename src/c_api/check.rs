@@ -10,8 +10,9 @@ use crate::verdict::{Status, Verdict};
 
 /// Checks one "host:port" and waits for the verdict, for timeout_ms milliseconds at most (0: the checker's default).
 ///
-/// Returns the verdict. SHAKER_ERR_INVALID if checker or addr is NULL. If result is not NULL, it is written whole,
-/// whatever is returned, and its status is what is returned.
+/// Returns the verdict. SHAKER_ERR_INVALID if checker or addr is NULL; SHAKER_ERR_ADDRESS, with nothing sent, if addr
+/// is not "host:port". If result is not NULL, it is written whole, whatever is returned, and its status is what is
+/// returned.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn shaker_check_addr(
     checker: *mut shaker_checker,

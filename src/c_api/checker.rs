@@ -170,8 +170,9 @@ pub struct shaker_stats {
 /// Reads a checker's counters. They are read one by one, while checks go on.
 ///
 /// size is sizeof *stats as the program knows it: fields that the library does not know are set to 0, and it writes
-/// no more than size bytes. Returns SHAKER_OK; SHAKER_ERR_INVALID for NULL or size 0; SHAKER_ERR_FORKED in a forked
-/// child, with nothing written.
+/// no more than size bytes.
+///
+/// Returns SHAKER_OK; SHAKER_ERR_INVALID for NULL or size 0; SHAKER_ERR_FORKED in a forked child, with nothing written.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn shaker_checker_stats(
     checker: *const shaker_checker,

@@ -75,8 +75,9 @@ impl From<&Report> for shaker_result {
 /// A result as one line of English, such as "127.0.0.1:80 up, rtt 0.045 ms, half-open".
 ///
 /// Writes up to capacity bytes, the closing NUL included, as snprintf(3) does; with capacity 0, buffer may be NULL.
-/// Returns how long the whole text is without its NUL: more than capacity - 1 means that it was cut. Returns 0, and
-/// an empty text, if result is NULL.
+///
+/// Returns how long the whole text is without its NUL: more than capacity - 1 means that it was cut. 0, and an empty
+/// text, if result is NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn shaker_result_str(
     result: *const shaker_result,

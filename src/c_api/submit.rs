@@ -96,8 +96,10 @@ pub unsafe extern "C" fn shaker_checker_fd(checker: *const shaker_checker) -> c_
 /// Cancels the submitted check of this id; 0 cancels every check accepted before this call, blocking ones included.
 ///
 /// A cancelled check yields its one result, SHAKER_ERR_CANCELLED, unless its verdict is there already. Ids are
-/// never reused, so a late cancel hits no other check. Returns at once: SHAKER_OK, also when no such check is under
-/// way; SHAKER_ERR_INVALID if checker is NULL; SHAKER_ERR_CLOSED or SHAKER_ERR_FORKED.
+/// never reused, so a late cancel hits no other check. It does not wait.
+///
+/// Returns SHAKER_OK, also when no such check is under way; SHAKER_ERR_INVALID if checker is NULL; SHAKER_ERR_CLOSED or
+/// SHAKER_ERR_FORKED.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn shaker_cancel(checker: *mut shaker_checker, id: u64) -> shaker_status {
     guard(shaker_status::SHAKER_ERR_INTERNAL, || {

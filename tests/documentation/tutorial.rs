@@ -1,0 +1,90 @@
+//! docs/tutorial.md: each program is compiled and run as the page says, and prints what the page shows.
+
+use std::path::Path;
+use std::process::Command;
+
+use crate::c::{compiler, library_directory, root, succeed};
+use crate::page::{Block, Directory, blocks};
+use crate::support::targets::{FullListener, Listener, V4};
+
+/// What an installation would have: the header, the library under both its names, and what pkg-config asks for.
+fn prefix(place: &Path) {
+    let (include, lib) = (place.join("include"), place.join("lib"));
+    std::fs::create_dir_all(lib.join("pkgconfig")).unwrap();
+    std::fs::create_dir_all(&include).unwrap();
+    std::fs::copy(root().join("include/tcpshaker.h"), include.join("tcpshaker.h")).unwrap();
+    for name in ["libtcpshaker.so", "libtcpshaker.so.0.1"] {
+        std::os::unix::fs::symlink(library_directory().join("libtcpshaker.so"), lib.join(name)).unwrap();
+    }
+    let description = format!(
+        "Name: tcpshaker\nDescription: half-open checks\nVersion: {}\nCflags: -I{}\nLibs: -L{} -ltcpshaker\n",
+        env!("CARGO_PKG_VERSION"),
+        include.display(),
+        lib.display()
+    );
+    std::fs::write(lib.join("pkgconfig/tcpshaker.pc"), description).unwrap();
+}
+
+/// The commands of a console block, each with what it printed.
+fn commands(console: &str) -> Vec<(&str, Vec<&str>)> {
+    let mut found: Vec<(&str, Vec<&str>)> = Vec::new();
+    for line in console.lines() {
+        match line.strip_prefix("$ ") {
+            Some(command) => found.push((command, Vec::new())),
+            None => found.last_mut().expect("a command comes first").1.push(line),
+        }
+    }
+    found
+}
+
+/// A line without its times, which vary: a number before a unit, unless it is 0.
+fn without_times(line: &str) -> String {
+    let mut words: Vec<&str> = line.split(' ').collect();
+    for place in 1..words.len() {
+        let is_unit = ["ms", "us"].contains(&words[place].trim_end_matches([',', ':', ')']));
+        if is_unit && words[place - 1].parse::<f64>().is_ok_and(|number| number != 0.0) {
+            words[place - 1] = "N";
+        }
+    }
+    words.join(" ")
+}
+
+#[test]
+fn programs_of_the_tutorial_compile_without_a_warning_and_print_what_it_shows() {
+    library_directory(); // built outside, where nothing is cut off
+    namespaced!("pkg-config");
+    let directory = Directory::new("tutorial");
+    let here = directory.path();
+    prefix(here);
+    let _live = Listener::on(V4, 8080);
+    let _silent = FullListener::on(V4, 8081);
+
+    let blocks = blocks("tutorial.md");
+    let (programs, shown): (Vec<&Block>, Vec<&Block>) = blocks.iter().partition(|block| block.kind == "snippet");
+    for program in &programs {
+        std::fs::write(here.join(&program.name), &program.text).unwrap();
+        succeed(compiler("cc", "c11").args(["-pthread", "-fsyntax-only"]).arg(here.join(&program.name)));
+    }
+    let mut ran = Vec::new();
+    for block in &shown {
+        for (text, expected) in commands(&block.text) {
+            let mut command = Command::new("sh");
+            command.args(["-c", text]).current_dir(here).env("LD_LIBRARY_PATH", here.join("lib"));
+            let finished = succeed(command.env("PKG_CONFIG_PATH", here.join("lib/pkgconfig")));
+            assert_eq!(finished.stderr, "", "{text}");
+            let mut printed: Vec<String> = finished.stdout.lines().map(without_times).collect();
+            let mut expected: Vec<String> = expected.into_iter().map(without_times).collect();
+            if block.kind == "output in any order" {
+                printed.sort();
+                expected.sort();
+            }
+            assert_eq!(printed, expected, "{text}");
+            ran.push(text);
+        }
+    }
+    assert!(programs.len() >= 9, "the steps of the tutorial: {programs:?}");
+    for program in programs {
+        let start = format!("./{}", program.name.trim_end_matches(".c"));
+        assert!(ran.iter().any(|text| text.contains(&start)), "{start} is never run");
+    }
+}
