@@ -1,0 +1,207 @@
+package tcp
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// Checker checks TCP ports. It is safe for any number of goroutines, and one is enough for a process.
+type Checker struct {
+	zeroLinger bool
+
+	mu sync.Mutex
+	// Closed while a CheckingLoop runs.
+	ready chan struct{}
+	// One for each mark in use, 0 included; nil while no CheckingLoop runs.
+	rings map[int]*ring
+}
+
+// NewChecker makes a Checker whose checks end with RST.
+func NewChecker() *Checker { return NewCheckerZeroLinger(true) }
+
+// NewCheckerZeroLinger makes a Checker whose checks end with RST, or else with FIN, so that the handshake completes.
+func NewCheckerZeroLinger(zeroLinger bool) *Checker {
+	return &Checker{zeroLinger: zeroLinger, ready: make(chan struct{})}
+}
+
+var (
+	sharedMu sync.Mutex
+	shared   = NewChecker()
+)
+
+// DefaultChecker returns the Checker of the process, which runs from the first call on. It installs no signal
+// handler. Should the machine have no descriptors or threads for it, its checks return [ErrNotReady], and the next
+// call tries again.
+func DefaultChecker() *Checker {
+	sharedMu.Lock()
+	defer sharedMu.Unlock()
+	if main, err := shared.start(); err == nil {
+		go shared.run(context.Background(), main)
+	}
+	return shared
+}
+
+// CheckingLoop makes the Checker ready, and keeps it so until ctx ends; then it returns nil. Checks that have no
+// verdict by then end with [ErrNotReady]. It may be called again after it has returned; while it runs, a second call
+// returns [ErrCheckerAlreadyStarted].
+//
+// When it returns, no goroutine, descriptor or thread is left. It waits for a name that is being looked up, as that
+// cannot be interrupted.
+func (c *Checker) CheckingLoop(ctx context.Context) error {
+	main, err := c.start()
+	if err != nil {
+		return err
+	}
+	return c.run(ctx, main)
+}
+
+func (c *Checker) start() (*ring, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.rings != nil {
+		return nil, ErrCheckerAlreadyStarted
+	}
+	main, err := newRing(0)
+	if err != nil {
+		return nil, err
+	}
+	c.rings = map[int]*ring{0: main}
+	close(c.ready)
+	return main, nil
+}
+
+func (c *Checker) run(ctx context.Context, main *ring) error {
+	defer context.AfterFunc(ctx, main.stop)()
+	err := main.run()
+	c.mu.Lock()
+	rings := c.rings
+	c.rings, c.ready = nil, make(chan struct{})
+	c.mu.Unlock()
+	for _, marked := range rings {
+		marked.stop()
+		<-marked.ended
+	}
+	return err
+}
+
+// WaitReady returns a channel that is closed when the Checker is ready.
+func (c *Checker) WaitReady() <-chan struct{} {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.ready
+}
+
+// IsReady says whether a CheckingLoop runs.
+func (c *Checker) IsReady() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.rings != nil
+}
+
+// PollerFd returns the descriptor that is readable while results wait in the library, or -1 while no CheckingLoop
+// runs. It is the library's: never read, write or close it.
+func (c *Checker) PollerFd() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.rings == nil {
+		return -1
+	}
+	return c.rings[0].fd
+}
+
+// CheckAddr checks "host:port": nil means up, [ErrTimeout] and [*ErrConnect] mean down, and any other error is no
+// verdict. The timeout includes the lookup of a name.
+func (c *Checker) CheckAddr(addr string, timeout time.Duration) error {
+	return c.CheckAddrZeroLinger(addr, timeout, c.zeroLinger)
+}
+
+// CheckAddrZeroLinger is CheckAddr that ends with RST, or else with FIN, whatever the Checker's own setting is.
+func (c *Checker) CheckAddrZeroLinger(addr string, timeout time.Duration, zeroLinger bool) error {
+	return c.CheckAddrWithOptions(addr, DefaultOptions().WithTimeout(timeout).WithZeroLinger(zeroLinger))
+}
+
+// CheckAddrWithOptions is CheckAddr with all that can be set.
+func (c *Checker) CheckAddrWithOptions(addr string, opts Options) error {
+	_, err := c.Check(context.Background(), addr, opts)
+	return err
+}
+
+// CheckAddrContext is CheckAddr that takes its time from the context's deadline, or from [DefaultOptions] if there
+// is none. At the deadline it returns [ErrTimeout]; ctx.Err() if the context is cancelled before, or was over when the
+// call came.
+func (c *Checker) CheckAddrContext(ctx context.Context, addr string) error {
+	opts := DefaultOptions().WithZeroLinger(c.zeroLinger)
+	if deadline, ok := ctx.Deadline(); ok {
+		opts.Timeout = time.Until(deadline)
+	}
+	_, err := c.Check(ctx, addr, opts)
+	return err
+}
+
+// Check makes one check, and returns all that it learned. It ends at the context's deadline or after opts.Timeout,
+// whichever comes first, with [ErrTimeout]; with ctx.Err() when the context is cancelled, or was over when the call
+// came.
+func (c *Checker) Check(ctx context.Context, addr string, opts Options) (Result, error) {
+	flags, err := opts.flags()
+	if err != nil {
+		return Result{Status: StatusInvalid}, err
+	}
+	if err := ctx.Err(); err != nil {
+		return Result{Status: StatusCancelled}, err
+	}
+	timeout := opts.Timeout
+	deadline, timed := ctx.Deadline()
+	if timed {
+		left := time.Until(deadline)
+		if left <= 0 {
+			// The context has yet to notice.
+			return Result{Status: StatusCancelled}, context.DeadlineExceeded
+		}
+		timeout = min(timeout, left)
+	}
+	asked := newCheck(addr, milliseconds(timeout), flags)
+	if asked == nil {
+		return Result{Status: StatusAddress}, verdict(StatusAddress, 0, addr)
+	}
+	through, err := c.ring(opts.Mark)
+	if err != nil {
+		return Result{Status: statusOf(err)}, err
+	}
+	if !through.submit(asked) {
+		return Result{Status: StatusClosed}, ErrNotReady
+	}
+	select {
+	case <-asked.done:
+	case <-ctx.Done():
+		// A deadline is the check's own too, and its verdict is on the way.
+		if !timed || ctx.Err() != context.DeadlineExceeded {
+			through.cancel(asked)
+		}
+		<-asked.done
+	}
+	result := newResult(&asked.result)
+	if result.Status == StatusCancelled {
+		return result, ctx.Err()
+	}
+	return result, verdict(result.Status, int32(asked.result.os_error), addr)
+}
+
+// ring returns the ring for a mark, and makes it if need be.
+func (c *Checker) ring(mark int) (*ring, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.rings == nil {
+		return nil, ErrNotReady
+	}
+	if known := c.rings[mark]; known != nil {
+		return known, nil
+	}
+	made, err := newRing(uint32(mark))
+	if err != nil {
+		return nil, err
+	}
+	c.rings[mark] = made
+	go made.run()
+	return made, nil
+}

@@ -1,0 +1,23 @@
+// Package tcp tells whether a TCP port is alive, by half a handshake: SYN, SYN-ACK, RST. The last ACK is never
+// sent, so the server's application never sees the check. It stands on the C library libtcpshaker.
+//
+// Its API is that of github.com/tevino/tcp-shaker: a program moves over by changing its import line. Added to it
+// are [Checker.CheckAddrContext], [Checker.Check] with its [Result], [IsDown] and [ErrNotReady].
+//
+// # Errors
+//
+// A nil error means up: a SYN-ACK came back. [ErrTimeout] and [*ErrConnect] mean down, and [IsDown] says so. Any
+// other error is no verdict: nothing was learned about the target, so nobody should mark it down.
+//
+//	*net.AddrError, net.UnknownNetworkError  not an address, or not a network
+//	*net.DNSError                            the name could not be resolved, or not in time
+//	*ErrLocal                                this machine could not make the check; unwraps to syscall.Errno
+//	ErrBusy                                  the check's turn did not come in time
+//	ErrNotReady                              no CheckingLoop runs, or it ended before the verdict
+//	context.Canceled                         the caller's context was cancelled
+//
+// # Goroutines and threads
+//
+// A check blocks its goroutine, and no thread. One thread of the library makes the checks of a [Checker], however
+// many goroutines wait, and the runtime's poller tells the goroutine in [Checker.CheckingLoop] of results.
+package tcp

@@ -1,0 +1,3 @@
+module github.com/tcpshaker/libtcpshaker/bindings/go
+
+go 1.22

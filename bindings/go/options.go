@@ -1,0 +1,77 @@
+package tcp
+
+import (
+	"math"
+	"net"
+	"time"
+)
+
+// Options are the settings of one check. Start from [DefaultOptions].
+type Options struct {
+	// Timeout is how long the check may take, the lookup of a name included. It is rounded up to whole
+	// milliseconds, of which there is at least one.
+	Timeout time.Duration
+	// Network is "tcp" for either family, "tcp4" or "tcp6".
+	Network string
+	// ZeroLinger ends the check with RST. Without it FIN ends it, and the handshake completes.
+	ZeroLinger bool
+	// Mark is the firewall mark (SO_MARK); 0 sets none. It needs CAP_NET_ADMIN. Each mark in use takes a thread
+	// of its own until CheckingLoop ends.
+	Mark int
+}
+
+// DefaultOptions are 3 seconds, either family, RST at the end and no mark.
+func DefaultOptions() Options {
+	return Options{Timeout: 3 * time.Second, Network: "tcp", ZeroLinger: true}
+}
+
+// WithTimeout returns the options with another Timeout.
+func (o Options) WithTimeout(d time.Duration) Options {
+	o.Timeout = d
+	return o
+}
+
+// WithNetwork returns the options with another Network.
+func (o Options) WithNetwork(name string) Options {
+	o.Network = name
+	return o
+}
+
+// WithZeroLinger returns the options with another ZeroLinger.
+func (o Options) WithZeroLinger(on bool) Options {
+	o.ZeroLinger = on
+	return o
+}
+
+// WithMark returns the options with another Mark.
+func (o Options) WithMark(m int) Options {
+	o.Mark = m
+	return o
+}
+
+// flags are those of a request of the library.
+func (o Options) flags() (uint32, error) {
+	var flags uint32
+	switch o.Network {
+	case "", "tcp":
+	case "tcp4":
+		flags = onlyIPv4
+	case "tcp6":
+		flags = onlyIPv6
+	default:
+		return 0, net.UnknownNetworkError(o.Network)
+	}
+	if !o.ZeroLinger {
+		flags |= linger
+	}
+	return flags, nil
+}
+
+// milliseconds rounds up: a check must not end before its time, and 0 would be the library's own default.
+func milliseconds(d time.Duration) uint32 {
+	if d <= time.Millisecond {
+		return 1
+	}
+	whole := (d-1)/time.Millisecond + 1
+	return uint32(min(whole, math.MaxUint32))
+}

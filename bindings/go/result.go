@@ -1,0 +1,123 @@
+package tcp
+
+/*
+#include <netdb.h>
+#include <tcpshaker.h>
+*/
+import "C"
+
+import (
+	"net"
+	"net/netip"
+	"strconv"
+	"time"
+	"unsafe"
+)
+
+// Status is the library's answer to a check. 0 is up; positive is down, and how; negative is no verdict. Expect
+// numbers that have no name here, and go by their sign.
+type Status int32
+
+// The statuses of the library, as in tcpshaker.h.
+const (
+	StatusUp          Status = C.SHAKER_OK
+	StatusTimeout     Status = C.SHAKER_TIMEOUT
+	StatusRefused     Status = C.SHAKER_REFUSED
+	StatusUnreachable Status = C.SHAKER_UNREACHABLE
+	StatusInvalid     Status = C.SHAKER_ERR_INVALID
+	StatusAddress     Status = C.SHAKER_ERR_ADDRESS
+	StatusResolve     Status = C.SHAKER_ERR_RESOLVE
+	StatusLocal       Status = C.SHAKER_ERR_LOCAL
+	StatusCancelled   Status = C.SHAKER_ERR_CANCELLED
+	StatusClosed      Status = C.SHAKER_ERR_CLOSED
+	StatusBusy        Status = C.SHAKER_ERR_BUSY
+	StatusUnsupported Status = C.SHAKER_ERR_UNSUPPORTED
+	StatusInternal    Status = C.SHAKER_ERR_INTERNAL
+)
+
+const (
+	linger   = C.SHAKER_LINGER
+	onlyIPv4 = C.SHAKER_IPV4
+	onlyIPv6 = C.SHAKER_IPV6
+)
+
+// Up says whether a SYN-ACK came back.
+func (s Status) Up() bool { return s == 0 }
+
+// Down says whether the status is a verdict, and the target is not up.
+func (s Status) Down() bool { return s > 0 }
+
+// String is the library's own text for the status.
+func (s Status) String() string { return C.GoString(C.shaker_status_str(C.shaker_status(s))) }
+
+// Result is what one check learned.
+type Result struct {
+	// Status says more than the error does; the two never disagree.
+	Status Status
+	// RTT is the time from SYN to SYN-ACK as the kernel measured it; 0 unless the target is up.
+	RTT time.Duration
+	// Elapsed is the time from submission to verdict.
+	Elapsed time.Duration
+	// SynRetransmits counts the SYNs that were sent again; RTT means little when it is not 0.
+	SynRetransmits int
+	// HalfOpen is the proof that on this very check the kernel sent no ACK.
+	HalfOpen bool
+	// Address is what the verdict is about; not valid if no address was tried.
+	Address netip.AddrPort
+}
+
+func newResult(r *C.shaker_result) Result {
+	return Result{
+		Status:         Status(r.status),
+		RTT:            time.Duration(r.rtt_us) * time.Microsecond,
+		Elapsed:        time.Duration(r.elapsed_us) * time.Microsecond,
+		SynRetransmits: int(r.syn_retransmits),
+		HalfOpen:       r.flags&C.SHAKER_HALF_OPEN != 0,
+		Address:        addrPort(unsafe.Pointer(&r.address)),
+	}
+}
+
+// addrPort reads a shaker_address, a union that cgo knows as bytes only.
+func addrPort(address unsafe.Pointer) netip.AddrPort {
+	switch (*C.struct_sockaddr)(address).sa_family {
+	case C.AF_INET:
+		in := (*C.struct_sockaddr_in)(address)
+		ip := netip.AddrFrom4(*(*[4]byte)(unsafe.Pointer(&in.sin_addr)))
+		return netip.AddrPortFrom(ip, port(unsafe.Pointer(&in.sin_port)))
+	case C.AF_INET6:
+		in6 := (*C.struct_sockaddr_in6)(address)
+		ip := netip.AddrFrom16(*(*[16]byte)(unsafe.Pointer(&in6.sin6_addr)))
+		return netip.AddrPortFrom(ip.WithZone(zone(int(in6.sin6_scope_id))), port(unsafe.Pointer(&in6.sin6_port)))
+	}
+	return netip.AddrPort{}
+}
+
+// port reads a port in network order.
+func port(field unsafe.Pointer) uint16 {
+	bytes := (*[2]byte)(field)
+	return uint16(bytes[0])<<8 | uint16(bytes[1])
+}
+
+func zone(scope int) string {
+	if scope == 0 {
+		return ""
+	}
+	if link, err := net.InterfaceByIndex(scope); err == nil {
+		return link.Name
+	}
+	return strconv.Itoa(scope)
+}
+
+// unresolved is what package net says of a name that has no address.
+func unresolved(code int32, addr string) error {
+	name, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		name = addr
+	}
+	return &net.DNSError{
+		Err:         C.GoString(C.gai_strerror(C.int(code))),
+		Name:        name,
+		IsNotFound:  code == C.EAI_NONAME,
+		IsTemporary: code == C.EAI_AGAIN,
+	}
+}

@@ -1,0 +1,280 @@
+package tcp
+
+/*
+#cgo pkg-config: tcpshaker
+#include <stdlib.h>
+#include <tcpshaker.h>
+
+enum { BATCH = 256, TEXT = 320 };
+
+// C memory, as the library gets no pointer into Go's.
+typedef struct {
+  shaker_request requests[BATCH];
+  uint64_t ids[BATCH];
+  char texts[BATCH][TEXT];
+  shaker_result results[BATCH];
+} ring_memory;
+*/
+import "C"
+
+import (
+	"errors"
+	"os"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+	"unsafe"
+)
+
+// A ring is one checker of the library: checks go in by the batch, and come back by the batch.
+//
+// Only one goroutine at a time submits and cancels, and only one reaps, so that however many goroutines wait, two
+// threads at most are inside the library.
+type ring struct {
+	checker *C.shaker_checker
+	memory  *C.ring_memory
+	// Readable while results wait to be reaped.
+	fd int
+	// A copy of fd, which the runtime's poller watches.
+	readable *os.File
+	ended    chan struct{}
+
+	mu sync.Mutex
+	// Checks without a result, by the key that travels as their user_data. Keys are never used again.
+	waiting map[uintptr]*check
+	lastKey uintptr
+	// What the library has yet to be told.
+	submits, cancels []*check
+	telling          bool
+	toldAll          sync.Cond
+	closed           bool
+}
+
+// A check on its way through a ring.
+type check struct {
+	addr      string
+	timeoutMS uint32
+	flags     uint32
+	key       uintptr
+	id        C.uint64_t // the library's, once it was told
+	result    C.shaker_result
+	done      chan struct{}
+}
+
+// newCheck returns nil for a text that cannot be an address.
+func newCheck(addr string, timeoutMS, flags uint32) *check {
+	if len(addr) >= C.TEXT || strings.IndexByte(addr, 0) >= 0 {
+		return nil
+	}
+	return &check{addr: addr, timeoutMS: timeoutMS, flags: flags, done: make(chan struct{}, 1)}
+}
+
+// newRing makes a ring whose checks bear a firewall mark; 0 is none. Its run must be called.
+func newRing(mark uint32) (*ring, error) {
+	config := C.shaker_config_new()
+	defer C.shaker_config_free(config)
+	if mark != 0 {
+		C.shaker_config_set_mark(config, C.uint32_t(mark))
+	}
+	r := &ring{ended: make(chan struct{}), waiting: make(map[uintptr]*check)}
+	r.toldAll.L = &r.mu
+	switch status := Status(C.shaker_checker_new(config, &r.checker)); status {
+	case StatusUp:
+	case StatusUnsupported:
+		return nil, &ErrLocal{syscall.EPERM}
+	default:
+		// No descriptors or no threads; the library does not say which.
+		return nil, &ErrLocal{syscall.EAGAIN}
+	}
+	r.memory = (*C.ring_memory)(C.calloc(1, C.sizeof_ring_memory))
+	err := error(&ErrLocal{syscall.ENOMEM})
+	if r.memory != nil {
+		r.fd = int(C.shaker_checker_fd(r.checker))
+		if r.readable, err = watch(r.fd); err == nil {
+			return r, nil
+		}
+	}
+	r.free()
+	return nil, err
+}
+
+// watch hands a copy of the descriptor to the runtime's poller.
+func watch(fd int) (*os.File, error) {
+	syscall.ForkLock.RLock()
+	copied, err := syscall.Dup(fd)
+	if err == nil {
+		syscall.CloseOnExec(copied)
+	}
+	syscall.ForkLock.RUnlock()
+	if err != nil {
+		return nil, &ErrLocal{err.(syscall.Errno)}
+	}
+	file := os.NewFile(uintptr(copied), "tcpshaker")
+	// Fails if the poller does not watch the file.
+	if err := file.SetReadDeadline(time.Time{}); err != nil {
+		file.Close()
+		return nil, err
+	}
+	return file, nil
+}
+
+// submit queues a check; false if the ring is closed.
+func (r *ring) submit(c *check) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed {
+		return false
+	}
+	r.lastKey++
+	c.key = r.lastKey
+	r.waiting[c.key] = c
+	r.submits = append(r.submits, c)
+	r.startTelling()
+	return true
+}
+
+// cancel makes the check end soon, if it has not.
+func (r *ring) cancel(c *check) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.waiting[c.key] == nil || r.closed {
+		return
+	}
+	r.cancels = append(r.cancels, c)
+	r.startTelling()
+}
+
+func (r *ring) startTelling() {
+	if !r.telling {
+		r.telling = true
+		go r.tell()
+	}
+}
+
+// tell passes on what was queued, and what is queued meanwhile.
+func (r *ring) tell() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for len(r.submits)+len(r.cancels) > 0 {
+		submits, cancels := r.submits, r.cancels
+		r.submits, r.cancels = nil, nil
+		r.mu.Unlock()
+		for len(submits) > 0 {
+			batch := submits[:min(len(submits), C.BATCH)]
+			submits = submits[len(batch):]
+			r.submitBatch(batch)
+		}
+		// A check is never cancelled before it was submitted, so its id is known here.
+		for _, c := range cancels {
+			if c.id != 0 {
+				C.shaker_cancel(r.checker, c.id)
+			}
+		}
+		r.mu.Lock()
+	}
+	r.telling = false
+	r.toldAll.Broadcast()
+}
+
+func (r *ring) submitBatch(batch []*check) {
+	for i, c := range batch {
+		text := &r.memory.texts[i]
+		bytes := unsafe.Slice((*byte)(unsafe.Pointer(text)), len(text))
+		bytes[copy(bytes, c.addr)] = 0
+		request := &r.memory.requests[i]
+		request.addr = &text[0]
+		request.timeout_ms = C.uint32_t(c.timeoutMS)
+		request.flags = C.uint32_t(c.flags)
+		*userData(&request.user_data) = c.key
+	}
+	// Not in the call itself, where cgo would copy both arrays to look for pointers.
+	first, ids := &r.memory.requests[0], &r.memory.ids[0]
+	status := C.shaker_submit(r.checker, first, C.size_t(len(batch)), ids)
+	if status == C.SHAKER_OK {
+		for i, c := range batch {
+			c.id = r.memory.ids[i]
+		}
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, c := range batch {
+		c.result.status = status
+		r.finish(c)
+	}
+}
+
+// userData is the field as the integer that it carries: neither Go nor the library ever follows it.
+func userData(field *unsafe.Pointer) *uintptr { return (*uintptr)(unsafe.Pointer(field)) }
+
+// finish wakes the goroutine that waits for a check. The lock is held.
+func (r *ring) finish(c *check) {
+	delete(r.waiting, c.key)
+	c.done <- struct{}{}
+}
+
+// reap hands out all results that are there, and waits for the first of them.
+func (r *ring) reap(waitMS C.uint32_t) {
+	first := &r.memory.results[0]
+	for {
+		count := int(C.shaker_reap(r.checker, first, C.BATCH, waitMS))
+		r.mu.Lock()
+		for i := range count {
+			result := &r.memory.results[i]
+			key := userData(&result.user_data)
+			c := r.waiting[*key]
+			*key = 0 // an integer must not reach Go's memory as a pointer
+			c.result = *result
+			r.finish(c)
+		}
+		r.mu.Unlock()
+		if count < C.BATCH {
+			return
+		}
+		waitMS = 0
+	}
+}
+
+// run hands out results until stop is called, then ends every check and frees the ring.
+func (r *ring) run() error {
+	defer close(r.ended)
+	results, err := r.readable.SyscallConn()
+	if err == nil {
+		err = results.Read(func(uintptr) bool {
+			r.reap(0)
+			return false
+		})
+	}
+	r.mu.Lock()
+	r.closed = true
+	for r.telling {
+		r.toldAll.Wait()
+	}
+	r.mu.Unlock()
+
+	C.shaker_checker_shutdown(r.checker)
+	for r.busy() {
+		r.reap(C.UINT32_MAX)
+	}
+	r.readable.Close()
+	r.free()
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return nil
+	}
+	return err
+}
+
+// stop makes run end: a deadline that has passed wakes its goroutine.
+func (r *ring) stop() { r.readable.SetReadDeadline(time.Unix(1, 0)) }
+
+func (r *ring) busy() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.waiting) > 0
+}
+
+func (r *ring) free() {
+	C.shaker_checker_free(r.checker)
+	C.free(unsafe.Pointer(r.memory))
+}

@@ -1,0 +1,228 @@
+package tcp_test
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	tcp "github.com/tcpshaker/libtcpshaker/bindings/go"
+)
+
+func TestLiveTargetIsUpOnEitherFamily(t *testing.T) {
+	checker := running(t)
+	for _, side := range []struct{ network, host string }{{"tcp4", "127.0.0.1"}, {"tcp6", "[::1]"}} {
+		target := listen(t, side.network, side.host)
+		if err := checker.CheckAddr(target.addr, patience); err != nil {
+			t.Errorf("%s: %v", target.addr, err)
+		}
+		for _, network := range []string{"", "tcp", side.network} {
+			opts := tcp.DefaultOptions().WithTimeout(patience).WithNetwork(network)
+			result, err := checker.Check(context.Background(), target.addr, opts)
+			if err != nil || !result.Status.Up() || result.Status.Down() || result.Address.String() != target.addr {
+				t.Errorf("%s on %q: %+v, %v", target.addr, network, result, err)
+			}
+			if result.RTT <= 0 || result.Elapsed <= 0 {
+				t.Errorf("%s took no time: %+v", target.addr, result)
+			}
+		}
+	}
+}
+
+func TestDeadTargetIsErrConnectThatUnwrapsToErrno(t *testing.T) {
+	checker := running(t)
+	addr := dead(t)
+	err := checker.CheckAddr(addr, patience)
+	if _, ok := err.(*tcp.ErrConnect); !ok {
+		t.Fatalf("%T: %v", err, err)
+	}
+	var errno syscall.Errno
+	if !errors.As(err, &errno) || errno != syscall.ECONNREFUSED || err.Error() != errno.Error() {
+		t.Errorf("unwraps to %v, and says %q", errno, err)
+	}
+	if !tcp.IsDown(err) {
+		t.Error("a refusal is a verdict")
+	}
+	result, _ := checker.Check(context.Background(), addr, tcp.DefaultOptions().WithTimeout(patience))
+	if result.Status != tcp.StatusRefused || !result.Status.Down() || result.Address.String() != addr {
+		t.Errorf("%+v", result)
+	}
+}
+
+func TestSilentTargetIsErrTimeoutAfterTheTimeout(t *testing.T) {
+	checker := running(t)
+	addr := silent(t)
+	const timeout = 100 * time.Millisecond
+	began := time.Now()
+	err := checker.CheckAddr(addr, timeout)
+	if err != tcp.ErrTimeout {
+		t.Fatalf("%T: %v", err, err)
+	}
+	if took := time.Since(began); took < timeout {
+		t.Errorf("gave up after %v", took)
+	}
+	var timed net.Error
+	if !errors.As(err, &timed) || !timed.Timeout() || !os.IsTimeout(err) || !errors.Is(err, context.DeadlineExceeded) {
+		t.Error("ErrTimeout is a timeout to everybody who asks")
+	}
+	if !tcp.IsDown(err) {
+		t.Error("a timeout is a verdict")
+	}
+	for _, none := range []time.Duration{0, -time.Second, time.Nanosecond} {
+		if err := checker.CheckAddr(addr, none); err != tcp.ErrTimeout {
+			t.Errorf("with no time at all (%v): %v", none, err)
+		}
+	}
+}
+
+func TestUnroutableTargetIsErrConnect(t *testing.T) {
+	// The kernel has no route to an address of the class-E broadcast.
+	err := running(t).CheckAddr("255.255.255.255:80", patience)
+	var errno syscall.Errno
+	if !errors.As(err, &errno) || errno != syscall.ENETUNREACH && errno != syscall.EACCES {
+		t.Errorf("%T: %v", err, err)
+	}
+}
+
+func TestBadAddressIsNoVerdict(t *testing.T) {
+	checker := running(t)
+	target := listen(t, "tcp4", "127.0.0.1")
+	for _, addr := range []string{
+		"", "127.0.0.1", "::1:80", "[::1:80", "127.0.0.1:0", "127.0.0.1:65536", "127.0.0.1:-1",
+		target.addr + "\x00", target.addr[:9] + "\x00" + target.addr[9:], strings.Repeat("a", 1000) + ":80",
+		strings.Repeat("a", 254) + ":80",
+	} {
+		err := checker.CheckAddr(addr, patience)
+		var bad *net.AddrError
+		if !errors.As(err, &bad) || bad.Addr != addr || tcp.IsDown(err) {
+			t.Errorf("%.40q: %T: %v", addr, err, err)
+		}
+	}
+	for network, addr := range map[string]string{"tcp4": "[::1]:80", "tcp6": target.addr} {
+		opts := tcp.DefaultOptions().WithNetwork(network)
+		result, err := checker.Check(context.Background(), addr, opts)
+		if bad := (*net.AddrError)(nil); !errors.As(err, &bad) || result.Status != tcp.StatusAddress {
+			t.Errorf("%s on %s: %+v, %v", addr, network, result, err)
+		}
+	}
+	err := checker.CheckAddrWithOptions(target.addr, tcp.DefaultOptions().WithNetwork("udp"))
+	if err != net.UnknownNetworkError("udp") || tcp.IsDown(err) {
+		t.Errorf("udp: %T: %v", err, err)
+	}
+}
+
+func TestNameIsResolvedWithinTheFamily(t *testing.T) {
+	checker := running(t)
+	target := listen(t, "tcp4", "127.0.0.1")
+	_, port, _ := net.SplitHostPort(target.addr)
+	opts := tcp.DefaultOptions().WithTimeout(patience).WithNetwork("tcp4")
+	result, err := checker.Check(context.Background(), "localhost:"+port, opts)
+	if err != nil || result.Address != netip.MustParseAddrPort(target.addr) {
+		t.Errorf("%+v, %v", result, err)
+	}
+}
+
+func TestUnresolvedNameIsDNSErrorAndNoVerdict(t *testing.T) {
+	// The service is looked up in a file, so no question leaves the machine.
+	result, err := running(t).Check(context.Background(), "localhost:no-such-service", tcp.DefaultOptions())
+	var unresolved *net.DNSError
+	if !errors.As(err, &unresolved) || unresolved.Name != "localhost" || tcp.IsDown(err) {
+		t.Errorf("%T: %v", err, err)
+	}
+	if result.Status != tcp.StatusResolve || result.Address.IsValid() {
+		t.Errorf("%+v", result)
+	}
+}
+
+func TestLocalFaultIsNeverDown(t *testing.T) {
+	checker := running(t)
+	target := listen(t, "tcp4", "127.0.0.1")
+	var before, none syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &before); err != nil {
+		t.Fatal(err)
+	}
+	none = before
+	none.Cur = 0
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &none); err != nil {
+		t.Fatal(err)
+	}
+	err := checker.CheckAddr(target.addr, time.Second)
+	loop := tcp.NewChecker().CheckingLoop(context.Background())
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &before); err != nil {
+		t.Fatal(err)
+	}
+	var local *tcp.ErrLocal
+	if !errors.As(err, &local) || !errors.Is(err, syscall.EMFILE) || tcp.IsDown(err) {
+		t.Errorf("without descriptors a check is %T: %v", err, err)
+	}
+	if !errors.As(loop, &local) {
+		t.Errorf("without descriptors CheckingLoop returns %T: %v", loop, loop)
+	}
+	if err := checker.CheckAddr(target.addr, patience); err != nil {
+		t.Errorf("with descriptors again: %v", err)
+	}
+}
+
+func TestMarkedCheckNeedsThePrivilege(t *testing.T) {
+	checker := running(t)
+	target := listen(t, "tcp4", "127.0.0.1")
+	opts := tcp.DefaultOptions().WithTimeout(patience).WithMark(42)
+	for range 2 {
+		result, err := checker.Check(context.Background(), target.addr, opts)
+		switch {
+		case err == nil && result.Status.Up():
+		case errors.Is(err, syscall.EPERM) && result.Status == tcp.StatusUnsupported && !tcp.IsDown(err):
+		default:
+			t.Errorf("%+v, %v", result, err)
+		}
+	}
+}
+
+func TestApplicationNeverSeesAHalfOpenCheck(t *testing.T) {
+	checker := running(t)
+	target := listen(t, "tcp4", "127.0.0.1")
+	opts := tcp.DefaultOptions().WithTimeout(patience)
+	const checks = 500
+	halfOpen := int64(0)
+	for range checks {
+		result, err := checker.Check(context.Background(), target.addr, opts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if result.HalfOpen {
+			halfOpen++
+		}
+	}
+	if halfOpen == 0 {
+		t.Fatal("not one check was half-open")
+	}
+	seen := accepted(t, target)
+	if seen > checks-halfOpen {
+		t.Errorf("%d of %d checks were half-open, but the application saw %d", halfOpen, checks, seen)
+	}
+
+	if err := checker.CheckAddrZeroLinger(target.addr, patience, false); err != nil {
+		t.Fatal(err)
+	}
+	if now := accepted(t, target); now != seen+1 {
+		t.Errorf("a check that ends with FIN is an accept, but there were %d", now-seen)
+	}
+}
+
+// accepted is how many connections the application has seen. A connection of the test's own is behind all others in
+// the queue.
+func accepted(t *testing.T, target *live) int64 {
+	t.Helper()
+	conn, err := net.Dial("tcp", target.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn.Read(make([]byte, 1))
+	conn.Close()
+	return target.accepted.Add(-1)
+}

@@ -1,0 +1,80 @@
+# Sourced by the run scripts of the consumers, which all begin and end alike.
+consumers=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+
+# need TOOL: ends the script if it is not on the machine.
+need() {
+  command -v "$1" > /dev/null || { echo "there is no $1 on this machine"; exit 77; }
+}
+
+fail() {
+  printf '%s\n' "$*" >&2
+  exit 1
+}
+
+# Starts the three targets, and names their addresses.
+start_targets() {
+  need python3
+  coproc TARGETS { exec "$consumers/targets.py"; }
+  local ports
+  read -r -a ports <&"${TARGETS[0]}"
+  live=127.0.0.1:${ports[0]} dead=127.0.0.1:${ports[1]} silent=127.0.0.1:${ports[2]}
+}
+
+# Ends them; false if the application behind $live saw anything of the checks.
+stop_targets() {
+  local targets=$TARGETS_PID input=${TARGETS[1]}
+  exec {input}>&-
+  wait "$targets"
+}
+
+# Ends them, and the script if the application saw anything.
+end_targets() {
+  stop_targets || fail "a check was not half-open"
+  echo "ok: the application that listens saw none of it"
+}
+
+# Fails unless standard input, a binding's layout of the structs, is C's.
+same_layout_as_c() {
+  need cc
+  # shellcheck disable=SC2046 # flags are words
+  cc -o "$scratch/layout" "$consumers/layout.c" $(pkg-config --cflags tcpshaker)
+  diff <("$scratch/layout") - || fail "C's layout of the structs (<) is not the binding's (>)"
+  echo "ok: the structs are as C has them"
+}
+
+# example_checks COMMAND...: the example says what is true of three targets, and nothing else, and none of them knows.
+example_checks() {
+  local attempt output line up
+  for attempt in 1 2 3; do
+    start_targets
+    output=$("$@" "$live" "$dead" "$silent")
+    printf '%s\n' "$output"
+    # A machine that stands still for 200 ms in the middle of a check lets the last ACK out, and the library says so.
+    grep -q 'not proven half-open' <<< "$output" || break
+    echo "attempt $attempt was held up"
+    stop_targets || true
+  done
+  up="$live up, rtt [0-9.]+ ms, half-open"
+  for line in \
+    "blocking: $up" \
+    "$live: up \($up\)" \
+    "$dead: down \($dead refused after [0-9.]+ ms \(Connection refused\)\)" \
+    "$silent: down \($silent timed out after [0-9.]+ ms[^)]*\)"; do
+    [ "$(grep -cxE "$line" <<< "$output")" = 1 ] || fail "no line that is $line"
+  done
+  [ "$(wc -l <<< "$output")" = 4 ] || fail "there are more lines than that"
+  echo "ok: the example"
+  end_targets
+}
+
+# snippet_checks COMMAND...: the README's program says in one word what is true of a target.
+snippet_checks() {
+  local pair said
+  for pair in "$live=up" "$dead=down" "$silent=down" "nowhere=no verdict"; do
+    said=$("$@" "${pair%%=*}")
+    [ "$said" = "${pair#*=}" ] || fail "the README's snippet says '$said' of ${pair%%=*}, not '${pair#*=}'"
+  done
+  echo "ok: the README's snippet"
+}
