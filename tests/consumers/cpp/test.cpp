@@ -1,0 +1,184 @@
+// What the C++ wrapper promises beyond the C library:  ./test LIVE DEAD SILENT
+#include <poll.h>
+
+#include <algorithm>
+#include <atomic>
+#include <filesystem>
+#include <iostream>
+#include <optional>
+#include <thread>
+#include <type_traits>
+
+#include <tcpshaker.hpp>
+
+using namespace std::chrono_literals;
+using tcpshaker::Checker;
+using tcpshaker::Config;
+using tcpshaker::Result;
+
+static int failures;
+
+#define EXPECT(condition)                                                   \
+  do {                                                                      \
+    if (!(condition)) {                                                     \
+      std::cerr << __FILE__ << ':' << __LINE__ << ": " #condition " is not so\n"; \
+      failures++;                                                           \
+    }                                                                       \
+  } while (0)
+
+static std::string live, dead, silent;
+
+static_assert(std::is_nothrow_move_constructible_v<Checker> && std::is_nothrow_move_assignable_v<Checker>);
+static_assert(!std::is_copy_constructible_v<Checker> && !std::is_copy_assignable_v<Checker>);
+static_assert(std::is_trivially_copyable_v<Result> && sizeof(Result) == sizeof(shaker_result));
+
+// The status that a call was refused with, if it was.
+template <class Call>
+static std::optional<shaker_status> refused(Call call) {
+  try {
+    call();
+  } catch (const tcpshaker::Error &error) {
+    EXPECT(std::string(error.what()).find(shaker_status_str(error.status())) != std::string::npos);
+    return error.status();
+  }
+  return std::nullopt;
+}
+
+static bool readable(const Checker &checker, int wait_ms) {
+  pollfd watched{checker.fd(), POLLIN, 0};
+  return poll(&watched, 1, wait_ms) == 1;
+}
+
+static void verdicts_are_values() {
+  Checker checker;
+  Result up = checker.check(live), down = checker.check(dead), mute = checker.check(silent, 50ms);
+  EXPECT(up.up() && !up.down() && !up.no_verdict() && up.status() == SHAKER_OK);
+  EXPECT(up.rtt() > 0us && up.id() == 0 && up.user_data() == nullptr);
+  EXPECT(up.half_open() == ((up.c_result().flags & SHAKER_HALF_OPEN) != 0) && !down.half_open());
+  EXPECT(down.down() && !down.up() && !down.no_verdict() && down.status() == SHAKER_REFUSED);
+  EXPECT(mute.down() && mute.status() == SHAKER_TIMEOUT && mute.rtt() == 0us && mute.c_result().elapsed_us >= 50000);
+  EXPECT(up.message().find(live + " up") == 0 && down.message().find(dead + " refused") == 0);
+
+  // A text that C would read only in part must not be taken for another address.
+  for (const std::string &wrong : {std::string("nowhere"), std::string(), live + '\0' + "0"}) {
+    Result none = checker.check(wrong);
+    EXPECT(none.no_verdict() && !none.up() && !none.down() && none.status() == SHAKER_ERR_ADDRESS);
+  }
+}
+
+static void a_timeout_that_has_run_out_is_short_and_not_the_default() {
+  Checker checker(Config().timeout(10min));
+  for (auto timeout : {0ms, -5ms, std::chrono::milliseconds::min()}) {
+    EXPECT(checker.check(silent, timeout).status() == SHAKER_TIMEOUT);
+  }
+  EXPECT(checker.check(live, std::chrono::milliseconds::max()).up());
+}
+
+static void settings_that_cannot_be_are_refused() {
+  Config config;
+  EXPECT(refused([&] { config.timeout(0ms); }) == SHAKER_ERR_INVALID);
+  EXPECT(refused([&] { config.timeout(-1ms); }) == SHAKER_ERR_INVALID);
+  EXPECT(refused([&] { config.source("localhost"); }) == SHAKER_ERR_INVALID);
+  EXPECT(refused([&] { config.source(std::string("127.0.0.1\0", 10)); }) == SHAKER_ERR_INVALID);
+  EXPECT(refused([&] { config.bind_interface(""); }) == SHAKER_ERR_INVALID);
+  EXPECT(refused([&] { config.family(99); }) == SHAKER_ERR_INVALID);
+  EXPECT(refused([&] { config.threads(257); }) == SHAKER_ERR_INVALID);
+  // What was refused changed nothing, and what can be is used.
+  config.threads(2).timeout(5s).max_in_flight(10).max_rate(0).family(AF_INET).zero_linger(true).tos(8);
+  Checker checker(config.source("127.0.0.7").bind_interface("lo"));
+  EXPECT(checker.check(live).up());
+  EXPECT(checker.check("[::1]:9").status() == SHAKER_ERR_ADDRESS);
+}
+
+static void each_submitted_check_is_reaped_once_and_the_descriptor_says_when() {
+  constexpr std::size_t COUNT = 1000;
+  Checker checker;
+  std::vector<std::uint64_t> submitted, reaped;
+  std::vector<Result> results;
+  int mine;
+  EXPECT(!readable(checker, 0) && checker.reap(results) == 0 && results.empty());
+  for (std::size_t i = 0; i < COUNT; i++) submitted.push_back(checker.submit(live, 1min, &mine));
+  std::size_t sum = 0;
+  while (results.size() < COUNT && readable(checker, 60000)) sum += checker.reap(results);
+  EXPECT(sum == COUNT && results.size() == COUNT && !readable(checker, 0));
+  for (const Result &result : results) {
+    EXPECT(result.up() && result.user_data() == &mine);
+    reaped.push_back(result.id());
+  }
+  std::sort(reaped.begin(), reaped.end());
+  std::sort(submitted.begin(), submitted.end());
+  EXPECT(reaped == submitted);
+  EXPECT(checker.stats().submitted == COUNT && checker.stats().up == COUNT);
+
+  // Everything that a request of C can say goes, too.
+  shaker_request request{};
+  std::uint64_t id = 0;
+  request.addr = dead.c_str();
+  request.flags = SHAKER_IPV4;
+  checker.submit(&request, 1, &id);
+  EXPECT(checker.reap(results, 1min) == 1 && results.size() == COUNT + 1);
+  EXPECT(results.back().id() == id && results.back().status() == SHAKER_REFUSED);
+}
+
+static void a_cancelled_check_has_no_verdict() {
+  Checker checker;
+  std::vector<Result> results;
+  checker.cancel(checker.submit(silent, 10min));
+  EXPECT(checker.reap(results, std::chrono::milliseconds::max()) == 1 && results[0].status() == SHAKER_ERR_CANCELLED);
+}
+
+static void what_is_moved_from_or_shut_down_checks_nothing() {
+  Checker first;
+  Checker second = std::move(first);
+  std::vector<Result> results;
+  EXPECT(second.check(live).up());
+  EXPECT(first.check(live).status() == SHAKER_ERR_INVALID);  // NOLINT: moved from on purpose
+  EXPECT(first.fd() == -1 && first.reap(results, 1min) == 0);
+  EXPECT(refused([&] { first.submit(live); }) == SHAKER_ERR_INVALID);
+  first = std::move(second);
+  EXPECT(first.check(live).up());
+  first.shutdown();
+  EXPECT(first.check(live).status() == SHAKER_ERR_CLOSED);
+  EXPECT(refused([&] { first.submit(live); }) == SHAKER_ERR_CLOSED);
+  EXPECT(refused([&] { first.cancel(0); }) == SHAKER_ERR_CLOSED);
+}
+
+static void one_checker_serves_many_threads() {
+  Checker checker;
+  std::vector<std::thread> threads;
+  std::atomic<int> up{0};
+  for (int i = 0; i < 4; i++) {
+    threads.emplace_back([&] {
+      for (int j = 0; j < 100; j++) up += checker.check(live).up();
+    });
+  }
+  for (std::thread &thread : threads) thread.join();
+  EXPECT(up == 400);
+}
+
+static std::ptrdiff_t entries(const char *directory) {
+  return std::distance(std::filesystem::directory_iterator(directory), std::filesystem::directory_iterator());
+}
+
+// Whether there are no more than so many; the kernel lists a thread for a moment longer than it runs.
+static bool no_more_than(std::ptrdiff_t count, const char *directory) {
+  for (int tries = 0; tries < 1000 && entries(directory) != count; tries++) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  return entries(directory) == count;
+}
+
+int main(int, char **argv) {
+  live = argv[1], dead = argv[2], silent = argv[3];
+  const auto threads = entries("/proc/self/task"), descriptors = entries("/proc/self/fd");
+  verdicts_are_values();
+  a_timeout_that_has_run_out_is_short_and_not_the_default();
+  settings_that_cannot_be_are_refused();
+  each_submitted_check_is_reaped_once_and_the_descriptor_says_when();
+  a_cancelled_check_has_no_verdict();
+  what_is_moved_from_or_shut_down_checks_nothing();
+  one_checker_serves_many_threads();
+  EXPECT(no_more_than(threads, "/proc/self/task"));
+  EXPECT(no_more_than(descriptors, "/proc/self/fd"));
+  return failures == 0 ? 0 : 1;
+}
