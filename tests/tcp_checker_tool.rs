@@ -203,11 +203,12 @@ fn a_file_that_is_no_list_is_refused_whole() {
 #[test]
 fn bad_flags_and_numbers_are_usage_errors_that_say_what_was_expected() {
     let target = "127.0.0.1:1";
-    let wrong: [(&[&str], &str); 16] = [
+    let wrong: [(&[&str], &str); 17] = [
         (&["-x"], "-x: no such option"),
         (&["-a"], "-a wants a value"),
         (&["-a", target, "stray"], "stray: unexpected"),
         (&["-a", target, "-4", "-6"], "-4 and -6 exclude each other"),
+        (&["-a", target, "-m", "-j"], "-j and -m exclude each other"),
         (&["-a", target, "-n", "0"], "-n 0: expected a number from 1"),
         (&["-a", target, "-n", "many"], "-n many: expected a number"),
         (&["-a", target, "-n", ""], "-n : expected a number"),
@@ -254,7 +255,7 @@ fn values_behind_a_sign_of_equality_are_taken_as_gos_tool_takes_them() {
 fn help_lists_every_option_on_standard_output() {
     let run = finish(&mut tool(&["-h"]));
     assert_eq!((run.code(), run.stderr.as_str()), (UP, ""), "{run:?}");
-    for option in ["-a", "-f", "-n", "-c", "-t", "-r", "-4, -6", "-s", "-T", "-v", "-j", "-h"] {
+    for option in ["-a", "-f", "-n", "-c", "-t", "-r", "-4, -6", "-s", "-T", "-v", "-j", "-m", "-h"] {
         assert!(run.has_line(&format!("  {option} ")), "{option}: {run:?}");
     }
 }

@@ -31,6 +31,9 @@ static const char USAGE[] =
     "  -v            print each check that is not up; -vv: print every check\n"
     "  -j            print each check as a line of JSON; the summary goes to\n"
     "                standard error\n"
+    "  -m            when done, print what was counted in this run as Prometheus\n"
+    "                text, which node_exporter's textfile collector reads; all else\n"
+    "                goes to standard error\n"
     "  -h            print this text\n"
     "\n"
     "A value may stand apart or not, or behind a =: -t 100, -t100, -t=100.\n"
@@ -141,7 +144,7 @@ void options_read(struct options *options, int argc, char **argv)
 
     *options = (struct options){.config = must(shaker_config_new()), .timeout_ms = 1000};
     opterr = 0; /* so that every complaint has one form */
-    while ((flag = getopt(argc, argv, ":a:f:n:c:t:r:46s:T:vjh")) != -1) {
+    while ((flag = getopt(argc, argv, ":a:f:n:c:t:r:46s:T:vjmh")) != -1) {
         /* Go's tool takes -t=100 too, and so do its users' scripts. */
         char *value = optarg != NULL && *optarg == '=' ? optarg + 1 : optarg;
 
@@ -184,6 +187,9 @@ void options_read(struct options *options, int argc, char **argv)
         case 'j':
             options->json = true;
             break;
+        case 'm':
+            options->metrics = true;
+            break;
         case 'h':
             fputs(USAGE, stdout);
             exit(0);
@@ -196,6 +202,8 @@ void options_read(struct options *options, int argc, char **argv)
     }
     if (optind < argc)
         fail("%s: unexpected; targets are given with -a or -f", argv[optind]);
+    if (options->json && options->metrics)
+        fail("-j and -m exclude each other");
     if (options->target_count == 0)
         fail("no target: -a host:port or -f FILE with at least one is needed");
 

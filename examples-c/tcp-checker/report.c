@@ -1,4 +1,4 @@
-/* Everything that tcp-checker prints: a line a check, progress, and the summary. */
+/* What tcp-checker prints for people: a line a check, progress, and the summary; and its JSON. */
 #define _POSIX_C_SOURCE 200809L
 
 #include <netdb.h>
@@ -11,7 +11,6 @@
 /* A run that is over sooner needs no progress line. */
 enum { FIRST_PROGRESS_US = 1000000, PROGRESS_EVERY_US = 200000 };
 
-/* One word for each status, for tables and for programs that read the JSON. */
 static const struct {
     shaker_status status;
     const char *word;
@@ -42,6 +41,11 @@ static size_t kind_of(shaker_status status)
     return kind;
 }
 
+const char *status_word(shaker_status status)
+{
+    return KINDS[kind_of(status)].word;
+}
+
 static uint64_t count_of(const struct report *report, shaker_status status)
 {
     return report->by_kind[kind_of(status)];
@@ -58,6 +62,7 @@ uint64_t now_us(void)
 void report_start(struct report *report, const struct options *options)
 {
     *report = (struct report){.options = options, .started_us = now_us()};
+    report->prose = options->json || options->metrics ? stderr : stdout;
     report->terminal = isatty(STDERR_FILENO) != 0;
     report->progress_due_us = report->started_us + FIRST_PROGRESS_US;
 }
@@ -170,7 +175,7 @@ static void print_json(const struct target *target, const shaker_result *result,
     print_json_string(target->text, out);
     fprintf(out, ",\"verdict\":\"%s\",\"status\":\"%s\",\"code\":%d,\"os_error\":%d,\"address\":",
             result->status == SHAKER_OK ? "up" : result->status > SHAKER_OK ? "down" : "none",
-            KINDS[kind_of(result->status)].word, (int)result->status, (int)result->os_error);
+            status_word(result->status), (int)result->status, (int)result->os_error);
     print_json_address(&result->address, out);
     fprintf(out, ",\"rtt_us\":%lu,\"syn_retransmits\":%lu,\"elapsed_us\":%llu,\"half_open\":%s}\n",
             (unsigned long)result->rtt_us, (unsigned long)result->syn_retransmits,
@@ -232,8 +237,8 @@ void report_result(struct report *report, struct target *target, const shaker_re
 
         clear_progress(report);
         describe(target, result, text, sizeof text);
-        print_plain(text, stdout);
-        putchar('\n');
+        print_plain(text, report->prose);
+        fputc('\n', report->prose);
     }
 }
 
@@ -256,7 +261,7 @@ static void print_kinds(const struct report *report, FILE *out)
 
 int report_end(struct report *report, const shaker_stats *stats)
 {
-    FILE *out = report->options->json ? stderr : stdout;
+    FILE *out = report->prose;
     uint64_t timed_out = count_of(report, SHAKER_TIMEOUT);
 
     clear_progress(report);
@@ -275,6 +280,8 @@ int report_end(struct report *report, const shaker_stats *stats)
     fprintf(out, "\nHandshakes the kernel completed against our will: %llu (%llu of %llu answers proven half-open)\n",
             (unsigned long long)stats->completed_handshakes, (unsigned long long)report->proven_half_open,
             (unsigned long long)report->up);
+    if (report->options->metrics)
+        metrics_print(stats, &report->rtt, stdout);
 
     if (fflush(stdout) != 0 || ferror(stdout)) {
         fputs("tcp-checker: the output could not be written\n", stderr);

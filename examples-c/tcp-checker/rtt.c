@@ -30,6 +30,7 @@ void rtt_add(struct rtt *rtt, uint32_t us)
         rtt->max_us = us;
     rtt->buckets[bucket_of(us)]++;
     rtt->count++;
+    rtt->sum_us += us;
 }
 
 static size_t percentile_bucket(const struct rtt *rtt, unsigned percent)
@@ -44,7 +45,7 @@ static size_t percentile_bucket(const struct rtt *rtt, unsigned percent)
     return bucket;
 }
 
-static uint64_t percentile(const struct rtt *rtt, unsigned percent)
+uint64_t rtt_percentile(const struct rtt *rtt, unsigned percent)
 {
     size_t bucket = percentile_bucket(rtt, percent);
     uint64_t middle = (bucket_floor(bucket) + bucket_floor(bucket + 1) - 1) / 2;
@@ -104,8 +105,8 @@ void rtt_print(const struct rtt *rtt, FILE *out)
     if (rtt->count == 0)
         return;
     fprintf(out, "\nFrom SYN to SYN-ACK:\n  min %s, p50 %s, p90 %s, p99 %s, max %s\n",
-            time_text(rtt->min_us, min, sizeof min), time_text(percentile(rtt, 50), p50, sizeof p50),
-            time_text(percentile(rtt, 90), p90, sizeof p90), time_text(percentile(rtt, 99), p99, sizeof p99),
+            time_text(rtt->min_us, min, sizeof min), time_text(rtt_percentile(rtt, 50), p50, sizeof p50),
+            time_text(rtt_percentile(rtt, 90), p90, sizeof p90), time_text(rtt_percentile(rtt, 99), p99, sizeof p99),
             time_text(rtt->max_us, max, sizeof max));
     if (rtt->min_us != rtt->max_us)
         print_histogram(rtt, out);

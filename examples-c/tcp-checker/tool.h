@@ -30,6 +30,7 @@ struct options {
     uint32_t timeout_ms;
     uint32_t rate;   /* checks a second; 0: no limit */
     bool json;
+    bool metrics;
     int verbose;     /* 1: checks that are not up; 2: every check */
 };
 
@@ -45,19 +46,26 @@ enum { RTT_STEPS_LOG2 = 5, RTT_STEPS = 1 << RTT_STEPS_LOG2, RTT_BUCKETS = (33 - 
 
 struct rtt {
     uint64_t buckets[RTT_BUCKETS];
-    uint64_t count;
+    uint64_t count, sum_us;
     uint32_t min_us, max_us; /* exact */
 };
 
 void rtt_add(struct rtt *rtt, uint32_t us);
+/* The time that so many per cent of all did not exceed. There must be one. */
+uint64_t rtt_percentile(const struct rtt *rtt, unsigned percent);
 void rtt_print(const struct rtt *rtt, FILE *out);
 
-/* ---- report.c: everything that is printed ---- */
+/* ---- metrics.c: what the checker counted, as Prometheus text ---- */
+
+void metrics_print(const shaker_stats *stats, const struct rtt *rtt, FILE *out);
+
+/* ---- report.c: everything else that is printed ---- */
 
 enum { STATUS_KINDS = 15, DESCRIPTION = 512 };
 
 struct report {
     const struct options *options;
+    FILE *prose;                     /* for people; programs read standard output */
     uint64_t started_us;
     uint64_t by_kind[STATUS_KINDS];
     char example[STATUS_KINDS][DESCRIPTION]; /* the first check of that kind, in words */
@@ -73,6 +81,8 @@ struct report {
 };
 
 uint64_t now_us(void);
+/* One word for each status, for tables and for programs. */
+const char *status_word(shaker_status status);
 void report_start(struct report *report, const struct options *options);
 void report_result(struct report *report, struct target *target, const shaker_result *result);
 void report_progress(struct report *report);
