@@ -1,0 +1,16 @@
+"""Is a TCP port alive? Half a handshake tells: SYN, SYN-ACK, RST; the server's application never sees the check.
+
+    import tcpshaker
+
+    result = tcpshaker.check("127.0.0.1:80", timeout=1.0)
+    print("up" if result.up else "down" if result.down else "no verdict")
+
+Checker is for settings of its own, for many targets (check_many) and for asyncio (acheck).
+"""
+
+from ._checker import Checker, check
+from ._library import library_version
+from ._result import Address, Result, Status
+
+__version__ = "0.1.0"
+__all__ = ["Address", "Checker", "Result", "Status", "check", "library_version"]

@@ -1,0 +1,275 @@
+"""The checker: what the package is for."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import operator
+import os
+import resource
+import socket
+import sys
+import threading
+import warnings
+from types import TracebackType
+from typing import Dict, Iterable, Iterator, Optional, Sequence, Type, Union
+
+from ._completion import Completion, no_descriptor, refuse
+from ._library import Handle, c_address, lib
+from ._loop import LoopReader
+from ._many import Many
+from ._result import RESULT, Result, Status, result_of
+
+_UINT32_MAX = 0xFFFF_FFFF
+# check_many never runs further ahead of its caller than this, unless max_in_flight says so.
+_WINDOW = 1024
+
+
+class Checker:
+    """Half-open TCP checks; made to be shared by all threads and event loops of the process.
+
+    Use it in a `with` statement, or close() it. Verdicts are values: a Result for every check. What raises is misuse:
+    ValueError and TypeError for arguments that cannot be, RuntimeError for a checker that was closed or belongs to the
+    parent process. Making one raises OSError if the system will not give it what it needs.
+    """
+
+    def __init__(
+        self,
+        *,
+        threads: int = 1,
+        timeout: float = 1.0,
+        max_in_flight: Optional[int] = None,
+        max_rate: Optional[int] = None,
+        family: int = socket.AF_UNSPEC,
+        source: Union[str, Sequence[str], None] = None,
+        interface: Optional[str] = None,
+        mark: Optional[int] = None,
+        tos: Optional[int] = None,
+        zero_linger: bool = True,
+    ) -> None:
+        """
+        threads: how many loop threads share the checks; 0 means one per CPU.
+        timeout: seconds, for checks that name none.
+        max_in_flight: how many checks may be under way at once; each holds a descriptor and a local port.
+            Default: half the soft limit on descriptors.
+        max_rate: how many checks may start per second. Default: no limit.
+        family: socket.AF_INET or socket.AF_INET6 keeps all checks to that family.
+        source: the source address, or one of each family.
+        interface: the interface that checks leave through.
+        mark: the firewall mark (SO_MARK), which needs CAP_NET_ADMIN.
+        tos: the type of service (IP_TOS, IPV6_TCLASS).
+        zero_linger: False ends checks with FIN instead of RST, so that handshakes complete.
+        """
+        self._completion: Optional[Completion] = None
+        self._pid = os.getpid()
+        self._readers: Dict[asyncio.AbstractEventLoop, LoopReader] = {}
+
+        config = ctypes.c_void_p(lib.shaker_config_new())
+        try:
+            _set(config, "threads", _whole("threads", threads))
+            _set(config, "timeout", _milliseconds(timeout))
+            if max_in_flight is not None:
+                _set(config, "max_in_flight", _whole("max_in_flight", max_in_flight))
+            if max_rate is not None:
+                _set(config, "max_rate", _whole("max_rate", max_rate))
+            _set(config, "family", _whole("family", family))
+            for ip in [source] if isinstance(source, str) else source or ():
+                _set(config, "source", _text("source", ip))
+            if interface is not None:
+                _set(config, "interface", _text("interface", interface))
+            if mark is not None:
+                _set(config, "mark", _whole("mark", mark))
+            if tos is not None:
+                _set(config, "tos", _whole("tos", tos, 0xFF))
+            _set(config, "zero_linger", bool(zero_linger))
+            handle = Handle(config)
+        finally:
+            lib.shaker_config_free(config)
+        if handle.status == Status.ERR_UNSUPPORTED:
+            raise PermissionError("a setting needs privileges that this process does not have")
+        fd: int = lib.shaker_checker_fd(handle) if handle.status == 0 else -1
+        if fd < 0:
+            raise OSError("no descriptors or threads left for a checker")
+        soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        window = max_in_flight or (_WINDOW if soft == resource.RLIM_INFINITY else max(1, min(_WINDOW, soft // 2)))
+        self._completion = Completion(handle, fd, window, max_rate or 0)
+
+    def check(self, addr: str, timeout: Optional[float] = None) -> Result:
+        """Checks one "host:port", and waits for the verdict for `timeout` seconds (the checker's, by default)."""
+        completion = self._open()
+        timeout_ms = _milliseconds(timeout)
+        _target(addr)
+        if threading.current_thread() is not threading.main_thread():
+            buffer = ctypes.create_string_buffer(RESULT.size)
+            lib.shaker_check_addr(completion.handle, c_address(addr), timeout_ms, buffer)
+            return result_of(addr, RESULT.unpack(buffer))
+        # Only the main thread hears Ctrl-C, and not while it is inside C. So it waits in Python.
+        results: Dict[int, Result] = {}
+        id = completion.submit(addr, timeout_ms, results.__setitem__)
+        try:
+            completion.wait(lambda: results)
+        finally:
+            completion.cancel(id)
+        return results[id]
+
+    def check_many(self, addrs: Iterable[str], timeout: Optional[float] = None) -> Iterator[Result]:
+        """Checks every "host:port" of an iterable, however long; yields results as they come, not in order.
+
+        Result.addr says which is which. At most max_in_flight targets (1024 if that was not given, or half the limit
+        on descriptors if that is less) are taken before their results are, so the iterable may be endless. Each
+        check's time runs from its own start, and max_rate is kept; so none ends as ERR_BUSY. Leaving the loop early
+        cancels what is under way.
+        """
+        self._open()
+        if isinstance(addrs, str):
+            raise TypeError("check_many wants an iterable of targets, not one target")
+        return self._stream(Many(iter(addrs), _milliseconds(timeout)))
+
+    async def acheck(self, addr: str, timeout: Optional[float] = None) -> Result:
+        """Checks one "host:port" on the running event loop. Cancelling the task cancels the check.
+
+        Any number may be awaited at once; but time runs from the call, and those for which there is no room in time
+        (max_in_flight, max_rate) end as ERR_BUSY, which is no verdict.
+        """
+        completion = self._open()
+        timeout_ms = _milliseconds(timeout)
+        _target(addr)
+        loop = asyncio.get_running_loop()
+        try:
+            reader = self._reader(loop, completion)
+        except OSError as error:
+            return no_descriptor(addr, error)
+        future: asyncio.Future[Result] = loop.create_future()
+        reader.checks += 1
+        id = 0
+        try:
+            id = completion.submit(addr, timeout_ms, lambda _, result: reader.deliver(future, result))
+            return await future
+        finally:
+            if not future.done() or future.cancelled():
+                self._cancel(id)
+            reader.checks -= 1
+            if reader.checks == 0:
+                self._readers.pop(loop, None)
+                reader.close()
+
+    def close(self) -> None:
+        """Ends every check under way with ERR_CLOSED, and frees what the checker holds.
+
+        Waits for names that are being looked up. In a forked child it leaves the parent's checks alone.
+        """
+        completion = self._completion
+        if completion is None:
+            return
+        if self._pid == os.getpid():
+            lib.shaker_checker_shutdown(completion.handle)
+            completion.wait(lambda: not completion.pending)
+        self._completion = None
+
+    def __enter__(self) -> Checker:
+        self._open()
+        return self
+
+    def __exit__(
+        self, kind: Optional[Type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        # At the end of the process nothing needs to be closed, and in a forked child it is not the child's to close.
+        forgotten = getattr(self, "_completion", None) is not None and not sys.is_finalizing()
+        if forgotten and self._pid == os.getpid():
+            warnings.warn(f"unclosed {self!r}", ResourceWarning, source=self, stacklevel=2)
+
+    def _open(self) -> Completion:
+        # Asked before any lock: a child's copy of one may be held for ever.
+        if self._pid != os.getpid():
+            refuse(Status.ERR_FORKED)
+        completion = self._completion
+        if completion is None:
+            raise RuntimeError("the checker is closed")
+        return completion
+
+    def _reader(self, loop: asyncio.AbstractEventLoop, completion: Completion) -> LoopReader:
+        reader = self._readers.get(loop)
+        if reader is None:
+            reader = self._readers[loop] = LoopReader(loop, completion.fd, self._look)
+        return reader
+
+    def _look(self) -> None:
+        completion = self._completion
+        if completion is not None:
+            completion.look()
+
+    def _cancel(self, id: int) -> None:
+        completion = self._completion
+        if completion is not None:
+            completion.cancel(id)
+
+    def _stream(self, many: Many) -> Iterator[Result]:
+        try:
+            # The completion is not held at a yield: a closed checker is freed when nobody holds it.
+            while many.turn(self._open()):
+                while many.ready:
+                    yield many.ready.popleft()
+        finally:
+            for id in list(many.under_way):
+                self._cancel(id)
+
+
+# Not shaker_checker_default(): whatever else in this process reaps that one would take our results away.
+_default: Optional[Checker] = None
+_default_lock = threading.Lock()
+
+
+def check(addr: str, timeout: float = 1.0) -> Result:
+    """Checks one "host:port" with the process's own checker, and waits for the verdict for `timeout` seconds.
+
+    The checker is made at first use, with default settings; a forked child makes its own.
+    """
+    global _default
+    with _default_lock:
+        if _default is None:
+            _default = Checker()
+        checker = _default
+    return checker.check(addr, timeout)
+
+
+def _after_fork() -> None:
+    global _default, _default_lock
+    _default = None
+    _default_lock = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_after_fork)
+
+
+def _set(config: ctypes.c_void_p, name: str, value: Union[int, bytes]) -> None:
+    if getattr(lib, f"shaker_config_set_{name}")(config, value) != 0:
+        raise ValueError(f"{name} cannot be {value!r}")
+
+
+def _whole(name: str, value: int, most: int = _UINT32_MAX) -> int:
+    # ctypes would cut off what does not fit.
+    if not 0 <= operator.index(value) <= most:
+        raise ValueError(f"{name} must be from 0 to {most}, not {value}")
+    return operator.index(value)
+
+
+def _text(name: str, value: str) -> bytes:
+    if "\0" in value:
+        raise ValueError(f"{name} cannot be {value!r}")
+    return value.encode()
+
+
+def _milliseconds(timeout: Optional[float]) -> int:
+    if timeout is None:
+        return 0  # The checker's default.
+    if not 0 < timeout <= _UINT32_MAX / 1000:
+        raise ValueError(f"timeout must be more than 0 and at most {_UINT32_MAX / 1000} seconds, not {timeout}")
+    return max(1, round(timeout * 1000))
+
+
+def _target(addr: str) -> None:
+    if not isinstance(addr, str):
+        raise TypeError(f"a target is a str, not {type(addr).__name__}")

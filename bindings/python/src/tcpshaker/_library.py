@@ -1,0 +1,101 @@
+"""The C library: where it is, and its functions as ctypes sees them."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+from ctypes import POINTER, byref, c_bool, c_char_p, c_int, c_int32, c_size_t, c_uint8, c_uint32, c_uint64, c_void_p
+from typing import Any, Dict
+
+# The name says which ABI this package speaks; a library with another one has another name.
+SONAME = "libtcpshaker.so.0.1"
+
+
+class Request(ctypes.Structure):
+    """struct shaker_request."""
+
+    _fields_ = [
+        ("addr", c_char_p),
+        ("sockaddr", c_void_p),
+        ("sockaddr_len", c_uint32),
+        ("timeout_ms", c_uint32),
+        ("flags", c_uint32),
+        ("callback", c_void_p),
+        ("user_data", c_void_p),
+        ("reserved", c_uint64 * 2),
+    ]
+
+
+def _load() -> ctypes.CDLL:
+    inside = os.path.join(os.path.dirname(os.path.abspath(__file__)), "_lib", SONAME)
+    # Whoever names a library means it, and a wheel's own library was built for this package; the system's comes last.
+    name = os.environ.get("TCPSHAKER_LIBRARY") or (inside if os.path.exists(inside) else SONAME)
+    try:
+        return ctypes.CDLL(name)
+    except OSError as error:
+        raise ImportError(
+            f"tcpshaker needs {SONAME}: {error}. This installation carries none that works; "
+            "install the library, or name it in TCPSHAKER_LIBRARY"
+        ) from error
+
+
+lib = _load()
+
+_PROTOTYPES: Dict[str, Any] = {
+    "shaker_version": (c_char_p, []),
+    "shaker_config_new": (c_void_p, []),
+    "shaker_config_free": (None, [c_void_p]),
+    "shaker_config_set_threads": (c_int32, [c_void_p, c_uint32]),
+    "shaker_config_set_timeout": (c_int32, [c_void_p, c_uint32]),
+    "shaker_config_set_max_in_flight": (c_int32, [c_void_p, c_uint32]),
+    "shaker_config_set_max_rate": (c_int32, [c_void_p, c_uint32]),
+    "shaker_config_set_family": (c_int32, [c_void_p, c_int]),
+    "shaker_config_set_zero_linger": (c_int32, [c_void_p, c_bool]),
+    "shaker_config_set_source": (c_int32, [c_void_p, c_char_p]),
+    "shaker_config_set_interface": (c_int32, [c_void_p, c_char_p]),
+    "shaker_config_set_mark": (c_int32, [c_void_p, c_uint32]),
+    "shaker_config_set_tos": (c_int32, [c_void_p, c_uint8]),
+    "shaker_checker_new": (c_int32, [c_void_p, POINTER(c_void_p)]),
+    "shaker_checker_shutdown": (None, [c_void_p]),
+    "shaker_checker_free": (c_int32, [c_void_p]),
+    "shaker_checker_fd": (c_int, [c_void_p]),
+    "shaker_check_addr": (c_int32, [c_void_p, c_char_p, c_uint32, c_void_p]),
+    "shaker_submit": (c_int32, [c_void_p, POINTER(Request), c_size_t, POINTER(c_uint64)]),
+    "shaker_reap": (c_size_t, [c_void_p, c_void_p, c_size_t, c_uint32]),
+    "shaker_cancel": (c_int32, [c_void_p, c_uint64]),
+}
+for _name, (_result, _arguments) in _PROTOTYPES.items():
+    _function = getattr(lib, _name)
+    _function.restype = _result
+    _function.argtypes = _arguments
+
+library_version: str = lib.shaker_version().decode()
+if not library_version.startswith("0.1."):
+    raise ImportError(f"tcpshaker needs version 0.1 of its library, and found {library_version}")
+
+
+class Handle:
+    """A shaker_checker, freed when nobody holds it any more: a call under way does, so none meets a freed checker."""
+
+    def __init__(self, config: c_void_p) -> None:
+        self._as_parameter_ = c_void_p()
+        self._free = lib.shaker_checker_free
+        self.status: int = lib.shaker_checker_new(config, byref(self._as_parameter_))
+
+    def __del__(self) -> None:
+        # What is collected together with this, in a cycle, may still call the library: with NULL, which it refuses.
+        checker, self._as_parameter_ = self._as_parameter_, c_void_p()
+        # The end of the process ends the checker's threads too. Freeing would wait for names being looked up.
+        if not sys.is_finalizing():
+            self._free(checker)
+
+
+def c_address(addr: str) -> bytes:
+    """The text for C. What C cannot be told of, such as a NUL within, is no address; nor is the empty text."""
+    if "\0" in addr:
+        return b""
+    try:
+        return addr.encode()
+    except UnicodeEncodeError:
+        return b""

@@ -1,0 +1,69 @@
+"""A stream of checks: as many under way as there is room for, and no target taken before there is."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import deque
+from typing import Deque, Iterator, Set
+
+from ._completion import Completion
+from ._result import Result, Status
+
+# Results are looked for this often while there is room for more checks. Each look costs about as much as a check.
+_LOOK = 0.001
+
+
+class Many:
+    def __init__(self, targets: Iterator[str], timeout_ms: int) -> None:
+        self.ready: Deque[Result] = deque()
+        self.under_way: Set[int] = set()
+        self._targets = targets
+        self._timeout_ms = timeout_ms
+        self._exhausted = False
+        # Targets that were taken and are not under way.
+        self._waiting: Deque[str] = deque()
+        self._next_look = 0.0
+
+    def turn(self, completion: Completion) -> bool:
+        """Starts one more check, or waits until that can be done or a result is ready. False: that was all."""
+        if not self._waiting and not self._exhausted:
+            self._take()
+        now = time.monotonic()
+        if self._waiting and completion.has_room():
+            self._start(completion)
+        elif self._waiting or self.under_way:
+            completion.wait(
+                lambda: self.ready or (self._waiting and completion.has_room()),
+                completion.next_start if completion.next_start > now else math.inf,
+            )
+        else:
+            return False
+        if now >= self._next_look:
+            completion.look()
+            self._next_look = now + _LOOK
+        return True
+
+    def _take(self) -> None:
+        for addr in self._targets:
+            if not isinstance(addr, str):
+                raise TypeError(f"a target is a str, not {type(addr).__name__}")
+            self._waiting.append(addr)
+            return
+        self._exhausted = True
+
+    def _start(self, completion: Completion) -> None:
+        with completion.lock:
+            id = completion.submit(self._waiting[0], self._timeout_ms, self._deliver)
+            self.under_way.add(id)
+        self._waiting.popleft()
+
+    def _deliver(self, id: int, result: Result) -> None:
+        if id not in self.under_way:
+            return  # Delivered before.
+        # Others use the checker too, and its turn did not come in time. Nothing was sent: it is asked again.
+        if result.status == Status.ERR_BUSY:
+            self._waiting.append(result.addr)
+        else:
+            self.ready.append(result)
+        self.under_way.remove(id)

@@ -1,0 +1,124 @@
+"""One blocking check: what it learns, and what it does not take for an answer."""
+
+from __future__ import annotations
+
+import errno
+import pickle
+import socket
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Callable, Iterator
+
+import pytest
+from conftest import Listener
+
+import tcpshaker
+from tcpshaker import Checker, Result, Status
+
+Ask = Callable[..., Result]
+
+
+@pytest.fixture(params=["the main thread", "another thread"])
+def ask(request: pytest.FixtureRequest, checker: Checker) -> Iterator[Ask]:
+    """The two ways a blocking check goes."""
+    if request.param == "the main thread":
+        yield checker.check
+        return
+    with ThreadPoolExecutor(1) as pool:
+        yield lambda *arguments: pool.submit(checker.check, *arguments).result()
+
+
+def test_a_live_target_is_up_and_its_application_never_sees_the_check(ask: Ask, listener: Listener) -> None:
+    result = ask(listener.addr)
+    assert result.up and not result.down
+    assert result.status == Status.OK
+    assert result.half_open
+    assert result.rtt is not None and 0 < result.rtt <= result.elapsed < 1
+    assert result.os_error == 0 and result.syn_retransmits == 0
+    assert result.addr == listener.addr
+    assert result.address == listener.socket.getsockname()
+    assert not listener.was_accepted()
+
+
+def test_a_closed_port_is_down_and_says_econnrefused(ask: Ask, dead: str) -> None:
+    result = ask(dead)
+    assert result.down and not result.up
+    assert (result.status, result.os_error) == (Status.REFUSED, errno.ECONNREFUSED)
+    assert result.rtt is None and not result.half_open
+
+
+def test_a_silent_target_is_down_after_its_timeout_and_not_before(ask: Ask, silent: str) -> None:
+    started = time.monotonic()
+    result = ask(silent, 0.2)
+    assert (result.status, result.down) == (Status.TIMEOUT, True)
+    assert 0.2 <= result.elapsed <= time.monotonic() - started
+
+
+@pytest.mark.parametrize(
+    "addr",
+    ["", "127.0.0.1", "127.0.0.1:0", "127.0.0.1:65536"]
+    + ["::1", "[::1:80", "127.0.0.1:80\0", "\udc80:80", "a" * 254 + ":1"],
+)
+def test_what_is_no_address_is_no_verdict_and_no_exception(ask: Ask, addr: str) -> None:
+    result = ask(addr)
+    assert result.status == Status.ERR_ADDRESS
+    assert not result.up and not result.down
+    assert result.address is None and result.addr == addr
+
+
+def test_an_ipv6_target_is_reported_as_the_socket_module_writes_it(checker: Checker) -> None:
+    with socket.create_server(("::1", 0), family=socket.AF_INET6) as listening:
+        result = checker.check("[::1]:%d" % listening.getsockname()[1])
+        assert result.up and result.address == listening.getsockname()
+
+
+def test_the_default_checker_gives_verdicts_from_any_thread(live: str, dead: str) -> None:
+    with ThreadPoolExecutor(16) as pool:
+        results = list(pool.map(tcpshaker.check, [live, dead] * 500))
+    assert [result.up for result in results] == [True, False] * 500
+    assert all(result.down for result in results[1::2])
+
+
+def test_other_threads_run_during_a_blocking_check(checker: Checker, silent: str) -> None:
+    seen = []
+    other = threading.Timer(0.1, lambda: seen.append(time.monotonic()))
+    other.start()
+    assert checker.check(silent, 2).down
+    assert time.monotonic() - seen[0] > 0.5
+    other.join()
+
+
+def test_a_result_has_no_truth_value_for_it_may_be_no_verdict(checker: Checker, live: str) -> None:
+    with pytest.raises(TypeError, match="up, down, or no verdict"):
+        bool(checker.check(live))
+
+
+def test_a_result_survives_pickling(checker: Checker, live: str) -> None:
+    result = checker.check(live)
+    assert pickle.loads(pickle.dumps(result)) == result
+
+
+@pytest.mark.parametrize("number", [4, 99, -12, -2147483648])
+def test_a_status_that_nobody_knows_yet_goes_by_its_sign(number: int) -> None:
+    status = Status(number)
+    assert status == number and status.name == "UNKNOWN" and repr(status)
+    result = Result("127.0.0.1:1", status)
+    assert result.down == (number > 0) and not result.up
+    assert pickle.loads(pickle.dumps(result)) == result
+
+
+@pytest.mark.parametrize("timeout", [0, -1, -0.001, float("nan"), float("inf"), 2**32])
+def test_a_timeout_that_cannot_be_is_misuse(checker: Checker, live: str, timeout: float) -> None:
+    with pytest.raises(ValueError, match="timeout"):
+        checker.check(live, timeout)
+    with pytest.raises(ValueError, match="timeout"):
+        checker.check_many([live], timeout)
+    with pytest.raises(ValueError, match="timeout"):
+        Checker(timeout=timeout)
+
+
+@pytest.mark.parametrize("addr", [None, 80, b"127.0.0.1:80", ("127.0.0.1", 80)])
+def test_a_target_that_is_no_text_is_misuse(checker: Checker, addr: object) -> None:
+    with pytest.raises(TypeError, match="a target is a str"):
+        checker.check(addr)  # type: ignore[arg-type]
