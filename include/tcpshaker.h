@@ -223,8 +223,8 @@ typedef struct shaker_result {
   shaker_status status;
   // The errno (or EAI_ code, with SHAKER_ERR_RESOLVE) behind the status, on Windows Winsock's; 0 if there is none.
   int32_t os_error;
-  // From SYN to SYN-ACK in microseconds, as the kernel measured it (tcpi_rtt, tcp(7)), or where it does not tell
-  // (not Linux) as the library saw it; 0 unless SHAKER_OK.
+  // From SYN to SYN-ACK in microseconds, as the kernel measured it (tcpi_rtt, tcp(7)), or where it does not tell as
+  // the library saw it; 0 unless SHAKER_OK.
   uint32_t rtt_us;
   // SYNs that the kernel sent again; latency means little when this is not 0. Always 0 where it does not tell (not
   // Linux).

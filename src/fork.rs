@@ -43,6 +43,9 @@ mod wiped {
 
     use super::ALIVE;
 
+    /// A number that means nothing to madvise(2).
+    const NO_ADVICE: i32 = -1;
+
     pub(super) fn map() -> Option<&'static AtomicU32> {
         let size = page_size();
         // SAFETY: a fresh anonymous mapping at an address of the kernel's choice touches nothing that exists.
@@ -60,7 +63,9 @@ mod wiped {
             return None;
         }
         // SAFETY: the range is the mapping made above.
-        if unsafe { libc::madvise(page, size, libc::MADV_WIPEONFORK) } != 0 {
+        let advise = |advice| unsafe { libc::madvise(page, size, advice) } == 0;
+        // Who takes advice that does not exist takes none (qemu's user mode).
+        if !advise(libc::MADV_WIPEONFORK) || advise(NO_ADVICE) {
             // SAFETY: the range is the mapping made above, and nobody refers to it.
             unsafe { libc::munmap(page, size) };
             return None;

@@ -321,6 +321,12 @@ fn canonical(target: &SocketAddr) -> SocketAddr {
     }
 }
 
+/// The library's own measure of a round trip, where the kernel has none.
+fn microseconds_since(syn_at: u64) -> u32 {
+    let microseconds = clock::now().saturating_sub(syn_at).div_ceil(1000);
+    microseconds.try_into().unwrap_or(u32::MAX)
+}
+
 /// Whether the local end of a connection is its target too. Connecting to the unspecified address connects to this
 /// host.
 fn met_itself(stream: &TcpStream, target: &SocketAddr) -> bool {

@@ -110,7 +110,8 @@ pub struct Verdict {
     pub status: Status,
     /// The errno (or EAI_ code) behind the status; 0 if there is none.
     pub os_error: i32,
-    /// From SYN to SYN-ACK in microseconds, as the kernel measured it; 0 unless up.
+    /// From SYN to SYN-ACK in microseconds, as the kernel measured it, or where it does not tell as the library saw it; 0
+    /// unless up.
     pub rtt_us: u32,
     /// SYNs that the kernel sent again. Latency means little when this is not 0.
     pub syn_retransmits: u32,

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
-use support::counters::Rise;
 use support::etc;
+use support::handshake::Completed;
 use support::lists::*;
 use support::name_server::{Answer, NameServer};
 use support::process::{sh, until};
@@ -173,7 +173,7 @@ fn cancelling_thirty_thousand_checks_one_by_one_keeps_no_answer_waiting_for_its_
     sh("nft add chain inet lossy arriving '{ type filter hook input priority 0; }'");
     sh(&format!("nft add rule inet lossy arriving tcp dport {PORT} drop"));
     let (silent, late, prompt) = (30_000, 500, 10_000);
-    let completed = Rise::of("TcpPassiveOpens");
+    let completed = Completed::watch();
     let checker = checker(|config| config.set_max_in_flight(10_000).unwrap());
     checker.submit((0..late).map(|number| tagged(number, Request::new(at(nth(number), PORT)))).collect()).unwrap();
     until("the first SYNs", || checker.stats().in_flight == late as u64);
@@ -211,7 +211,7 @@ fn cancelling_thirty_thousand_checks_one_by_one_keeps_no_answer_waiting_for_its_
     let reports = reap(&checker, late + prompt);
     assert!(reports.iter().all(|report| report.verdict.status == Status::Up));
     assert_each_once(reports.iter().map(|report| report.tag).collect(), late + prompt);
-    assert_eq!((completed.now(), checker.stats().completed_handshakes), (0, 0));
+    completed.assert_none(&checker.stats());
 }
 
 /// The place of a check that a cancel meets on its way from its caller's thread to the loop is as free as any.

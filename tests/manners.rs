@@ -10,6 +10,7 @@ mod c_programs;
 mod support;
 
 use c::Flavour;
+use support::handshake::often;
 
 mod forked_child_uses_and_disturbs_nothing_of_its_parents {
     // Not under AddressSanitizer, whose allocator cannot be forked beside other threads.
@@ -51,7 +52,7 @@ mod idle_checker_does_nothing_at_all {
 fn program_that_leaves_with_checks_under_way_ends_as_if_there_were_no_library() {
     for flavour in [Flavour::Shared, Flavour::Archive] {
         for way in ["return", "exit", "quick"] {
-            for _ in 0..3 {
+            for _ in 0..often(3) {
                 c::run("leaving", "leaving", flavour, &[way]);
             }
         }

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use support::counters::Rise;
 use support::etc;
 use support::firewall;
+use support::handshake::{Completed, assert_sent_again, often};
 use support::lists::*;
 use support::process::until;
 use support::rlimit::set_descriptor_limit;
@@ -31,24 +32,24 @@ fn resident() -> usize {
 mod a_million {
     use super::*;
 
-    const COUNT: usize = 1_000_000;
     const LISTENERS: usize = 1_000;
 
     #[test]
     fn checks_in_one_call_are_all_up_complete_no_handshake_and_take_no_more_memory_at_the_end() {
         namespaced!(alone);
+        let count = often(1_000_000);
         set_descriptor_limit(DESCRIPTORS);
         let listeners: Vec<Listener> = (0..LISTENERS).map(|number| Listener::on(nth(number * 257), PORT)).collect();
         let targets: Vec<SocketAddr> = listeners.iter().map(Listener::address).collect();
-        let requests: Vec<Request> = (0..COUNT).map(|number| Request::new(targets[number % LISTENERS])).collect();
-        let completed = Rise::of("TcpPassiveOpens");
+        let requests: Vec<Request> = (0..count).map(|number| Request::new(targets[number % LISTENERS])).collect();
+        let completed = Completed::watch();
         let checker = checker(|config| config.set_max_in_flight(10_000).unwrap());
 
         let (verdicts, early, late) = std::thread::scope(|scope| {
             let early = scope.spawn(|| {
                 let begun = Instant::now();
-                while checker.stats().up < 200_000 {
-                    assert!(begun.elapsed() < Duration::from_secs(240), "200,000 checks take for ever");
+                while checker.stats().up < count as u64 / 5 {
+                    assert!(begun.elapsed() < Duration::from_secs(240), "a fifth of the checks takes for ever");
                     std::thread::sleep(Duration::from_millis(5));
                 }
                 resident()
@@ -58,20 +59,20 @@ mod a_million {
             (verdicts, early.join().expect("the watcher"), late)
         });
 
-        assert_eq!(verdicts.len(), COUNT);
+        assert_eq!(verdicts.len(), count);
         for (number, verdict) in verdicts.iter().enumerate() {
             assert_eq!((verdict.status, verdict.os_error), (Status::Up, 0), "number {number}: {verdict:?}");
             assert_eq!(verdict.address, Some(targets[number % LISTENERS]), "number {number} is another's result");
         }
-        assert_eq!(completed.now(), 0, "handshakes that the kernel completed");
         let stats = checker.stats();
-        assert_eq!((stats.submitted, stats.up, stats.completed_handshakes), (COUNT as u64, COUNT as u64, 0));
+        completed.assert_none(&stats);
+        assert_eq!((stats.submitted, stats.up), (count as u64, count as u64));
         assert_eq!((stats.in_flight, stats.queued), (0, 0));
         assert!(stats.sockets <= 10_000, "{stats:?}");
         listeners.iter().for_each(Listener::assert_untouched);
-        println!("{early} bytes after 200,000 checks, {late} at the end");
+        println!("{early} bytes after a fifth of the checks, {late} at the end");
         // An eighth of what it would take to keep 64 bytes of each.
-        assert!(late < early + (6 << 20), "memory grew from {early} to {late} bytes");
+        assert!(late < early + often(6 << 20), "memory grew from {early} to {late} bytes");
     }
 }
 
@@ -82,7 +83,7 @@ mod in_flight {
     fn hundred_thousand_silent_targets_hold_up_no_live_one_and_time_out_on_time() {
         namespaced!(alone, "nft");
         set_descriptor_limit(DESCRIPTORS);
-        let (silent, live) = (100_000, 1_000);
+        let (silent, live) = (often(100_000), often(1_000));
         let listener = listen_everywhere();
         silence(SILENT_PORT);
         let requests: Vec<Request> = (0..silent + live)
@@ -116,7 +117,7 @@ mod in_flight {
         }
         assert_eq!(up, live);
         println!("at most {peak} were in flight");
-        assert!(peak > 5_000, "only {peak} were ever in flight: this proves little");
+        assert!(peak > 5_000.min(silent as u64 / 2), "only {peak} were ever in flight: this proves little");
         assert_eq!(checker.stats().in_flight, 0);
         listener.assert_untouched();
     }
@@ -141,7 +142,7 @@ mod in_flight {
         });
         for verdict in &verdicts {
             assert_eq!(verdict.status, Status::Up, "{verdict:?}");
-            assert!(verdict.syn_retransmits >= 1, "{verdict:?}");
+            assert_sent_again(verdict);
         }
         let unproven = verdicts.iter().filter(|verdict| !verdict.half_open).count() as u64;
         println!("{} handshakes completed, {unproven} not proven half-open", completed.now());

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use support::counters::Rise;
 use support::far_host::FarHost;
 use support::firewall::{self, Hook};
+use support::handshake::{assert_sent_again, proves};
 use support::process::{Forked, sh, sysctl, until};
 use support::rlimit::{NoDescriptorLeft, set_descriptor_limit};
 use support::targets::{DEAD_PORT, FullListener, Listener, V4, V6, at};
@@ -41,13 +42,13 @@ fn silence(port: u16) {
     firewall::add(Hook::Input, &[&format!("tcp dport {port} drop")]);
 }
 
-/// The verdict is this one, about this address; only Up comes with a measured time.
+/// The verdict is this one, about this address; only Up comes with a measured time, and with a proof.
 #[track_caller]
 fn assert_verdict(verdict: Verdict, status: Status, os_error: i32, address: SocketAddr) {
     assert_eq!((verdict.status, verdict.os_error), (status, os_error), "{verdict:?}");
     assert_eq!(verdict.address, Some(address), "{verdict:?}");
     assert_eq!(verdict.rtt_us > 0, status == Status::Up, "{verdict:?}");
-    assert_eq!(verdict.half_open, status == Status::Up, "{verdict:?}");
+    assert_eq!(verdict.half_open, proves(&verdict), "{verdict:?}");
 }
 
 #[track_caller]
@@ -121,7 +122,8 @@ mod answers {
             check.join().unwrap()
         });
         assert_verdict(verdict, Status::Up, 0, listener.address());
-        assert!(verdict.syn_retransmits >= 1 && verdict.elapsed_us >= 900_000, "{verdict:?}");
+        assert_sent_again(&verdict);
+        assert!(verdict.elapsed_us >= 900_000, "{verdict:?}");
         listener.assert_untouched();
     }
 
@@ -185,7 +187,7 @@ mod silence {
         sysctl("net/ipv4/tcp_syn_retries", "1");
         let verdict = checker().check(&Request::new(at(V4, SILENT_PORT)));
         assert_verdict(verdict, Status::TimedOut, libc::ETIMEDOUT, at(V4, SILENT_PORT));
-        assert!(verdict.syn_retransmits > 0, "{verdict:?}");
+        assert_sent_again(&verdict);
     }
 
     #[test]
@@ -456,6 +458,7 @@ mod the_end {
         });
         for verdict in verdicts {
             assert_verdict(verdict, Status::Up, 0, listener.address());
+            assert_sent_again(&verdict);
         }
         assert_verdict(checker.check(&Request::new(listener.address())), Status::Up, 0, listener.address());
         listener.assert_untouched();

@@ -34,8 +34,8 @@ pub struct shaker_result {
     pub status: StatusCode,
     /// The errno (or EAI_ code, with SHAKER_ERR_RESOLVE) behind the status, on Windows Winsock's; 0 if there is none.
     pub os_error: i32,
-    /// From SYN to SYN-ACK in microseconds, as the kernel measured it (tcpi_rtt, tcp(7)), or where it does not tell
-    /// (not Linux) as the library saw it; 0 unless SHAKER_OK.
+    /// From SYN to SYN-ACK in microseconds, as the kernel measured it (tcpi_rtt, tcp(7)), or where it does not tell as
+    /// the library saw it; 0 unless SHAKER_OK.
     pub rtt_us: u32,
     /// SYNs that the kernel sent again; latency means little when this is not 0. Always 0 where it does not tell (not
     /// Linux).

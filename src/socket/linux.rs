@@ -17,7 +17,7 @@ use mio::net::TcpStream;
 
 use super::c_address::{to_sockaddr_in, to_sockaddr_in6};
 use super::tcp_info::{TCP_CLOSE, TCP_CLOSE_WAIT, TCP_ESTABLISHED, TCP_SYN_RECV, TCP_SYN_SENT, TcpInfo};
-use super::{Answer, Sight, canonical, errno, met_itself};
+use super::{Answer, Sight, canonical, errno, met_itself, microseconds_since};
 
 pub(super) fn withholds_ack() -> bool {
     true
@@ -44,32 +44,34 @@ pub(super) fn connect(stream: &TcpStream, target: &SocketAddr) -> Result<(), i32
     }
 }
 
-pub(super) fn look(stream: &TcpStream, target: &SocketAddr, _syn_at: u64) -> Sight {
+pub(super) fn look(stream: &TcpStream, target: &SocketAddr, syn_at: u64) -> Sight {
     let info = TcpInfo::read(stream.as_raw_fd());
     let syn_retransmits = info.total_retrans;
     match info.state {
-        TCP_ESTABLISHED | TCP_CLOSE_WAIT => Sight::Answered(answer(stream, &info, target)),
+        TCP_ESTABLISHED | TCP_CLOSE_WAIT => Sight::Answered(answer(stream, &info, target, syn_at)),
         TCP_SYN_SENT | TCP_SYN_RECV => match take_error(stream) {
             0 => Sight::Nothing { syn_retransmits },
             // Answered and reset by the server, between the two calls.
             libc::ECONNRESET | libc::EPIPE => {
-                Sight::Answered(answer(stream, &TcpInfo::read(stream.as_raw_fd()), target))
+                Sight::Answered(answer(stream, &TcpInfo::read(stream.as_raw_fd()), target, syn_at))
             }
             // An ICMP error that found the socket locked by connect() itself was noted, not acted upon
             // (sk_err_soft, tcp_v4_err in net/ipv4/tcp_ipv4.c). It is the same answer.
             errno => Sight::Failed { errno, syn_retransmits },
         },
-        TCP_CLOSE => Sight::Closed(answer(stream, &info, target)),
+        TCP_CLOSE => Sight::Closed(answer(stream, &info, target, syn_at)),
         // No TCP_INFO (a sandbox), or a state that no client can be in: nothing was learned.
         _ => Sight::Unsent { errno: libc::EIO },
     }
 }
 
-fn answer(stream: &TcpStream, info: &TcpInfo, target: &SocketAddr) -> Answer {
+fn answer(stream: &TcpStream, info: &TcpInfo, target: &SocketAddr, syn_at: u64) -> Answer {
     let syns = 1 + info.total_retrans;
     let acked = info.segs_out != syns;
     Answer {
-        rtt_us: info.rtt,
+        // The kernel has no sample if the SYN was sent twice to a server without timestamps; and an emulator may pass on
+        // no more than the first words of TCP_INFO.
+        rtt_us: if info.rtt > 0 { info.rtt } else { microseconds_since(syn_at) },
         syn_retransmits: info.total_retrans,
         acked,
         // A simultaneous open takes a SYN-ACK too, so a socket that sent only SYNs did not meet itself.

@@ -12,8 +12,7 @@ use socket2::SockRef;
 
 use super::errno::{self, ECONNRESET, EPIPE, UNDER_WAY};
 use super::options::expect_local_answer;
-use super::{Answer, Sight, canonical, met_itself};
-use crate::clock;
+use super::{Answer, Sight, canonical, met_itself, microseconds_since};
 
 pub(super) fn withholds_ack() -> bool {
     false
@@ -57,9 +56,8 @@ pub(super) fn look(stream: &TcpStream, target: &SocketAddr, syn_at: u64) -> Sigh
 
 /// The time of the answer is when it was seen: the kernels that know better each tell in a way of their own.
 fn answer(stream: &TcpStream, target: &SocketAddr, syn_at: u64) -> Answer {
-    let rtt_us = clock::now().saturating_sub(syn_at).div_ceil(1000);
     Answer {
-        rtt_us: rtt_us.try_into().unwrap_or(u32::MAX),
+        rtt_us: microseconds_since(syn_at),
         syn_retransmits: 0,
         acked: true,
         met_itself: met_itself(stream, target),

@@ -283,7 +283,8 @@ static void forks_beside_the_checks_change_no_verdict(void) {
     EXPECT(results[0].status == SHAKER_OK && results[1].status == SHAKER_TIMEOUT);
   }
   pause_ms(500);
-  EXPECT((uint64_t)accept_all(&live_one) <= stats_of(checker).completed_handshakes);
+  uint64_t arrived = (uint64_t)accept_all(&live_one);
+  EXPECT(arrived <= stats_of(checker).completed_handshakes || !reuses_sockets());
 
   /* A completed handshake ends at once too, although children hold its descriptor. */
   for (int i = 0; i < 2 * MANY; i++) {
@@ -317,7 +318,8 @@ int main(void) {
   checks_in_flight_outlive_a_child();
   a_bare_clone_is_a_child_too();
   a_callback_may_fork();
-  a_child_that_lives_on_keeps_nothing_alive();
+  /* Where closing is the reset, a connection under way at the fork lives until the child closes its copy, too. */
+  if (reuses_sockets()) a_child_that_lives_on_keeps_nothing_alive();
   forks_beside_the_checks_change_no_verdict();
   close_target(&up);
   close_target(&down);

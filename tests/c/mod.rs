@@ -10,6 +10,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 use crate::c_programs::{Finished, finish};
+use crate::support::handshake::{is_at_its_best, not_on_this_path};
 use crate::support::namespace::{find_program, skip};
 
 /// How a program is linked to the library, and what watches it run.
@@ -56,7 +57,11 @@ pub fn library_directory() -> &'static Path {
         };
         let mut cargo = Command::new(env!("CARGO"));
         cargo.current_dir(root()).args(["build", "--lib", "--quiet", "--profile", profile, "--target-dir"]);
-        let output = cargo.arg(built.parent().unwrap()).output().unwrap();
+        cargo.arg(built.parent().unwrap());
+        if cfg!(feature = "forced-handshake") {
+            cargo.args(["--features", "forced-handshake"]);
+        }
+        let output = cargo.output().unwrap();
         assert!(output.status.success(), "cargo build: {}", String::from_utf8_lossy(&output.stderr));
         let directory = scratch();
         for file in ["libtcpshaker.so", "libtcpshaker.a"] {
@@ -106,6 +111,9 @@ fn build(program: &str, flavour: Flavour) -> PathBuf {
     replace(&executable, |path| {
         let mut cc = compiler("cc", "c11");
         cc.arg(root().join(format!("tests/c/{program}.c"))).args(["-pthread", "-o"]).arg(path);
+        if cfg!(feature = "forced-handshake") {
+            cc.arg("-DFORCED_HANDSHAKE");
+        }
         match flavour {
             Flavour::Archive => {
                 cc.arg(library.join("libtcpshaker.a")).args(NATIVE_LIBRARIES);
@@ -136,8 +144,15 @@ fn build(program: &str, flavour: Flavour) -> PathBuf {
 /// Builds a program, runs it, and sees that it found nothing amiss. `test` is who asks, for what is skipped.
 #[track_caller]
 pub fn run(test: &str, program: &str, flavour: Flavour, arguments: &[&str]) {
+    use Flavour::{Archive, Static, UnlinkedValgrind, Valgrind};
+    if !is_at_its_best() && matches!(flavour, Archive | Static | Valgrind | UnlinkedValgrind) {
+        return not_on_this_path(
+            test,
+            "it is the same however a program is linked, and the sanitizers see leaks as well",
+        );
+    }
     let leaks = flavour != Flavour::ForkingValgrind;
-    let under_valgrind = matches!(flavour, Flavour::Valgrind | Flavour::UnlinkedValgrind) || !leaks;
+    let under_valgrind = matches!(flavour, Valgrind | UnlinkedValgrind) || !leaks;
     if under_valgrind && find_program("valgrind").is_none() {
         return skip(test, "there is no valgrind on this machine");
     }

@@ -45,6 +45,16 @@ static inline struct target bound(int family) {
   return target;
 }
 
+/* Whether checks keep the handshake from completing, and whether a reset socket serves the next one: the tests run with
+ * libraries of either kind. */
+static inline int withholds_ack(void) {
+  return (shaker_capabilities() & SHAKER_CAN_HALF_OPEN) != 0;
+}
+
+static inline int reuses_sockets(void) {
+  return (shaker_capabilities() & SHAKER_CAN_REUSE_SOCKET) != 0;
+}
+
 /* Answers every SYN. Nobody accepts: what arrives stays to be counted. */
 static inline struct target live(int family) {
   struct target target = bound(family);

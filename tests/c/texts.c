@@ -57,6 +57,10 @@ static void results(void) {
   shaker_result_str(&result, text, sizeof text);
   EXPECT(strstr(text, up.text) == text && strstr(text, "up") != NULL);
   EXPECT((strstr(text, ", half-open") != NULL) == ((result.flags & SHAKER_HALF_OPEN) != 0));
+  EXPECT(withholds_ack() || (result.flags & SHAKER_HALF_OPEN) == 0);
+
+  /* A slow machine lets an ACK slip out now and then, not every time. */
+  UNTIL(!withholds_ack() || (shaker_check_addr(checker, up.text, 0, &result), result.flags & SHAKER_HALF_OPEN));
 
   EXPECT_EQ(shaker_check_addr(checker, down.text, 0, &result), SHAKER_REFUSED);
   in_every_size(&result);
@@ -107,7 +111,9 @@ int main(void) {
   snprintf(version, sizeof version, "%d.%d.%d", SHAKER_VERSION_MAJOR, SHAKER_VERSION_MINOR, SHAKER_VERSION_PATCH);
   EXPECT_EQ(strcmp(shaker_version(), version), 0);
   EXPECT(shaker_version() == shaker_version());
-  EXPECT(shaker_capabilities() & SHAKER_CAN_HALF_OPEN);
+#ifndef FORCED_HANDSHAKE
+  EXPECT(withholds_ack() && reuses_sockets());
+#endif
   statuses();
   results();
   nonsense();

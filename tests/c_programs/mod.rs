@@ -82,7 +82,7 @@ pub fn finish_with_input(command: &mut Command, input: &str) -> Finished {
     finish_within(command, input, PATIENCE)
 }
 
-fn finish_within(command: &mut Command, input: &str, patience: Duration) -> Finished {
+pub fn finish_within(command: &mut Command, input: &str, patience: Duration) -> Finished {
     let mut running = Running::start(command);
     let mut stdin = running.child.stdin.take().unwrap();
     // A program that does not read its input may be gone already.

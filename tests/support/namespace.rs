@@ -11,6 +11,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
+use super::handshake;
 use super::process::sh;
 
 /// Set in the inner half to the name of the test that it is.
@@ -53,6 +54,7 @@ pub fn entered(here: &str, company: Company, tools: &[&str]) -> bool {
     let test = here.split_once("::").and_then(|(_crate, path)| path.rsplit_once("::")).expect("a path within a test").0;
     if std::env::var_os(INSIDE).as_deref() == Some(OsStr::new(test)) {
         sh("ip link set lo up");
+        handshake::make_room_for_completed_handshakes();
         return true;
     }
     if let Some(tool) = tools.iter().find(|tool| find_program(tool).is_none()) {

@@ -1,10 +1,12 @@
 //! Targets whose behaviour is known: a listener that never accepts, a full one, a dead port.
 
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Read};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
 use socket2::{Domain, Socket, Type};
+
+use super::handshake;
 
 /// IPv4 loopback.
 pub const V4: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
@@ -27,7 +29,7 @@ pub struct Listener {
 impl Listener {
     /// Listens on a port with the longest queue that the kernel grants.
     pub fn on(ip: IpAddr, port: u16) -> Listener {
-        Listener::with_backlog(at(ip, port), 4096)
+        Listener::with_backlog(at(ip, port), i32::MAX)
     }
 
     fn with_backlog(address: SocketAddr, backlog: i32) -> Listener {
@@ -47,12 +49,24 @@ impl Listener {
         self.socket.local_addr().expect("a bound socket")
     }
 
-    /// Nothing ever arrived: accept() says EAGAIN.
+    /// Nothing ever arrived: accept() says EAGAIN. Where the ACK cannot be withheld, whatever arrived was reset.
     #[track_caller]
     pub fn assert_untouched(&self) {
+        if !handshake::withholds_ack() {
+            return self.assert_reset();
+        }
         match self.socket.accept() {
             Ok((_, peer)) => panic!("accept() on {} gave a connection from {peer}", self.address()),
             Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock, "{error}"),
+        }
+    }
+
+    #[track_caller]
+    pub fn assert_reset(&self) {
+        for (mut stream, peer) in std::iter::from_fn(|| self.socket.accept().ok()) {
+            stream.set_read_timeout(Some(Duration::from_secs(60))).expect("SO_RCVTIMEO");
+            let end = stream.read(&mut [0]).map_err(|error| error.kind());
+            assert_eq!(end, Err(ErrorKind::ConnectionReset), "what became of the connection from {peer}");
         }
     }
 

@@ -28,7 +28,7 @@ pub(super) fn set_mark(socket: &Socket, mark: u32) -> io::Result<()> {
 }
 
 /// Without it, bind would take a port for itself, unfit for more than one connection at a time
-/// (IP_BIND_ADDRESS_NO_PORT, ip(7)).
+/// (IP_BIND_ADDRESS_NO_PORT, ip(7), Linux 4.2). A kernel or an emulator that does not know it has bind do so.
 pub(super) fn leave_the_port_to_connect(socket: &Socket) -> io::Result<()> {
     let (on, size) = (1i32, size_of::<i32>() as libc::socklen_t);
     // SAFETY: the kernel reads one int, which `on` is.
@@ -36,5 +36,11 @@ pub(super) fn leave_the_port_to_connect(socket: &Socket) -> io::Result<()> {
         let on = (&raw const on).cast();
         libc::setsockopt(socket.as_raw_fd(), libc::IPPROTO_IP, libc::IP_BIND_ADDRESS_NO_PORT, on, size)
     };
-    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    if result == 0 {
+        return Ok(());
+    }
+    match io::Error::last_os_error() {
+        error if error.raw_os_error() == Some(libc::ENOPROTOOPT) => Ok(()),
+        error => Err(error),
+    }
 }

@@ -1,0 +1,253 @@
+//! Builds the library and C programs for other platforms, and runs them by what stands in for such a machine.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use crate::c_programs::{Finished, dead, finish, finish_within, live, silent};
+use crate::support::namespace::{find_program, skip};
+use crate::support::targets::{Listener, V6};
+
+/// A whole standard library may have to be compiled, on a slow machine.
+const BUILD_TIME: Duration = Duration::from_secs(1800);
+const DEBIANS_CARGO: &str = "/usr/bin/cargo";
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Its own target directory: another compiler made what lies there.
+fn target_directory() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("platforms")
+}
+
+/// Whether this machine has what the test needs. If not, says that the test is skipped.
+fn has(test: &str, programs: &[&str]) -> bool {
+    if !Path::new(DEBIANS_CARGO).exists() || !Path::new("/usr/lib/rustlib/src/rust/library").exists() {
+        skip(test, "there is no Rust here that brings the source of its standard library (rustc-web, rust-web-src)");
+        return false;
+    }
+    if let Some(program) = programs.iter().find(|program| find_program(program).is_none()) {
+        skip(test, &format!("there is no {program} on this machine"));
+        return false;
+    }
+    true
+}
+
+/// Debian's cargo, for another platform, in an environment without a trace of the cargo that runs this test.
+fn cargo(subcommand: &str, target: &str) -> Command {
+    let mut cargo = Command::new(DEBIANS_CARGO);
+    let foreign = |name: &str| ["CARGO", "RUST"].iter().any(|start| name.starts_with(start));
+    for (name, _) in std::env::vars_os().filter(|(name, _)| foreign(&name.to_string_lossy())) {
+        cargo.env_remove(name);
+    }
+    cargo.env_remove("LD_LIBRARY_PATH").env_remove("MAKEFLAGS").env_remove("MFLAGS");
+    cargo.env("PATH", "/usr/bin:/bin").env("RUSTC", "/usr/bin/rustc").env("RUSTC_BOOTSTRAP", "1");
+    cargo.env("CARGO_TARGET_DIR", target_directory());
+    // The wrapper of .cargo/config.toml gives symbols their version with the native compiler.
+    cargo.env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER", "aarch64-linux-gnu-gcc");
+    cargo.current_dir(root()).args([subcommand, "--locked", "--lib", "--target", target]);
+    cargo.arg("-Zbuild-std=std,panic_unwind");
+    cargo
+}
+
+pub fn assert_compiles(target: &str) {
+    if !has(target, &[]) {
+        return;
+    }
+    let checked = finish_within(&mut cargo("check", target), "", BUILD_TIME);
+    assert!(checked.status.success(), "{}", checked.stderr);
+    let warned = checked.stderr.lines().any(|line| line.starts_with("warning"));
+    assert!(!warned, "{}", checked.stderr);
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Linkage {
+    Static,
+    Shared,
+}
+
+/// What a program runs on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Machine {
+    /// This kernel, with musl for a C library.
+    Musl,
+    /// This kernel, through qemu's user mode.
+    Aarch64,
+    /// Wine.
+    Windows,
+}
+
+impl Machine {
+    fn target(self) -> &'static str {
+        match self {
+            Machine::Musl => "x86_64-unknown-linux-musl",
+            Machine::Aarch64 => "aarch64-unknown-linux-gnu",
+            Machine::Windows => "x86_64-pc-windows-gnu",
+        }
+    }
+
+    fn compiler(self) -> &'static str {
+        match self {
+            Machine::Musl => "musl-gcc",
+            Machine::Aarch64 => "aarch64-linux-gnu-gcc",
+            Machine::Windows => "x86_64-w64-mingw32-gcc",
+        }
+    }
+
+    /// What a program is linked to besides the archive: as `cargo rustc -- --print native-static-libs` says, and what
+    /// unwinds, which Debian's standard library leaves to gcc.
+    fn native_libraries(self) -> &'static [&'static str] {
+        match self {
+            Machine::Musl => &["-lgcc_eh"],
+            Machine::Aarch64 => &["-lgcc_eh", "-lpthread", "-lm", "-ldl"],
+            Machine::Windows => &["-lws2_32", "-liphlpapi", "-luserenv", "-lntdll", "-lbcrypt"],
+        }
+    }
+
+    fn runner(self) -> &'static [&'static str] {
+        match self {
+            Machine::Musl => &[],
+            Machine::Aarch64 => &["qemu-aarch64-static"],
+            Machine::Windows => &["wine", "wineserver"],
+        }
+    }
+
+    /// What tests/platforms/probe.c is told to expect. Qemu 7.2 passes on four bytes of TCP_INFO, so nothing is proven
+    /// there, although the ACK is withheld all the same.
+    fn handshake(self) -> &'static str {
+        match self {
+            Machine::Musl => "half-open",
+            Machine::Aarch64 => "unproven",
+            Machine::Windows => "ordinary",
+        }
+    }
+
+    /// Runs the example `check` and the probe against a live, a dead and a silent target.
+    pub fn tells_targets_apart(self, linkage: Linkage) {
+        let programs: Vec<&str> = [self.compiler()].iter().chain(self.runner()).copied().collect();
+        if !has(self.target(), &programs) {
+            return;
+        }
+        let directory = scratch(self, linkage);
+        self.build_library(linkage, &directory);
+        let run = |source: &Path, arguments: &[&str]| {
+            let program = self.build_program(source, linkage, &directory);
+            let finished = finish_within(self.command(&program, &directory).args(arguments), "", BUILD_TIME);
+            println!("{}", finished.stdout);
+            finished
+        };
+
+        let (listener, up) = live();
+        let (_full, mute) = silent();
+        let down = dead();
+        let checked = run(&root().join("examples-c/check.c"), &[&up, &down, &mute, "500"]);
+        assert_eq!(checked.code(), 1, "{checked:?}");
+        assert!(checked.has_line(&format!("{up} up, rtt ")), "{checked:?}");
+        let proven = checked.stdout.lines().next().is_some_and(|line| line.ends_with(", half-open"));
+        assert_eq!(proven, self.handshake() == "half-open", "{checked:?}");
+        assert!(checked.has_line(&format!("{down} refused")), "{checked:?}");
+        assert!(checked.has_line(&format!("{mute} timed out")), "{checked:?}");
+
+        let v6 = Listener::on(V6, 0);
+        let probe = root().join("tests/platforms/probe.c");
+        let probed = run(&probe, &[&up, &down, &mute, &v6.address().to_string(), self.handshake()]);
+        assert_eq!(probed.code(), 0, "{}{}", probed.stdout, probed.stderr);
+        assert!(probed.stdout.ends_with("\n0 wrong\n"), "{probed:?}");
+        if self == Machine::Windows {
+            listener.assert_reset();
+            stop_wine(&directory);
+        } else {
+            listener.assert_untouched();
+        }
+    }
+
+    fn build_library(self, linkage: Linkage, directory: &Path) {
+        let (kind, file) = match linkage {
+            Linkage::Static => ("staticlib", "libtcpshaker.a"),
+            Linkage::Shared => ("cdylib", "libtcpshaker.so"),
+        };
+        let built = finish_within(cargo("rustc", self.target()).args(["--crate-type", kind]), "", BUILD_TIME);
+        assert!(built.status.success(), "{}", built.stderr);
+        fs::copy(target_directory().join(self.target()).join("debug").join(file), directory.join(file))
+            .expect("the library");
+        if self == Machine::Windows {
+            // Wine 8 has no such library, in which Rust's standard library finds its random numbers.
+            let source = root().join("tests/platforms/bcryptprimitives.c");
+            let mut compiler = Command::new(self.compiler());
+            compiler.arg("-shared").arg(source).arg("-ladvapi32");
+            assert_builds(compiler.arg("-o").arg(directory.join("bcryptprimitives.dll")));
+        }
+    }
+
+    fn build_program(self, source: &Path, linkage: Linkage, directory: &Path) -> PathBuf {
+        let name = source.file_stem().expect("a source file");
+        // What wine shall run wants the ending.
+        let program = directory.join(name).with_extension(if self == Machine::Windows { "exe" } else { "elf" });
+        let mut compiler = Command::new(self.compiler());
+        compiler.args(["-std=c99", "-D_POSIX_C_SOURCE=200809L", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-I"]);
+        compiler.arg(root().join("include")).arg(source).arg("-o").arg(&program);
+        match linkage {
+            Linkage::Static => compiler.arg("-static").arg(directory.join("libtcpshaker.a")),
+            Linkage::Shared => compiler.arg("-L").arg(directory).arg("-ltcpshaker"),
+        };
+        if linkage == Linkage::Static {
+            compiler.args(self.native_libraries());
+        }
+        if self == Machine::Musl {
+            compiler.arg("-L").arg(directory_of_gccs_own_archives());
+        }
+        assert_builds(&mut compiler);
+        program
+    }
+
+    fn command(self, program: &Path, directory: &Path) -> Command {
+        match self {
+            Machine::Musl => Command::new(program),
+            Machine::Aarch64 => {
+                let mut command = Command::new("qemu-aarch64-static");
+                command.args(["-L", "/usr/aarch64-linux-gnu", "-E"]);
+                command.arg(format!("LD_LIBRARY_PATH={}", directory.display())).arg(program);
+                command
+            }
+            Machine::Windows => {
+                let mut command = wine("wine", directory);
+                command.arg(program);
+                command
+            }
+        }
+    }
+}
+
+/// An empty directory for one test.
+fn scratch(machine: Machine, linkage: Linkage) -> PathBuf {
+    let kind = if linkage == Linkage::Static { "static" } else { "shared" };
+    let directory = target_directory().join("run").join(format!("{}-{kind}", machine.target()));
+    let _ = fs::remove_dir_all(&directory);
+    fs::create_dir_all(&directory).expect("a directory of its own");
+    directory
+}
+
+fn assert_builds(compiler: &mut Command) {
+    let built = finish(compiler);
+    assert!(built.status.success(), "{compiler:?}: {}", built.stderr);
+}
+
+/// Where libgcc_eh.a is, which musl's wrapper of gcc does not look for.
+fn directory_of_gccs_own_archives() -> PathBuf {
+    let Finished { stdout, .. } = finish(Command::new("gcc").arg("-print-file-name=libgcc_eh.a"));
+    Path::new(stdout.trim()).parent().expect("a path").to_owned()
+}
+
+/// A program of wine's, which keeps its registry and its C: drive here and opens no window.
+fn wine(program: &str, directory: &Path) -> Command {
+    let mut command = Command::new(program);
+    command.env("WINEPREFIX", directory.join("wine")).env("WINEDEBUG", "-all").env_remove("DISPLAY");
+    command
+}
+
+/// Ends the processes that stand in for Windows' services.
+fn stop_wine(directory: &Path) {
+    finish(wine("wineserver", directory).arg("--kill"));
+}
