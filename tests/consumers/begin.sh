@@ -78,3 +78,25 @@ snippet_checks() {
   done
   echo "ok: the README's snippet"
 }
+
+# copy_example SNIPPET FILE: a directory with the C example and, as this file, how the README builds it.
+copy_example() {
+  mkdir -p "$scratch/$1"
+  cp "$consumers/../../examples-c/check.c" "$scratch/$1"
+  "$consumers/snippet" "$consumers/../../README.md" "$1" > "$scratch/$1/$2"
+}
+
+# c_example_checks COMMAND...: the C example says what is true of three targets.
+c_example_checks() {
+  local output status=0
+  start_targets
+  output=$("$@" "$live" "$dead" "$silent" 500) || status=$?
+  printf '%s\n' "$output"
+  [ "$status" = 1 ] || fail "the exit status is $status, although two targets are down"
+  for line in "$live up, rtt .*" "$dead refused.*" "$silent timed out.*"; do
+    [ "$(grep -cx "$line" <<< "$output")" = 1 ] || fail "no line that is $line"
+  done
+  # A machine that stands still for 200 ms in the middle of a check lets the last ACK out, and the library says so.
+  stop_targets || grep -q 'not proven half-open' <<< "$output" || fail "a handshake was completed in silence"
+  echo "ok: the example"
+}

@@ -1,0 +1,132 @@
+//! The library at home elsewhere: installed by cargo-c, and used from there by build tools and by other languages. Each
+//! consumer is a script, tests/consumers/NAME/run, which also runs what its README shows.
+#![cfg(all(target_os = "linux", not(feature = "forced-handshake")))]
+
+#[macro_use]
+mod support;
+mod c_programs;
+#[path = "support/installed.rs"]
+mod installed;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use installed::{assert_works, prefix, root};
+
+/// What a program prints.
+fn said(program: &str, arguments: &[&str], path: &Path) -> String {
+    let output =
+        Command::new(program).args(arguments).arg(path).output().unwrap_or_else(|error| panic!("{program}: {error}"));
+    assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+mod installed_are {
+    use super::*;
+
+    #[test]
+    fn the_libraries_the_headers_and_what_finds_them_and_nothing_else() {
+        let Some(prefix) = prefix("installed files") else { return };
+        let files: BTreeSet<String> =
+            said("find", &["-L"], prefix).lines().filter(|path| Path::new(path).is_file()).map(String::from).collect();
+        let expected: BTreeSet<String> = [
+            "include/tcpshaker.h",
+            "include/tcpshaker.hpp",
+            "lib/libtcpshaker.a",
+            "lib/libtcpshaker.so",
+            "lib/libtcpshaker.so.0.1",
+            "lib/libtcpshaker.so.0.1.0",
+            "lib/pkgconfig/tcpshaker.pc",
+            "share/tcpshaker/cmake/tcpshakerConfig.cmake",
+            "share/tcpshaker/cmake/tcpshakerConfigVersion.cmake",
+        ]
+        .map(|file| prefix.join(file).display().to_string())
+        .into();
+        assert_eq!(files, expected);
+        for header in ["tcpshaker.h", "tcpshaker.hpp"] {
+            let installed = fs::read(prefix.join("include").join(header)).unwrap();
+            assert_eq!(installed, fs::read(root().join("include").join(header)).unwrap(), "{header}");
+        }
+    }
+
+    #[test]
+    fn a_shared_object_that_says_which_release_it_is_compatible_with() {
+        let Some(prefix) = prefix("SONAME") else { return };
+        let dynamic = said("readelf", &["-d"], &prefix.join("lib/libtcpshaker.so"));
+        assert!(dynamic.contains("Library soname: [libtcpshaker.so.0.1]"), "{dynamic}");
+    }
+
+    #[test]
+    fn the_functions_of_the_header_under_their_versions_and_no_other_symbol() {
+        let Some(prefix) = prefix("symbols") else { return };
+        let symbols =
+            said("nm", &["-D", "--defined-only", "--with-symbol-versions"], &prefix.join("lib/libtcpshaker.so"));
+        let exported: BTreeSet<&str> =
+            symbols.lines().filter_map(|line| line.split(' ').nth(2)).filter(|name| *name != "TCPSHAKER_0.1").collect();
+        let map = fs::read_to_string(root().join("abi/tcpshaker.map")).unwrap();
+        let named = map.lines().filter_map(|line| line.trim().strip_suffix(';'));
+        let names = named.filter(|name| name.starts_with("shaker_")).map(|name| format!("{name}@@TCPSHAKER_0.1"));
+        let names: Vec<String> = names.collect();
+        assert_eq!(exported, names.iter().map(String::as_str).collect());
+        let header = fs::read_to_string(root().join("include/tcpshaker.h")).unwrap();
+        for name in &names {
+            let function = name.split('@').next().unwrap();
+            assert!(header.contains(&format!("{function}(")), "{function} is not in the header");
+        }
+    }
+}
+
+mod it_is_found_by {
+    use super::*;
+
+    #[test]
+    fn make() {
+        assert_works("make");
+    }
+
+    #[test]
+    fn meson() {
+        assert_works("meson");
+    }
+
+    #[test]
+    fn cmake() {
+        assert_works("cmake");
+    }
+}
+
+mod it_is_used_from {
+    use super::*;
+
+    #[test]
+    fn cpp() {
+        assert_works("cpp");
+    }
+
+    #[test]
+    fn go() {
+        assert_works("go");
+    }
+
+    #[test]
+    fn luajit() {
+        assert_works("luajit");
+    }
+
+    #[test]
+    fn node() {
+        assert_works("node");
+    }
+
+    #[test]
+    fn python() {
+        assert_works("python");
+    }
+
+    #[test]
+    fn ruby() {
+        assert_works("ruby");
+    }
+}
