@@ -95,6 +95,11 @@ mod it_is_found_by {
     fn cmake() {
         assert_works("cmake");
     }
+
+    #[test]
+    fn programs_on_debian() {
+        assert_works("debian");
+    }
 }
 
 mod it_is_used_from {
