@@ -35,7 +35,7 @@ mod a_million {
     const LISTENERS: usize = 1_000;
 
     #[test]
-    fn checks_in_one_call_are_all_up_complete_no_handshake_and_take_no_more_memory_at_the_end() {
+    fn checks_in_one_call_are_all_up_complete_no_handshake_in_silence_and_take_no_more_memory_at_the_end() {
         namespaced!(alone);
         let count = often(1_000_000);
         set_descriptor_limit(DESCRIPTORS);
@@ -65,11 +65,10 @@ mod a_million {
             assert_eq!(verdict.address, Some(targets[number % LISTENERS]), "number {number} is another's result");
         }
         let stats = checker.stats();
-        completed.assert_none(&stats);
+        completed.assert_none_in_silence(&stats);
         assert_eq!((stats.submitted, stats.up), (count as u64, count as u64));
         assert_eq!((stats.in_flight, stats.queued), (0, 0));
         assert!(stats.sockets <= 10_000, "{stats:?}");
-        listeners.iter().for_each(Listener::assert_untouched);
         println!("{early} bytes after a fifth of the checks, {late} at the end");
         // An eighth of what it would take to keep 64 bytes of each.
         assert!(late < early + often(6 << 20), "memory grew from {early} to {late} bytes");

@@ -65,15 +65,29 @@ impl Completed {
     /// admits it; where there is no proof of a late answer, the checker admits those that were asked twice.
     #[track_caller]
     pub fn assert_none(&self, stats: &Stats) {
-        let (completed, admitted) = (self.by_kernel.now(), stats.completed_handshakes);
-        match (withholds_ack(), reuses_sockets()) {
-            (true, true) => assert_eq!((completed, admitted), (0, 0), "{stats:?}"),
-            (true, false) => {
-                assert_eq!(completed, 0, "{stats:?}");
-                assert!(admitted <= self.sent_again.now(), "{stats:?}");
-            }
-            (false, _) => assert_eq!((completed, admitted), (stats.up, stats.up), "{stats:?}"),
+        if withholds_ack() {
+            assert_eq!(self.by_kernel.now(), 0, "{stats:?}");
+            assert!(stats.completed_handshakes <= self.without_proof(), "{stats:?}");
         }
+        self.assert_none_in_silence(stats);
+    }
+
+    /// The same of more threads or checks than the machine has time for: a thread that gets no processor between the
+    /// answer and the reset, for as long as the kernel withholds the ACK, cannot help it. Such checks are few, and the
+    /// checker admits each of them.
+    #[track_caller]
+    pub fn assert_none_in_silence(&self, stats: &Stats) {
+        let (completed, admitted) = (self.by_kernel.now(), stats.completed_handshakes);
+        if !withholds_ack() {
+            return assert_eq!((completed, admitted), (stats.up, stats.up), "{stats:?}");
+        }
+        assert!(completed <= admitted, "{completed} completed: {stats:?}");
+        assert!(admitted <= self.without_proof() + stats.up / 100, "{completed} completed: {stats:?}");
+    }
+
+    /// How many checks may be admitted for want of a proof: of a late answer only the reset socket has one.
+    fn without_proof(&self) -> u64 {
+        if reuses_sockets() { 0 } else { self.sent_again.now() }
     }
 }
 
