@@ -8,17 +8,17 @@ use std::time::Duration;
 
 use mio::{Poll, Waker};
 
-use crate::clock;
+use crate::check::request::{Family, Request};
+use crate::check::verdict::{Report, Status};
 use crate::completion::{Callback, Sink};
 use crate::config::Config;
+use crate::engine::socket::{self, Manner};
 use crate::event_loop::{EventLoop, WAKE};
 use crate::lane::{Asked, Lane, Order, Terms};
-use crate::request::{Family, Request};
 use crate::shared::Shared;
-use crate::socket::{self, Manner};
 use crate::stats::Stats;
-use crate::thread::{self, Thread};
-use crate::verdict::{Report, Status};
+use crate::sys::clock;
+use crate::sys::thread::{self, Thread};
 
 /// Nobody has more descriptors than this to spare for one checker, whatever the limit says.
 const IN_FLIGHT_MAX: u64 = 1 << 20;

@@ -2,10 +2,10 @@
 
 use std::net::{SocketAddr, SocketAddrV4, SocketAddrV6};
 
-use crate::address;
-use crate::request::Family;
-use crate::socket;
-use crate::verdict::Status;
+use crate::check::request::Family;
+use crate::check::target;
+use crate::check::verdict::Status;
+use crate::engine::socket;
 
 /// More loops than this help nobody, and a mistyped number should not start ten thousand threads.
 const LOOPS_MAX: u32 = 256;
@@ -100,7 +100,7 @@ impl Config {
 
     /// The source address of checks of its family. IPv4 and IPv6 may each have one; setting it again replaces it.
     pub fn set_source(&mut self, ip: &str) -> Result<(), Status> {
-        match address::parse_ip(ip.as_bytes()) {
+        match target::parse_ip(ip.as_bytes()) {
             Some(SocketAddr::V4(source)) if !source.ip().is_multicast() && !source.ip().is_broadcast() => {
                 self.wire.source_v4 = Some(source)
             }

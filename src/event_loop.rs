@@ -21,15 +21,15 @@ use std::time::Duration;
 use mio::{Events, Poll, Token};
 use slab::Slab;
 
-use crate::clock;
+use crate::check::verdict::{Report, Status, Verdict};
 use crate::completion::Sink;
-use crate::deadlines::{Deadlines, Timer};
+use crate::engine::socket::{Manner, Socket};
 use crate::lane::{Lane, Order};
 use crate::shared::Shared;
-use crate::socket::{Manner, Socket};
 use crate::stats::Tally;
-use crate::thread;
-use crate::verdict::{Report, Status, Verdict};
+use crate::sys::clock;
+use crate::sys::thread;
+use crate::timer_wheel::{Deadlines, Timer};
 
 use idle::Idle;
 use order::Arrival;

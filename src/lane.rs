@@ -9,11 +9,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use mio::Waker;
 
-use crate::address::{Name, Target};
+use crate::check::request::Family;
+use crate::check::target::{Name, Target};
+use crate::check::verdict::Status;
 use crate::completion::Sink;
-use crate::request::Family;
-use crate::socket::{Manner, Socket};
-use crate::verdict::Status;
+use crate::engine::socket::{Manner, Socket};
 
 /// How a check is to be made, whatever its target.
 #[derive(Clone, Copy)]

@@ -9,31 +9,25 @@
 #![warn(missing_docs)]
 #![deny(unsafe_op_in_unsafe_fn)]
 
-mod address;
 pub mod c_api;
+mod check;
 mod checker;
-mod clock;
 mod completion;
 mod config;
-mod deadlines;
+mod engine;
 mod event_loop;
-mod fork;
 mod lane;
-mod loaded;
 mod rate;
-mod readiness;
-mod request;
 mod resolver;
 mod shared;
-mod socket;
 mod stats;
-mod thread;
-mod verdict;
+mod sys;
+mod timer_wheel;
 
-pub use address::{Name, Target};
+pub use check::request::{Family, Handshake, Request};
+pub use check::target::{Name, Target};
+pub use check::verdict::{Report, Status, Verdict};
 pub use checker::Checker;
 pub use config::Config;
-pub use request::{Family, Handshake, Request};
-pub use socket::{Capabilities, capabilities};
+pub use engine::socket::{Capabilities, capabilities};
 pub use stats::Stats;
-pub use verdict::{Report, Status, Verdict};

@@ -9,9 +9,9 @@ use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use crate::clock;
 use crate::lane::{Asker, Lane, Order, Query};
-use crate::thread::{self, Thread};
+use crate::sys::clock;
+use crate::sys::thread::{self, Thread};
 
 use look_up::{NO_THREAD, look_up};
 pub(crate) use look_up::{NOT_IN_TIME, error_text};

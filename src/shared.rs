@@ -5,12 +5,12 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use crate::completion::Mailbox;
 use crate::config::Config;
-use crate::fork::ForkMark;
+use crate::engine::socket::{Manner, Socket};
 use crate::lane::{Lane, Order};
 use crate::rate::Rate;
 use crate::resolver::Resolver;
-use crate::socket::{Manner, Socket};
 use crate::stats::Counters;
+use crate::sys::fork::ForkMark;
 
 pub(crate) struct Shared {
     pub config: Config,

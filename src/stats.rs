@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::verdict::Status;
+use crate::check::verdict::Status;
 
 /// Counts since the checker was made, and what it is doing now.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

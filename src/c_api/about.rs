@@ -1,7 +1,7 @@
 use std::ffi::c_char;
 
 use super::guard::guard;
-use crate::socket;
+use crate::engine::socket;
 
 /// The version of this header, to be compared with shaker_version() of the library that was loaded.
 pub const SHAKER_VERSION_MAJOR: u32 = 0;

@@ -5,8 +5,8 @@ use super::guard::guard;
 use super::request::{convert, shaker_request, valid_array, validate};
 use super::result::{shaker_result, write};
 use super::status::shaker_status;
-use crate::socket::{sockaddr, socklen_t};
-use crate::verdict::{Status, Verdict};
+use crate::check::verdict::{Status, Verdict};
+use crate::sys::sockaddr::{sockaddr, socklen_t};
 
 /// Checks one "host:port" and waits for the verdict, for timeout_ms milliseconds at most (0: the checker's default).
 ///

@@ -4,10 +4,10 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 use super::config::shaker_config;
 use super::guard::{guard, silence_panics};
 use super::status::shaker_status;
+use crate::check::verdict::Status;
 use crate::checker::Checker;
 use crate::config::Config;
-use crate::loaded;
-use crate::verdict::Status;
+use crate::sys::dso;
 
 /// Checks TCP ports. Opaque, thread-safe, and meant to be shared: one is enough for a process.
 pub struct shaker_checker(Checker);
@@ -69,7 +69,7 @@ pub extern "C" fn shaker_checker_default() -> *mut shaker_checker {
         }
         let Ok(made) = make(None) else { return std::ptr::null_mut() };
         // Its threads live as long as the process, so their code must.
-        loaded::stay_loaded();
+        dso::stay_loaded();
         let made = Box::into_raw(made);
         match DEFAULT.compare_exchange(there, made, Ordering::AcqRel, Ordering::Acquire) {
             Ok(_) => made,

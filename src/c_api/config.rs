@@ -2,10 +2,10 @@ use std::ffi::{CStr, c_char, c_int};
 
 use super::guard::guard;
 use super::status::shaker_status;
+use crate::check::request::Family;
+use crate::check::verdict::Status;
 use crate::config::Config;
-use crate::request::Family;
-use crate::socket;
-use crate::verdict::Status;
+use crate::sys::sockaddr;
 
 /// The settings of a checker. Opaque; belongs to one thread at a time.
 ///
@@ -90,9 +90,9 @@ pub unsafe extern "C" fn shaker_config_set_max_rate(
 pub unsafe extern "C" fn shaker_config_set_family(config: *mut shaker_config, family: c_int) -> shaker_status {
     guard(shaker_status::SHAKER_ERR_INTERNAL, || {
         let family = match family {
-            socket::AF_UNSPEC => Family::Any,
-            socket::AF_INET => Family::V4,
-            socket::AF_INET6 => Family::V6,
+            sockaddr::AF_UNSPEC => Family::Any,
+            sockaddr::AF_INET => Family::V4,
+            sockaddr::AF_INET6 => Family::V6,
             _ => return shaker_status::SHAKER_ERR_INVALID,
         };
         // SAFETY: as `set` asks.

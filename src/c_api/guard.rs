@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
 use std::sync::{Once, OnceLock};
 
-use crate::thread;
+use crate::sys::thread;
 
 thread_local! {
     /// How many guarded calls are under way on this thread.

@@ -2,13 +2,14 @@ use std::ffi::{CStr, c_char, c_void};
 use std::mem::size_of;
 
 use super::result::shaker_result;
-use crate::address::Target;
+use crate::check::request::{Family, Handshake, Request};
+use crate::check::target::Target;
+use crate::check::verdict::Status;
 use crate::completion::Callback;
-use crate::request::{Family, Handshake, Request};
-use crate::socket::{
-    self, AF_INET, AF_INET6, sa_family_t, sockaddr, sockaddr_in, sockaddr_in6, sockaddr_storage, socklen_t,
+use crate::sys::sockaddr::{
+    AF_INET, AF_INET6, from_sockaddr_in, from_sockaddr_in6, sa_family_t, sockaddr, sockaddr_in, sockaddr_in6,
+    sockaddr_storage, socklen_t,
 };
-use crate::verdict::Status;
 
 /// shaker_request.flags: let the last ACK out, as any ordinary client does, then close.
 pub const SHAKER_FULL_HANDSHAKE: u32 = 1;
@@ -109,13 +110,9 @@ pub(super) fn convert(request: &shaker_request) -> Request {
     } else {
         match family(request) {
             // SAFETY: `validate` has seen that the caller gave this many bytes; they may be unaligned.
-            AF_INET => {
-                unsafe { socket::from_sockaddr_in(&request.sockaddr.cast::<sockaddr_in>().read_unaligned()) }.into()
-            }
+            AF_INET => unsafe { from_sockaddr_in(&request.sockaddr.cast::<sockaddr_in>().read_unaligned()) }.into(),
             // SAFETY: as above.
-            AF_INET6 => {
-                unsafe { socket::from_sockaddr_in6(&request.sockaddr.cast::<sockaddr_in6>().read_unaligned()) }.into()
-            }
+            AF_INET6 => unsafe { from_sockaddr_in6(&request.sockaddr.cast::<sockaddr_in6>().read_unaligned()) }.into(),
             _ => Target::Malformed("neither IPv4 nor IPv6"),
         }
     };

@@ -2,10 +2,10 @@ use std::ffi::{c_char, c_void};
 
 use super::guard::guard;
 use super::status::{StatusCode, from_code};
-use crate::socket::{
+use crate::check::verdict::{Report, Status, Verdict};
+use crate::sys::sockaddr::{
     AF_INET, AF_INET6, CAddress, from_sockaddr_in, from_sockaddr_in6, sockaddr, sockaddr_in, sockaddr_in6,
 };
-use crate::verdict::{Report, Status, Verdict};
 
 /// shaker_result.flags: proven on this very check that the kernel sent no ACK.
 pub const SHAKER_HALF_OPEN: u32 = 1;

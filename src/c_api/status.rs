@@ -1,7 +1,7 @@
 use std::ffi::c_char;
 
 use super::guard::guard;
-use crate::verdict::Status;
+use crate::check::verdict::Status;
 
 /// The answer to a check, or the outcome of a call.
 ///

@@ -4,14 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::Checker;
-use crate::address::Target;
-use crate::clock;
+use crate::check::request::Request;
+use crate::check::target::Target;
+use crate::check::verdict::{Status, Verdict};
 use crate::completion::{Mailbox, Sink};
+use crate::engine::socket::{self, Sight};
 use crate::lane::{Asked, Begun, Lane, Order, Terms};
-use crate::request::Request;
 use crate::shared::Shared;
-use crate::socket::{self, Sight};
-use crate::verdict::{Status, Verdict};
+use crate::sys::clock;
 
 /// Checks of a list that go to a loop together: enough to be worth its waking, few enough to divide fairly.
 const SHARE_MIN: usize = 256;

@@ -6,10 +6,10 @@ use mio::Interest;
 use slab::Slab;
 
 use super::{Addressee, Check, EventLoop, Key, Owner, Seat, Stage};
-use crate::clock;
+use crate::check::verdict::{Status, Verdict};
+use crate::engine::socket::{self, Sight, Socket};
 use crate::lane::{Begun, Terms};
-use crate::socket::{self, Sight, Socket};
-use crate::verdict::{Status, Verdict};
+use crate::sys::clock;
 
 /// When a loop asks again for a descriptor that nobody told it of, in nanoseconds.
 const SHORTAGE_RETRY: u64 = 50_000_000;

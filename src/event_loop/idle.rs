@@ -6,7 +6,7 @@ use std::collections::{HashMap, VecDeque};
 use slab::Slab;
 
 use super::{EventLoop, SWEEP};
-use crate::deadlines::Deadlines;
+use crate::timer_wheel::Deadlines;
 
 /// Sockets closed before the loop looks at the poller again; each costs a few microseconds.
 const CLOSED_AT_ONCE: usize = 256;

@@ -1,11 +1,11 @@
 //! What other threads want of the loop, and how it is taken in.
 
 use super::{Addressee, Destination, EventLoop, Key, Owner, RACE};
-use crate::address::Target;
-use crate::clock;
+use crate::check::target::Target;
+use crate::check::verdict::{Status, Verdict};
 use crate::completion::Sink;
 use crate::lane::{Asked, Order};
-use crate::verdict::{Status, Verdict};
+use crate::sys::clock;
 
 /// Checks taken in before the loop looks at the poller again.
 const INTAKE: usize = 2048;

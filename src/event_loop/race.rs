@@ -4,13 +4,13 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 
 use super::{Addressee, EventLoop, Owner, RACE};
-use crate::address::Name;
-use crate::clock;
-use crate::deadlines::Timer;
+use crate::check::request::Family;
+use crate::check::target::Name;
+use crate::check::verdict::{Status, Verdict};
 use crate::lane::{Asker, Query, Terms};
-use crate::request::Family;
 use crate::resolver;
-use crate::verdict::{Status, Verdict};
+use crate::sys::clock;
+use crate::timer_wheel::Timer;
 
 /// How long the next address waits for an answer of the one before it (RFC 8305, section 5: Connection Attempt Delay).
 const ATTEMPT_DELAY_MS: u32 = 250;

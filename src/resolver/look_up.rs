@@ -2,9 +2,10 @@
 
 use std::net::SocketAddr;
 
+use crate::check::request::Family;
+use crate::engine::socket;
 use crate::lane::Query;
-use crate::request::Family;
-use crate::socket;
+use crate::sys::sockaddr;
 
 #[cfg(unix)]
 use libc as system;
@@ -35,9 +36,9 @@ pub(super) fn look_up(query: &Query, seconds: u64) -> Result<Vec<SocketAddr>, i3
     // SAFETY: integers and pointers, for all of which zero is a value.
     let mut hints: addrinfo = unsafe { std::mem::zeroed() };
     hints.ai_family = match query.family {
-        Family::Any => socket::AF_UNSPEC,
-        Family::V4 => socket::AF_INET,
-        Family::V6 => socket::AF_INET6,
+        Family::Any => sockaddr::AF_UNSPEC,
+        Family::V4 => sockaddr::AF_INET,
+        Family::V6 => sockaddr::AF_INET6,
     };
     hints.ai_socktype = SOCK_STREAM;
     hints.ai_protocol = IPPROTO_TCP;
@@ -59,8 +60,8 @@ pub(super) fn look_up(query: &Query, seconds: u64) -> Result<Vec<SocketAddr>, i3
         unsafe {
             let info = &*entry;
             let address = match info.ai_family {
-                socket::AF_INET => Some(socket::from_sockaddr_in(&*info.ai_addr.cast())),
-                socket::AF_INET6 => Some(socket::from_sockaddr_in6(&*info.ai_addr.cast())),
+                sockaddr::AF_INET => Some(sockaddr::from_sockaddr_in(&*info.ai_addr.cast())),
+                sockaddr::AF_INET6 => Some(sockaddr::from_sockaddr_in6(&*info.ai_addr.cast())),
                 _ => None,
             };
             if let Some(address) = address

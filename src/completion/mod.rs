@@ -6,8 +6,8 @@ use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::readiness::Readiness;
-use crate::verdict::Report;
+use crate::check::verdict::Report;
+use crate::sys::readiness::Readiness;
 
 /// Runs on the loop thread, so it must not block.
 pub(crate) type Callback = Box<dyn FnOnce(&Report) + Send>;

@@ -15,7 +15,8 @@ use std::time::Duration;
 
 use mio::net::TcpStream;
 
-use super::c_address::{to_sockaddr_in, to_sockaddr_in6};
+use crate::sys::sockaddr::{to_sockaddr_in, to_sockaddr_in6};
+
 use super::tcp_info::{TCP_CLOSE, TCP_CLOSE_WAIT, TCP_ESTABLISHED, TCP_SYN_RECV, TCP_SYN_SENT, TcpInfo};
 use super::{Answer, Sight, canonical, errno, met_itself, microseconds_since};
 

@@ -1,6 +1,6 @@
 //! What is asked: one check of one target.
 
-use crate::address::Target;
+use crate::check::target::Target;
 
 /// How the check ends the handshake that it began.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

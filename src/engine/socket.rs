@@ -1,7 +1,6 @@
 //! One socket and its check: its options, connect, what it saw, and the reset. All kernel lore lives here and below:
 //! `linux.rs` withholds the last ACK of the handshake, `ordinary.rs` is for systems that offer no way to.
 
-mod c_address;
 mod errno;
 #[cfg(all(any(target_os = "linux", target_os = "android"), feature = "forced-handshake"))]
 mod forced;
@@ -20,10 +19,10 @@ use std::time::Duration;
 
 use mio::net::TcpStream;
 
-use crate::clock;
+use crate::check::request::Handshake;
+use crate::check::verdict::{Status, Verdict};
 use crate::config::Wire;
-use crate::request::Handshake;
-use crate::verdict::{Status, Verdict};
+use crate::sys::clock;
 
 use errno::{ECONNRESET, EIO, EPIPE, Origin, status_of};
 #[cfg(all(any(target_os = "linux", target_os = "android"), feature = "forced-handshake"))]
@@ -36,8 +35,6 @@ use ordinary as handshake;
 #[cfg(all(any(target_os = "linux", target_os = "android"), feature = "forced-handshake"))]
 pub(crate) use forced::is_ordinary as is_forced_ordinary;
 
-pub(crate) use c_address::{AF_INET, AF_INET6, AF_UNSPEC, CAddress, from_sockaddr_in, from_sockaddr_in6};
-pub use c_address::{sa_family_t, sockaddr, sockaddr_in, sockaddr_in6, sockaddr_storage, socklen_t};
 pub(crate) use errno::{OUT_OF_DESCRIPTORS, error_text, is_out_of_descriptors};
 pub(crate) use options::{descriptor_limit, interface_index};
 
@@ -66,7 +63,7 @@ pub struct Capabilities {
 pub fn capabilities() -> Capabilities {
     Capabilities {
         half_open: handshake::withholds_ack(),
-        poll_fd: crate::readiness::Readiness::EXISTS,
+        poll_fd: crate::sys::readiness::Readiness::EXISTS,
         reuse_socket: handshake::reuses(),
         bind_interface: options::BINDS_INTERFACE,
         mark: options::MARKS,

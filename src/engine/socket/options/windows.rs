@@ -9,10 +9,10 @@ use socket2::{Domain, Protocol, Socket, Type};
 use windows_sys::Win32::NetworkManagement::IpHelper::if_nametoindex;
 use windows_sys::Win32::Networking::WinSock::{SIO_TCP_INITIAL_RTO, TCP_INITIAL_RTO_PARAMETERS, WSAIoctl};
 
-pub(in crate::socket) const BINDS_INTERFACE: bool = false;
-pub(in crate::socket) const MARKS: bool = false;
+pub(in crate::engine::socket) const BINDS_INTERFACE: bool = false;
+pub(in crate::engine::socket) const MARKS: bool = false;
 /// Windows heeds IP_TOS only where its registry says so, and knows no IPV6_TCLASS for what it sends.
-pub(in crate::socket) const SETS_TOS: bool = false;
+pub(in crate::engine::socket) const SETS_TOS: bool = false;
 
 pub(super) fn open(domain: Domain) -> io::Result<Socket> {
     let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
@@ -28,7 +28,7 @@ pub(super) fn set_mark(_: &Socket, _mark: u32) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into()) // Config refuses the setting
 }
 
-pub(in crate::socket) fn set_tos(_: &Socket, _v6: bool, _tos: u32) -> io::Result<()> {
+pub(in crate::engine::socket) fn set_tos(_: &Socket, _v6: bool, _tos: u32) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into()) // Config refuses the setting
 }
 
@@ -39,7 +39,7 @@ pub(super) fn leave_the_port_to_connect(_: &Socket) -> io::Result<()> {
 
 /// Windows takes a RST for a mishap and sends the SYN twice more, half a second apart, before it believes it. On the
 /// way to this very machine no segment is lost, so there the first answer will do (SIO_TCP_INITIAL_RTO, Windows 10).
-pub(in crate::socket) fn expect_local_answer(stream: &TcpStream) {
+pub(in crate::engine::socket) fn expect_local_answer(stream: &TcpStream) {
     // TCP_INITIAL_RTO_UNSPECIFIED_RTT and TCP_INITIAL_RTO_NO_SYN_RETRANSMISSIONS (mstcpip.h).
     let once = TCP_INITIAL_RTO_PARAMETERS { Rtt: 0xffff, MaxSynRetransmissions: 0xfe };
     let (socket, size) = (stream.as_raw_socket() as usize, size_of_val(&once) as u32);

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::verdict::Status;
+use crate::check::verdict::Status;
 
 #[cfg(unix)]
 use libc as codes;

@@ -150,7 +150,7 @@ impl std::fmt::Display for Verdict {
         if self.os_error != 0 {
             let reason = match self.status {
                 Status::Unresolved => crate::resolver::error_text(self.os_error),
-                _ => crate::socket::error_text(self.os_error),
+                _ => crate::engine::socket::error_text(self.os_error),
             };
             write!(formatter, " ({reason})")?;
         }

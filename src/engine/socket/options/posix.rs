@@ -6,7 +6,7 @@ use mio::net::TcpStream;
 use socket2::Socket;
 
 /// IP_TOS and IPV6_TCLASS.
-pub(in crate::socket) fn set_tos(socket: &Socket, v6: bool, tos: u32) -> io::Result<()> {
+pub(in crate::engine::socket) fn set_tos(socket: &Socket, v6: bool, tos: u32) -> io::Result<()> {
     if v6 { socket.set_tclass_v6(tos) } else { socket.set_tos_v4(tos) }
 }
 
@@ -15,7 +15,7 @@ pub(in crate::socket) fn set_tos(socket: &Socket, v6: bool, tos: u32) -> io::Res
     all(any(target_os = "linux", target_os = "android"), not(feature = "forced-handshake")),
     expect(dead_code, reason = "for the ordinary handshake")
 )]
-pub(in crate::socket) fn expect_local_answer(_: &TcpStream) {}
+pub(in crate::engine::socket) fn expect_local_answer(_: &TcpStream) {}
 
 /// The soft limit on open descriptors.
 pub(crate) fn descriptor_limit() -> u64 {

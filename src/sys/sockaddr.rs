@@ -64,7 +64,7 @@ pub(crate) fn from_sockaddr_in6(address: &sockaddr_in6) -> SocketAddr {
     SocketAddrV6::new(Ipv6Addr::from(ip), u16::from_be(address.sin6_port), address.sin6_flowinfo, scope(address)).into()
 }
 
-pub(super) fn to_sockaddr_in(address: &SocketAddrV4) -> sockaddr_in {
+pub(crate) fn to_sockaddr_in(address: &SocketAddrV4) -> sockaddr_in {
     // SAFETY: integers all through, for which zero is a value.
     let mut c: sockaddr_in = unsafe { std::mem::zeroed() };
     set_length!(c.sin_len, sockaddr_in);
@@ -75,7 +75,7 @@ pub(super) fn to_sockaddr_in(address: &SocketAddrV4) -> sockaddr_in {
     c
 }
 
-pub(super) fn to_sockaddr_in6(address: &SocketAddrV6) -> sockaddr_in6 {
+pub(crate) fn to_sockaddr_in6(address: &SocketAddrV6) -> sockaddr_in6 {
     // SAFETY: integers all through, for which zero is a value.
     let mut c: sockaddr_in6 = unsafe { std::mem::zeroed() };
     set_length!(c.sin6_len, sockaddr_in6);

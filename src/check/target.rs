@@ -128,7 +128,7 @@ fn parse_v6(text: &[u8]) -> Result<(Ipv6Addr, u32), &'static str> {
         Some(number) if number.iter().all(u8::is_ascii_digit) => {
             std::str::from_utf8(number).ok().and_then(|number| number.parse().ok()).ok_or("no such scope")?
         }
-        Some(name) if is_link_local(&ip) => crate::socket::interface_index(name).ok_or("no such interface")?,
+        Some(name) if is_link_local(&ip) => crate::engine::socket::interface_index(name).ok_or("no such interface")?,
         Some(_) => return Err("the address has no scope"),
     };
     Ok((ip, scope))

@@ -5,11 +5,11 @@ use std::io;
 use socket2::{Domain, Protocol, Socket, Type};
 
 pub(crate) use super::posix::{descriptor_limit, interface_index};
-pub(in crate::socket) use super::posix::{expect_local_answer, set_tos};
+pub(in crate::engine::socket) use super::posix::{expect_local_answer, set_tos};
 
-pub(in crate::socket) const BINDS_INTERFACE: bool = cfg!(target_vendor = "apple");
-pub(in crate::socket) const MARKS: bool = false;
-pub(in crate::socket) const SETS_TOS: bool = true;
+pub(in crate::engine::socket) const BINDS_INTERFACE: bool = cfg!(target_vendor = "apple");
+pub(in crate::engine::socket) const MARKS: bool = false;
+pub(in crate::engine::socket) const SETS_TOS: bool = true;
 
 pub(super) fn open(domain: Domain) -> io::Result<Socket> {
     let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;

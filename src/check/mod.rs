@@ -1,0 +1,5 @@
+//! The plain values of a check: what is asked, and what was learned.
+
+pub(crate) mod request;
+pub(crate) mod target;
+pub(crate) mod verdict;

@@ -1,0 +1,3 @@
+//! What puts segments on the wire for the loop.
+
+pub(crate) mod socket;
