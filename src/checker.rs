@@ -18,6 +18,7 @@ use crate::lane::{Asked, Lane, Order, Terms};
 use crate::shared::Shared;
 use crate::stats::Stats;
 use crate::sys::clock;
+use crate::sys::limits;
 use crate::sys::thread::{self, Thread};
 
 /// Nobody has more descriptors than this to spare for one checker, whatever the limit says.
@@ -52,7 +53,7 @@ impl Checker {
         socket::probe(&config.wire)?;
         let all = match config.max_in_flight {
             Some(checks) => checks,
-            None => (socket::descriptor_limit() / 2).clamp(1, IN_FLIGHT_MAX) as u32,
+            None => (limits::descriptor_limit() / 2).clamp(1, IN_FLIGHT_MAX) as u32,
         };
         // A loop without a place for a check would be no use.
         let loops = config.loops.min(all);

@@ -13,8 +13,8 @@ use crate::lane::{Asker, Lane, Order, Query};
 use crate::sys::clock;
 use crate::sys::thread::{self, Thread};
 
+pub(crate) use look_up::NOT_IN_TIME;
 use look_up::{NO_THREAD, look_up};
-pub(crate) use look_up::{NOT_IN_TIME, error_text};
 
 /// Lookups at once. More would only queue up in front of the same name server.
 const THREADS: usize = 4;

@@ -3,6 +3,8 @@
 use std::ffi::CString;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
+use crate::sys::interface::interface_index;
+
 /// The longest name that DNS can carry (RFC 1035, 2.3.4: 255 octets on the wire, 253 in text).
 const NAME_MAX: usize = 253;
 
@@ -128,7 +130,7 @@ fn parse_v6(text: &[u8]) -> Result<(Ipv6Addr, u32), &'static str> {
         Some(number) if number.iter().all(u8::is_ascii_digit) => {
             std::str::from_utf8(number).ok().and_then(|number| number.parse().ok()).ok_or("no such scope")?
         }
-        Some(name) if is_link_local(&ip) => crate::engine::socket::interface_index(name).ok_or("no such interface")?,
+        Some(name) if is_link_local(&ip) => interface_index(name).ok_or("no such interface")?,
         Some(_) => return Err("the address has no scope"),
     };
     Ok((ip, scope))

@@ -2,6 +2,8 @@
 
 use std::net::SocketAddr;
 
+use crate::sys::os_error;
+
 /// The answer to a check. Zero is up; positive is down, and how; negative is no verdict: nothing was
 /// learned about the target, so nobody may mark it down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -149,8 +151,8 @@ impl std::fmt::Display for Verdict {
         }
         if self.os_error != 0 {
             let reason = match self.status {
-                Status::Unresolved => crate::resolver::error_text(self.os_error),
-                _ => crate::engine::socket::error_text(self.os_error),
+                Status::Unresolved => os_error::name_error_text(self.os_error),
+                _ => os_error::error_text(self.os_error),
             };
             write!(formatter, " ({reason})")?;
         }

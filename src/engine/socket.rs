@@ -23,20 +23,15 @@ use crate::check::request::Handshake;
 use crate::check::verdict::{Status, Verdict};
 use crate::config::Wire;
 use crate::sys::clock;
+use crate::sys::os_error::{self, ECONNRESET, EIO, EPIPE};
 
-use errno::{ECONNRESET, EIO, EPIPE, Origin, status_of};
+use errno::{Origin, status_of};
 #[cfg(all(any(target_os = "linux", target_os = "android"), feature = "forced-handshake"))]
 use forced as handshake;
 #[cfg(all(any(target_os = "linux", target_os = "android"), not(feature = "forced-handshake")))]
 use linux as handshake;
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 use ordinary as handshake;
-
-#[cfg(all(any(target_os = "linux", target_os = "android"), feature = "forced-handshake"))]
-pub(crate) use forced::is_ordinary as is_forced_ordinary;
-
-pub(crate) use errno::{OUT_OF_DESCRIPTORS, error_text, is_out_of_descriptors};
-pub(crate) use options::{descriptor_limit, interface_index};
 
 /// How long after the SYN-ACK an ACK certainly has not left by itself: TCP_DELACK_MAX (200 ms) less two ticks of the
 /// slowest kernel clock (10 ms each), in which ages are counted.
@@ -159,7 +154,7 @@ pub(crate) struct Conclusion {
 impl Socket {
     /// Opens a socket with every option a check of this manner needs.
     pub fn open(v6: bool, manner: Manner, wire: &Wire, held: &Arc<AtomicU64>) -> Result<Socket, i32> {
-        let socket = options::open(v6, manner, wire).map_err(|error| errno::of(&error))?;
+        let socket = options::open(v6, manner, wire).map_err(|error| os_error::of(&error))?;
         let defers = manner.handshake == Handshake::HalfOpen && handshake::defer(&socket);
         let stream = TcpStream::from_std(socket.into());
         held.fetch_add(1, Ordering::SeqCst);
@@ -297,7 +292,9 @@ pub(crate) fn probe(wire: &Wire) -> Result<(), Status> {
     let manner = Manner { handshake: Handshake::HalfOpen, linger: false };
     let unbound = Wire { source_v4: None, source_v6: None, ..wire.clone() };
     match options::open(false, manner, &unbound) {
-        Err(error) if errno::is_forbidden(errno::of(&error)) && (wire.mark.is_some() || wire.interface.is_some()) => {
+        Err(error)
+            if os_error::is_forbidden(os_error::of(&error)) && (wire.mark.is_some() || wire.interface.is_some()) =>
+        {
             Err(Status::Unsupported)
         }
         // Anything else may pass before the first check, and is that check's own result if it does not.

@@ -10,6 +10,7 @@ use crate::check::verdict::{Status, Verdict};
 use crate::engine::socket::{self, Sight, Socket};
 use crate::lane::{Begun, Terms};
 use crate::sys::clock;
+use crate::sys::os_error;
 
 /// When a loop asks again for a descriptor that nobody told it of, in nanoseconds.
 const SHORTAGE_RETRY: u64 = 50_000_000;
@@ -84,7 +85,7 @@ impl EventLoop {
                 }
                 Err(errno) => {
                     self.lane.leave();
-                    if socket::is_out_of_descriptors(errno) && self.shared.sockets() > 0 {
+                    if os_error::is_out_of_descriptors(errno) && self.shared.sockets() > 0 {
                         // One of the checker's own is in use, and will wake this loop when it is free. The host's own wake
                         // nobody, so this loop asks again in a while, too.
                         self.starved = true;
@@ -125,14 +126,14 @@ impl EventLoop {
             self.drop_idle(1); // one of the other family, or the limit would be held twice
         }
         let mut socket = self.shared.open_socket(v6, manner);
-        if matches!(socket, Err(errno) if socket::is_out_of_descriptors(errno)) {
+        if matches!(socket, Err(errno) if os_error::is_out_of_descriptors(errno)) {
             self.drop_idle(FREED_AT_ONCE);
             self.lane.drop_spare();
             self.declare_shortage();
             // Once more, since one may have been closed before this loop asked to be woken.
             socket = self.shared.open_socket(v6, manner);
         }
-        if !matches!(socket, Err(errno) if socket::is_out_of_descriptors(errno)) {
+        if !matches!(socket, Err(errno) if os_error::is_out_of_descriptors(errno)) {
             self.end_shortage();
         }
         Ok(self.seat(socket?, false))
@@ -255,7 +256,7 @@ impl EventLoop {
 
     /// The deadline has passed while the check waited for its turn.
     fn settle_busy(&mut self, slot: u32) {
-        let errno = if self.lane.is_short_of_descriptors() { socket::OUT_OF_DESCRIPTORS } else { 0 };
+        let errno = if self.lane.is_short_of_descriptors() { os_error::OUT_OF_DESCRIPTORS } else { 0 };
         self.latest = clock::now();
         self.settle(slot, Verdict::without_segments(Status::Busy, errno), self.latest);
     }

@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 
 use crate::check::request::Family;
-use crate::engine::socket;
 use crate::lane::Query;
+use crate::sys::os_error;
 use crate::sys::sockaddr;
 
 #[cfg(unix)]
@@ -81,26 +81,12 @@ pub(super) fn look_up(query: &Query, seconds: u64) -> Result<Vec<SocketAddr>, i3
 /// EAI_SYSTEM means "see errno", which nobody could: a resolver that could not be asked is one to ask again.
 #[cfg(unix)]
 fn meaning(code: i32, errno: i32) -> i32 {
-    if code == libc::EAI_SYSTEM && socket::is_out_of_descriptors(errno) { EAI_AGAIN } else { code }
+    if code == libc::EAI_SYSTEM && os_error::is_out_of_descriptors(errno) { EAI_AGAIN } else { code }
 }
 
 #[cfg(windows)]
 fn meaning(code: i32, _errno: i32) -> i32 {
     code
-}
-
-/// The EAI_ code in words.
-#[cfg(unix)]
-pub(crate) fn error_text(code: i32) -> String {
-    // SAFETY: gai_strerror returns a static NUL-terminated text for any code.
-    let text = unsafe { std::ffi::CStr::from_ptr(libc::gai_strerror(code)) };
-    text.to_string_lossy().into_owned()
-}
-
-/// The code in words: Winsock's EAI_ codes are errors like any other.
-#[cfg(windows)]
-pub(crate) fn error_text(code: i32) -> String {
-    socket::error_text(code)
 }
 
 /// How long a lookup tries, kept within what anybody waits for.

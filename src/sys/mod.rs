@@ -3,6 +3,11 @@
 pub(crate) mod clock;
 pub(crate) mod dso;
 pub(crate) mod fork;
+pub(crate) mod interface;
+pub(crate) mod limits;
+pub(crate) mod os_error;
+#[cfg(all(any(target_os = "linux", target_os = "android"), feature = "forced-handshake"))]
+pub(crate) mod platform;
 pub(crate) mod readiness;
 pub(crate) mod sockaddr;
 pub(crate) mod thread;

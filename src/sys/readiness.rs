@@ -104,7 +104,7 @@ mod forced {
         pub const EXISTS: bool = true;
 
         pub fn new() -> io::Result<Readiness> {
-            match crate::engine::socket::is_forced_ordinary() {
+            match crate::sys::platform::is_ordinary() {
                 true => pipe::Readiness::new().map(Readiness::Pipe),
                 false => eventfd::Readiness::new().map(Readiness::Eventfd),
             }

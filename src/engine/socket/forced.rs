@@ -1,38 +1,12 @@
-//! Makes Linux behave as a lesser system, so that the tests run what other systems run. Not in any library but the
-//! tests' own: it needs the feature `forced-handshake`, and then `TCPSHAKER_HANDSHAKE` in the environment.
+//! The handshake as the tests' switch asks for it: Linux's own, without some of its parts, or the ordinary one.
 
 use std::net::SocketAddr;
-use std::sync::OnceLock;
 use std::time::Duration;
 
 use mio::net::TcpStream;
 
 use super::{Sight, linux, ordinary};
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Way {
-    /// As Linux does it.
-    HalfOpen,
-    /// As a Linux without TCP_DEFER_ACCEPT and without connect() to AF_UNSPEC would: TCP_QUICKACK, and a fresh
-    /// socket for every check.
-    QuickAck,
-    /// As any other system does it.
-    Ordinary,
-}
-
-fn way() -> Way {
-    static WAY: OnceLock<Way> = OnceLock::new();
-    *WAY.get_or_init(|| match std::env::var("TCPSHAKER_HANDSHAKE").as_deref() {
-        Ok("ordinary") => Way::Ordinary,
-        Ok("quickack") => Way::QuickAck,
-        _ => Way::HalfOpen,
-    })
-}
-
-/// Whether everything else that Linux has and others lack is to be left aside, too.
-pub(crate) fn is_ordinary() -> bool {
-    way() == Way::Ordinary
-}
+use crate::sys::platform::{Way, way};
 
 pub(super) fn withholds_ack() -> bool {
     if way() == Way::Ordinary { ordinary::withholds_ack() } else { linux::withholds_ack() }

@@ -15,10 +15,11 @@ use std::time::Duration;
 
 use mio::net::TcpStream;
 
+use crate::sys::os_error;
 use crate::sys::sockaddr::{to_sockaddr_in, to_sockaddr_in6};
 
 use super::tcp_info::{TCP_CLOSE, TCP_CLOSE_WAIT, TCP_ESTABLISHED, TCP_SYN_RECV, TCP_SYN_SENT, TcpInfo};
-use super::{Answer, Sight, canonical, errno, met_itself, microseconds_since};
+use super::{Answer, Sight, canonical, met_itself, microseconds_since};
 
 pub(super) fn withholds_ack() -> bool {
     true
@@ -104,8 +105,8 @@ pub(super) fn since_answer(stream: &TcpStream) -> Option<Duration> {
 /// SO_ERROR, which reading clears.
 pub(super) fn take_error(stream: &TcpStream) -> i32 {
     match stream.take_error() {
-        Ok(error) => error.as_ref().map_or(0, errno::of),
-        Err(error) => errno::of(&error),
+        Ok(error) => error.as_ref().map_or(0, os_error::of),
+        Err(error) => os_error::of(&error),
     }
 }
 
@@ -117,8 +118,8 @@ fn connect_to<A>(fd: RawFd, address: &A) -> Result<(), i32> {
     if result == 0 {
         return Ok(());
     }
-    match errno::of(&io::Error::last_os_error()) {
-        errno::UNDER_WAY => Ok(()),
+    match os_error::of(&io::Error::last_os_error()) {
+        os_error::UNDER_WAY => Ok(()),
         errno => Err(errno),
     }
 }
@@ -128,5 +129,5 @@ fn set_option(fd: RawFd, name: i32, value: i32) -> Result<(), i32> {
     let result = unsafe {
         libc::setsockopt(fd, libc::IPPROTO_TCP, name, (&raw const value).cast(), size_of::<i32>() as libc::socklen_t)
     };
-    if result == 0 { Ok(()) } else { Err(errno::of(&io::Error::last_os_error())) }
+    if result == 0 { Ok(()) } else { Err(os_error::of(&io::Error::last_os_error())) }
 }

@@ -29,7 +29,6 @@ use crate::config::Wire;
 )]
 pub(super) use system::expect_local_answer;
 pub(super) use system::{BINDS_INTERFACE, MARKS, SETS_TOS};
-pub(crate) use system::{descriptor_limit, interface_index};
 
 /// A socket that does not block, which no other program inherits, and which nobody is connected to.
 pub(super) fn open(v6: bool, manner: Manner, wire: &Wire) -> io::Result<Socket> {

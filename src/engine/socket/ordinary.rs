@@ -10,9 +10,9 @@ use std::time::Duration;
 use mio::net::TcpStream;
 use socket2::SockRef;
 
-use super::errno::{self, ECONNRESET, EPIPE, UNDER_WAY};
 use super::options::expect_local_answer;
 use super::{Answer, Sight, canonical, met_itself, microseconds_since};
+use crate::sys::os_error::{self, ECONNRESET, EPIPE, UNDER_WAY};
 
 pub(super) fn withholds_ack() -> bool {
     false
@@ -36,8 +36,8 @@ pub(super) fn connect(stream: &TcpStream, target: &SocketAddr) -> Result<(), i32
     }
     match SockRef::from(stream).connect(&canonical(target).into()) {
         Ok(()) => Ok(()),
-        Err(error) if errno::of(&error) == UNDER_WAY => Ok(()),
-        Err(error) => Err(errno::of(&error)),
+        Err(error) if os_error::of(&error) == UNDER_WAY => Ok(()),
+        Err(error) => Err(os_error::of(&error)),
     }
 }
 
@@ -80,7 +80,7 @@ pub(super) fn since_answer(_stream: &TcpStream) -> Option<Duration> {
 /// SO_ERROR, which reading clears.
 fn take_error(stream: &TcpStream) -> i32 {
     match stream.take_error() {
-        Ok(error) => error.as_ref().map_or(0, errno::of),
-        Err(error) => errno::of(&error),
+        Ok(error) => error.as_ref().map_or(0, os_error::of),
+        Err(error) => os_error::of(&error),
     }
 }

@@ -4,7 +4,6 @@ use std::io;
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-pub(crate) use super::posix::{descriptor_limit, interface_index};
 pub(in crate::engine::socket) use super::posix::{expect_local_answer, set_tos};
 
 pub(in crate::engine::socket) const BINDS_INTERFACE: bool = cfg!(target_vendor = "apple");
@@ -20,7 +19,7 @@ pub(super) fn open(domain: Domain) -> io::Result<Socket> {
 /// IP_BOUND_IF and IPV6_BOUND_IF (ip(4) and ip6(4) of macOS).
 #[cfg(target_vendor = "apple")]
 pub(super) fn bind_interface(socket: &Socket, v6: bool, interface: &[u8]) -> io::Result<()> {
-    let index = interface_index(interface).and_then(std::num::NonZeroU32::new);
+    let index = crate::sys::interface::interface_index(interface).and_then(std::num::NonZeroU32::new);
     let index = index.ok_or_else(|| io::Error::from_raw_os_error(libc::ENODEV))?;
     match v6 {
         true => socket.bind_device_by_index_v6(Some(index)),

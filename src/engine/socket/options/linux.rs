@@ -6,7 +6,6 @@ use std::os::fd::AsRawFd;
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-pub(crate) use super::posix::{descriptor_limit, interface_index};
 pub(in crate::engine::socket) use super::posix::{expect_local_answer, set_tos};
 
 pub(in crate::engine::socket) const BINDS_INTERFACE: bool = true;

@@ -1,12 +1,10 @@
 //! What Winsock's sockets can.
 
-use std::ffi::CString;
 use std::io;
 use std::os::windows::io::AsRawSocket;
 
 use mio::net::TcpStream;
 use socket2::{Domain, Protocol, Socket, Type};
-use windows_sys::Win32::NetworkManagement::IpHelper::if_nametoindex;
 use windows_sys::Win32::Networking::WinSock::{SIO_TCP_INITIAL_RTO, TCP_INITIAL_RTO_PARAMETERS, WSAIoctl};
 
 pub(in crate::engine::socket) const BINDS_INTERFACE: bool = false;
@@ -48,20 +46,5 @@ pub(in crate::engine::socket) fn expect_local_answer(stream: &TcpStream) {
     unsafe {
         let (once, nothing) = ((&raw const once).cast(), std::ptr::null_mut());
         WSAIoctl(socket, SIO_TCP_INITIAL_RTO, once, size, nothing, 0, &mut written, std::ptr::null_mut(), None);
-    }
-}
-
-/// There is no limit on handles; the dynamic ports end first, 16,384 by default.
-pub(crate) fn descriptor_limit() -> u64 {
-    16_384
-}
-
-/// The number of an interface, if there is one of this name.
-pub(crate) fn interface_index(name: &[u8]) -> Option<u32> {
-    let name = CString::new(name).ok()?;
-    // SAFETY: `name` is a NUL-terminated string that lives through the call.
-    match unsafe { if_nametoindex(name.as_ptr().cast()) } {
-        0 => None,
-        index => Some(index),
     }
 }

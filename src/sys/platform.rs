@@ -1,0 +1,31 @@
+//! The tests' switch that makes Linux behave as a lesser system, so that the tests run what other systems run.
+//!
+//! It is not in any library but the tests' own: it needs the feature `forced-handshake`, and then
+//! `TCPSHAKER_HANDSHAKE` in the environment.
+
+use std::sync::OnceLock;
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// As Linux does it.
+    HalfOpen,
+    /// As a Linux without TCP_DEFER_ACCEPT and without connect() to AF_UNSPEC would: TCP_QUICKACK, and a fresh
+    /// socket for every check.
+    QuickAck,
+    /// As any other system does it.
+    Ordinary,
+}
+
+pub(crate) fn way() -> Way {
+    static WAY: OnceLock<Way> = OnceLock::new();
+    *WAY.get_or_init(|| match std::env::var("TCPSHAKER_HANDSHAKE").as_deref() {
+        Ok("ordinary") => Way::Ordinary,
+        Ok("quickack") => Way::QuickAck,
+        _ => Way::HalfOpen,
+    })
+}
+
+/// Whether everything else that Linux has and others lack is to be left aside, too.
+pub(crate) fn is_ordinary() -> bool {
+    way() == Way::Ordinary
+}
