@@ -8,11 +8,12 @@ use std::time::Duration;
 
 use mio::{Poll, Waker};
 
+use crate::check::close_mode::CloseMode;
 use crate::check::request::{Family, Request};
 use crate::check::verdict::{Report, Status};
 use crate::completion::{Callback, Sink};
 use crate::config::Config;
-use crate::engine::socket::{self, Manner};
+use crate::engine::socket;
 use crate::event_loop::{EventLoop, WAKE};
 use crate::lane::{Asked, Lane, Order, Terms};
 use crate::shared::Shared;
@@ -239,9 +240,9 @@ impl Checker {
         let config = &self.shared.config;
         let timeout_ms = if request.timeout_ms == 0 { config.timeout_ms } else { request.timeout_ms };
         let family = if request.family == Family::Any { config.family } else { request.family };
-        let linger = request.linger || !config.wire.zero_linger;
-        let manner = Manner { handshake: request.handshake, linger };
-        let terms = Terms { submitted, timeout_ms, manner, paced };
+        let linger = request.linger || !config.zero_linger;
+        let close_mode = CloseMode { handshake: request.handshake, linger };
+        let terms = Terms { submitted, timeout_ms, close_mode, paced };
         Asked { id, tag: request.tag, target: request.target, family, terms }
     }
 }

@@ -1,11 +1,12 @@
 //! The settings of a checker, each validated when it is set.
 
-use std::net::{SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::net::SocketAddr;
 
+use crate::capabilities::capabilities;
 use crate::check::request::Family;
 use crate::check::target;
 use crate::check::verdict::Status;
-use crate::engine::socket;
+use crate::engine::wire::Wire;
 
 /// More loops than this help nobody, and a mistyped number should not start ten thousand threads.
 const LOOPS_MAX: u32 = 256;
@@ -20,18 +21,8 @@ pub struct Config {
     pub(crate) family: Family,
     /// A socket that was not needed for this long is closed within as long again.
     pub(crate) idle_ms: u32,
+    pub(crate) zero_linger: bool,
     pub(crate) wire: Wire,
-}
-
-/// The settings that change the segments on the wire.
-#[derive(Clone, Debug)]
-pub(crate) struct Wire {
-    pub zero_linger: bool,
-    pub source_v4: Option<SocketAddrV4>,
-    pub source_v6: Option<SocketAddrV6>,
-    pub interface: Option<Box<[u8]>>,
-    pub mark: Option<u32>,
-    pub tos: Option<u8>,
 }
 
 impl Default for Config {
@@ -43,7 +34,8 @@ impl Default for Config {
             max_rate: 0,
             family: Family::Any,
             idle_ms: 60_000,
-            wire: Wire { zero_linger: true, source_v4: None, source_v6: None, interface: None, mark: None, tos: None },
+            zero_linger: true,
+            wire: Wire::default(),
         }
     }
 }
@@ -94,7 +86,7 @@ impl Config {
 
     /// Whether checks end with RST (the default) or, when false, with FIN, which completes the handshake.
     pub fn set_zero_linger(&mut self, on: bool) -> Result<(), Status> {
-        self.wire.zero_linger = on;
+        self.zero_linger = on;
         Ok(())
     }
 
@@ -118,7 +110,7 @@ impl Config {
         if name.is_empty() || name.len() > 15 || name == "." || name == ".." || name.bytes().any(odd) {
             return Err(Status::Invalid);
         }
-        if !socket::capabilities().bind_interface {
+        if !capabilities().bind_interface {
             return Err(Status::Unsupported);
         }
         self.wire.interface = Some(name.as_bytes().into());
@@ -128,7 +120,7 @@ impl Config {
     /// The firewall mark of checks (SO_MARK, socket(7)). Needs CAP_NET_ADMIN; [`Checker::new`](crate::Checker::new)
     /// says [`Status::Unsupported`] without it, and this where there is no such thing.
     pub fn set_mark(&mut self, mark: u32) -> Result<(), Status> {
-        if !socket::capabilities().mark {
+        if !capabilities().mark {
             return Err(Status::Unsupported);
         }
         self.wire.mark = Some(mark);
@@ -138,7 +130,7 @@ impl Config {
     /// The type of service of checks (IP_TOS, ip(7)) and their traffic class (IPV6_TCLASS, ipv6(7)).
     /// [`Status::Unsupported`] where it is not the program's to say.
     pub fn set_tos(&mut self, tos: u8) -> Result<(), Status> {
-        if !socket::capabilities().tos {
+        if !capabilities().tos {
             return Err(Status::Unsupported);
         }
         self.wire.tos = Some(tos);

@@ -21,9 +21,10 @@ use std::time::Duration;
 use mio::{Events, Poll, Token};
 use slab::Slab;
 
+use crate::check::close_mode::CloseMode;
 use crate::check::verdict::{Report, Status, Verdict};
 use crate::completion::Sink;
-use crate::engine::socket::{Manner, Socket};
+use crate::engine::socket::Socket;
 use crate::lane::{Lane, Order};
 use crate::shared::Shared;
 use crate::stats::Tally;
@@ -55,7 +56,7 @@ struct Check {
     timeout_ms: u32,
     /// Tells this tenant of the slot from earlier ones.
     serial: u32,
-    manner: Manner,
+    close_mode: CloseMode,
     stage: Stage,
     timer: Option<Timer>,
 }
@@ -328,7 +329,7 @@ impl EventLoop {
             self.deadlines.clear(timer);
         }
         verdict.elapsed_us = check.elapsed_us(now);
-        self.tally.completed_handshakes += u64::from(check.manner.was_thwarted(&verdict));
+        self.tally.completed_handshakes += u64::from(check.close_mode.was_thwarted(&verdict));
         match check.owner {
             Owner::Asker(addressee) => self.finish(addressee, verdict),
             Owner::Race { race, first } => self.lap(race, slot, first, verdict, now),

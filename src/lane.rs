@@ -9,11 +9,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use mio::Waker;
 
+use crate::check::close_mode::CloseMode;
 use crate::check::request::Family;
 use crate::check::target::{Name, Target};
 use crate::check::verdict::Status;
 use crate::completion::Sink;
-use crate::engine::socket::{Manner, Socket};
+use crate::engine::socket::Socket;
 
 /// How a check is to be made, whatever its target.
 #[derive(Clone, Copy)]
@@ -21,7 +22,7 @@ pub(crate) struct Terms {
     /// When it was submitted, on the library's clock.
     pub submitted: u64,
     pub timeout_ms: u32,
-    pub manner: Manner,
+    pub close_mode: CloseMode,
     /// Its time runs from its own start, not from its submission.
     pub paced: bool,
 }

@@ -10,6 +10,7 @@
 #![deny(unsafe_op_in_unsafe_fn)]
 
 pub mod c_api;
+mod capabilities;
 mod check;
 mod checker;
 mod completion;
@@ -24,10 +25,10 @@ mod stats;
 mod sys;
 mod timer_wheel;
 
+pub use capabilities::{Capabilities, capabilities};
 pub use check::request::{Family, Handshake, Request};
 pub use check::target::{Name, Target};
 pub use check::verdict::{Report, Status, Verdict};
 pub use checker::Checker;
 pub use config::Config;
-pub use engine::socket::{Capabilities, capabilities};
 pub use stats::Stats;

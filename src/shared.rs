@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
+use crate::check::close_mode::CloseMode;
 use crate::completion::Mailbox;
 use crate::config::Config;
-use crate::engine::socket::{Manner, Socket};
+use crate::engine::socket::Socket;
 use crate::lane::{Lane, Order};
 use crate::rate::Rate;
 use crate::resolver::Resolver;
@@ -56,8 +57,8 @@ impl Shared {
         &raw const *self as usize
     }
 
-    pub fn open_socket(&self, v6: bool, manner: Manner) -> Result<Socket, i32> {
-        Socket::open(v6, manner, &self.config.wire, &self.sockets)
+    pub fn open_socket(&self, v6: bool, close_mode: CloseMode) -> Result<Socket, i32> {
+        Socket::open(v6, close_mode, &self.config.wire, &self.sockets)
     }
 
     pub fn sockets(&self) -> u64 {

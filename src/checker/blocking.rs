@@ -87,7 +87,7 @@ impl Checker {
     /// answer yet is for the loop to go on with.
     fn begin_here(&self, lane: &Lane, asked: Asked) -> Result<Verdict, Pending> {
         let Target::Literal(target) = asked.target else { return Err(Pending::Asked(asked)) };
-        let Terms { manner, submitted, .. } = asked.terms;
+        let Terms { close_mode, submitted, .. } = asked.terms;
         if !lane.enter_as_caller() {
             return Err(Pending::Asked(asked));
         }
@@ -96,8 +96,8 @@ impl Checker {
             return Err(Pending::Asked(asked));
         }
         let v6 = socket::is_v6(&target);
-        let spare = if manner.reuses_socket() { lane.take_spare(v6) } else { None };
-        let mut socket = match spare.map_or_else(|| self.shared.open_socket(v6, manner), Ok) {
+        let spare = if socket::reuses_socket(close_mode) { lane.take_spare(v6) } else { None };
+        let mut socket = match spare.map_or_else(|| self.shared.open_socket(v6, close_mode), Ok) {
             Ok(socket) => socket,
             // The loop knows whether it is worth waiting for a descriptor.
             Err(_) => return Err(Pending::Asked(asked)),
@@ -130,7 +130,7 @@ impl Checker {
         let mut verdict = conclusion.verdict;
         verdict.elapsed_us = (conclusion.at - submitted) / 1000;
         self.shared.counters.add_submitted(1);
-        self.shared.counters.add_one(verdict.status, manner.was_thwarted(&verdict));
+        self.shared.counters.add_one(verdict.status, close_mode.was_thwarted(&verdict));
         Ok(verdict)
     }
 

@@ -19,9 +19,10 @@ use std::time::Duration;
 
 use mio::net::TcpStream;
 
+use crate::check::close_mode::CloseMode;
 use crate::check::request::Handshake;
 use crate::check::verdict::{Status, Verdict};
-use crate::config::Wire;
+use crate::engine::wire::Wire;
 use crate::sys::clock;
 use crate::sys::os_error::{self, ECONNRESET, EIO, EPIPE};
 
@@ -33,68 +34,22 @@ use linux as handshake;
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 use ordinary as handshake;
 
+pub(crate) use handshake::{reuses, withholds_ack};
+pub(crate) use options::{BINDS_INTERFACE, MARKS, SETS_TOS};
+
+/// Whether a socket may serve another check after one of this mode. Only a reset leaves it in a state to.
+pub(crate) fn reuses_socket(close_mode: CloseMode) -> bool {
+    close_mode.withholds_ack() && handshake::reuses()
+}
+
 /// How long after the SYN-ACK an ACK certainly has not left by itself: TCP_DELACK_MAX (200 ms) less two ticks of the
 /// slowest kernel clock (10 ms each), in which ages are counted.
 const ACK_WITHHELD: Duration = Duration::from_millis(180);
 
-/// What this system lets a check do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Capabilities {
-    /// The last ACK of the handshake can be withheld. Without it checks make the ordinary handshake.
-    pub half_open: bool,
-    /// [`Checker::raw_fd`](crate::Checker::raw_fd) gives a descriptor.
-    pub poll_fd: bool,
-    /// One socket serves many checks.
-    pub reuse_socket: bool,
-    /// [`Config::set_interface`](crate::Config::set_interface) works.
-    pub bind_interface: bool,
-    /// [`Config::set_mark`](crate::Config::set_mark) works, given the privilege.
-    pub mark: bool,
-    /// [`Config::set_tos`](crate::Config::set_tos) works.
-    pub tos: bool,
-}
-
-/// What this system lets a check do.
-pub fn capabilities() -> Capabilities {
-    Capabilities {
-        half_open: handshake::withholds_ack(),
-        poll_fd: crate::sys::readiness::Readiness::EXISTS,
-        reuse_socket: handshake::reuses(),
-        bind_interface: options::BINDS_INTERFACE,
-        mark: options::MARKS,
-        tos: options::SETS_TOS,
-    }
-}
-
-/// How a check ends its handshake, which decides the options of its socket.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Manner {
-    pub handshake: Handshake,
-    /// Close with FIN instead of RST.
-    pub linger: bool,
-}
-
-impl Manner {
-    /// Whether the kernel completed the handshake, or may have, although the check meant to withhold the ACK.
-    pub fn was_thwarted(self, verdict: &Verdict) -> bool {
-        self.withholds_ack() && verdict.status == Status::Up && !verdict.half_open
-    }
-
-    /// Whether a check of this manner means to keep the handshake from completing.
-    fn withholds_ack(self) -> bool {
-        self == Manner { handshake: Handshake::HalfOpen, linger: false }
-    }
-
-    /// Whether a socket may serve another check after this one. Only a reset leaves it in a state to.
-    pub fn reuses_socket(self) -> bool {
-        self.withholds_ack() && handshake::reuses()
-    }
-}
-
 pub(crate) struct Socket {
     /// `None` once it is closed.
     stream: Option<TcpStream>,
-    manner: Manner,
+    close_mode: CloseMode,
     v6: bool,
     /// The kernel withholds the ACK of every connection. Where it does not, it is asked to before every connect.
     defers: bool,
@@ -152,15 +107,15 @@ pub(crate) struct Conclusion {
 }
 
 impl Socket {
-    /// Opens a socket with every option a check of this manner needs.
-    pub fn open(v6: bool, manner: Manner, wire: &Wire, held: &Arc<AtomicU64>) -> Result<Socket, i32> {
-        let socket = options::open(v6, manner, wire).map_err(|error| os_error::of(&error))?;
-        let defers = manner.handshake == Handshake::HalfOpen && handshake::defer(&socket);
+    /// Opens a socket with every option a check of this close_mode needs.
+    pub fn open(v6: bool, close_mode: CloseMode, wire: &Wire, held: &Arc<AtomicU64>) -> Result<Socket, i32> {
+        let socket = options::open(v6, close_mode, wire).map_err(|error| os_error::of(&error))?;
+        let defers = close_mode.handshake == Handshake::HalfOpen && handshake::defer(&socket);
         let stream = TcpStream::from_std(socket.into());
         held.fetch_add(1, Ordering::SeqCst);
         Ok(Socket {
             stream: Some(stream),
-            manner,
+            close_mode,
             v6,
             defers,
             bound: wire.interface.is_some(),
@@ -181,7 +136,7 @@ impl Socket {
 
     /// Whether it may serve another check when this one is over.
     pub fn is_reusable(&self) -> bool {
-        self.manner.reuses_socket()
+        reuses_socket(self.close_mode)
     }
 
     /// Whether a failure to connect may be the socket's own fault: one that is bound to an interface goes on meaning the
@@ -193,7 +148,7 @@ impl Socket {
     /// Sends the SYN. An error is the check's verdict.
     pub fn connect(&mut self, target: &SocketAddr) -> Result<(), i32> {
         let Some(stream) = &self.stream else { return Err(EIO) };
-        if self.manner.handshake == Handshake::HalfOpen && !self.defers {
+        if self.close_mode.handshake == Handshake::HalfOpen && !self.defers {
             handshake::defer_once(stream)?;
         }
         self.connecting = true;
@@ -269,7 +224,7 @@ impl Socket {
     /// this system knows no way to.
     fn end(&self) -> bool {
         match &self.stream {
-            Some(stream) if self.manner.linger => stream.shutdown(std::net::Shutdown::Both).is_ok(),
+            Some(stream) if self.close_mode.linger => stream.shutdown(std::net::Shutdown::Both).is_ok(),
             Some(stream) => handshake::reset(stream),
             None => false,
         }
@@ -278,7 +233,7 @@ impl Socket {
     /// Whether it is proven that the kernel sent no ACK, asked after the reset. `since_syn` is measured after
     /// the reset too: the answer's own proof ended with the look, and an ACK may have slipped out between the two.
     fn is_proven_half_open(&self, answer: &Answer, since_syn: Duration) -> bool {
-        self.manner.withholds_ack()
+        self.close_mode.withholds_ack()
             && !answer.acked
             // A slow answer needs the second proof: the reset keeps the time of the SYN-ACK.
             && (since_syn < ACK_WITHHELD || self.stream.as_ref().is_some_and(|stream| {
@@ -289,9 +244,8 @@ impl Socket {
 
 /// Whether this process has the privileges that these settings need.
 pub(crate) fn probe(wire: &Wire) -> Result<(), Status> {
-    let manner = Manner { handshake: Handshake::HalfOpen, linger: false };
     let unbound = Wire { source_v4: None, source_v6: None, ..wire.clone() };
-    match options::open(false, manner, &unbound) {
+    match options::open(false, CloseMode::HALF_OPEN, &unbound) {
         Err(error)
             if os_error::is_forbidden(os_error::of(&error)) && (wire.mark.is_some() || wire.interface.is_some()) =>
         {

@@ -21,10 +21,10 @@ impl EventLoop {
     /// Gives a check its slot, and its place in the queue is up to the caller. Its deadline runs already, unless it
     /// is paced.
     pub(super) fn admit(&mut self, owner: Owner, target: SocketAddr, terms: Terms) -> (u32, u32) {
-        let Terms { submitted, timeout_ms, manner, paced } = terms;
+        let Terms { submitted, timeout_ms, close_mode, paced } = terms;
         let serial = self.next_serial();
         let stage = if paced { Stage::Paced } else { Stage::Queued };
-        let check = Check { owner, target, submitted, timeout_ms, serial, manner, stage, timer: None };
+        let check = Check { owner, target, submitted, timeout_ms, serial, close_mode, stage, timer: None };
         let slot = sparing(&mut self.checks).insert(check);
         if !paced {
             let timer = self.set_deadline(submitted, timeout_ms, slot as u32);
@@ -63,7 +63,7 @@ impl EventLoop {
                 }
                 continue;
             }
-            let (v6, manner) = (socket::is_v6(&check.target), check.manner);
+            let (v6, close_mode) = (socket::is_v6(&check.target), check.close_mode);
             if !self.enter() {
                 self.starved = true;
                 return;
@@ -73,7 +73,7 @@ impl EventLoop {
                 self.held_back_until = Some(until);
                 return;
             }
-            let idle = if manner.reuses_socket() { self.idle[usize::from(v6)].pop() } else { None };
+            let idle = if socket::reuses_socket(close_mode) { self.idle[usize::from(v6)].pop() } else { None };
             let seat = match idle {
                 Some(seat) => Ok(seat),
                 None => self.open_seat(slot),
@@ -121,17 +121,17 @@ impl EventLoop {
     /// A new socket. When the process has no descriptor left, those that lie idle are closed first.
     fn open_seat(&mut self, slot: u32) -> Result<u32, i32> {
         let check = &self.checks[slot as usize];
-        let (v6, manner) = (socket::is_v6(&check.target), check.manner);
+        let (v6, close_mode) = (socket::is_v6(&check.target), check.close_mode);
         if self.seats.len() >= self.lane.max_in_flight() as usize {
             self.drop_idle(1); // one of the other family, or the limit would be held twice
         }
-        let mut socket = self.shared.open_socket(v6, manner);
+        let mut socket = self.shared.open_socket(v6, close_mode);
         if matches!(socket, Err(errno) if os_error::is_out_of_descriptors(errno)) {
             self.drop_idle(FREED_AT_ONCE);
             self.lane.drop_spare();
             self.declare_shortage();
             // Once more, since one may have been closed before this loop asked to be woken.
-            socket = self.shared.open_socket(v6, manner);
+            socket = self.shared.open_socket(v6, close_mode);
         }
         if !matches!(socket, Err(errno) if os_error::is_out_of_descriptors(errno)) {
             self.end_shortage();

@@ -8,11 +8,11 @@ use mio::net::TcpStream;
 use super::{Sight, linux, ordinary};
 use crate::sys::platform::{Way, way};
 
-pub(super) fn withholds_ack() -> bool {
+pub(crate) fn withholds_ack() -> bool {
     if way() == Way::Ordinary { ordinary::withholds_ack() } else { linux::withholds_ack() }
 }
 
-pub(super) fn reuses() -> bool {
+pub(crate) fn reuses() -> bool {
     if way() == Way::HalfOpen { linux::reuses() } else { ordinary::reuses() }
 }
 

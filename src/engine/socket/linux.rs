@@ -21,11 +21,11 @@ use crate::sys::sockaddr::{to_sockaddr_in, to_sockaddr_in6};
 use super::tcp_info::{TCP_CLOSE, TCP_CLOSE_WAIT, TCP_ESTABLISHED, TCP_SYN_RECV, TCP_SYN_SENT, TcpInfo};
 use super::{Answer, Sight, canonical, met_itself, microseconds_since};
 
-pub(super) fn withholds_ack() -> bool {
+pub(crate) fn withholds_ack() -> bool {
     true
 }
 
-pub(super) fn reuses() -> bool {
+pub(crate) fn reuses() -> bool {
     true
 }
 

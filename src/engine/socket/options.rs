@@ -20,20 +20,20 @@ use std::time::Duration;
 
 use socket2::{Domain, Socket};
 
-use super::Manner;
-use crate::config::Wire;
+use crate::check::close_mode::CloseMode;
+use crate::engine::wire::Wire;
 
 #[cfg_attr(
     all(any(target_os = "linux", target_os = "android"), not(feature = "forced-handshake")),
     expect(unused_imports, reason = "for the ordinary handshake")
 )]
 pub(super) use system::expect_local_answer;
-pub(super) use system::{BINDS_INTERFACE, MARKS, SETS_TOS};
+pub(crate) use system::{BINDS_INTERFACE, MARKS, SETS_TOS};
 
 /// A socket that does not block, which no other program inherits, and which nobody is connected to.
-pub(super) fn open(v6: bool, manner: Manner, wire: &Wire) -> io::Result<Socket> {
+pub(super) fn open(v6: bool, close_mode: CloseMode, wire: &Wire) -> io::Result<Socket> {
     let socket = system::open(if v6 { Domain::IPV6 } else { Domain::IPV4 })?;
-    if !manner.linger {
+    if !close_mode.linger {
         socket.set_linger(Some(Duration::ZERO))?;
     }
     if let Some(interface) = &wire.interface {

@@ -14,11 +14,11 @@ use super::options::expect_local_answer;
 use super::{Answer, Sight, canonical, met_itself, microseconds_since};
 use crate::sys::os_error::{self, ECONNRESET, EPIPE, UNDER_WAY};
 
-pub(super) fn withholds_ack() -> bool {
+pub(crate) fn withholds_ack() -> bool {
     false
 }
 
-pub(super) fn reuses() -> bool {
+pub(crate) fn reuses() -> bool {
     false
 }
 

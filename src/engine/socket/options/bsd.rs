@@ -6,9 +6,9 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 pub(in crate::engine::socket) use super::posix::{expect_local_answer, set_tos};
 
-pub(in crate::engine::socket) const BINDS_INTERFACE: bool = cfg!(target_vendor = "apple");
-pub(in crate::engine::socket) const MARKS: bool = false;
-pub(in crate::engine::socket) const SETS_TOS: bool = true;
+pub(crate) const BINDS_INTERFACE: bool = cfg!(target_vendor = "apple");
+pub(crate) const MARKS: bool = false;
+pub(crate) const SETS_TOS: bool = true;
 
 pub(super) fn open(domain: Domain) -> io::Result<Socket> {
     let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;

@@ -8,9 +8,9 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 pub(in crate::engine::socket) use super::posix::{expect_local_answer, set_tos};
 
-pub(in crate::engine::socket) const BINDS_INTERFACE: bool = true;
-pub(in crate::engine::socket) const MARKS: bool = true;
-pub(in crate::engine::socket) const SETS_TOS: bool = true;
+pub(crate) const BINDS_INTERFACE: bool = true;
+pub(crate) const MARKS: bool = true;
+pub(crate) const SETS_TOS: bool = true;
 
 pub(super) fn open(domain: Domain) -> io::Result<Socket> {
     Socket::new_raw(domain, Type::STREAM.nonblocking().cloexec(), Some(Protocol::TCP))

@@ -7,10 +7,10 @@ use mio::net::TcpStream;
 use socket2::{Domain, Protocol, Socket, Type};
 use windows_sys::Win32::Networking::WinSock::{SIO_TCP_INITIAL_RTO, TCP_INITIAL_RTO_PARAMETERS, WSAIoctl};
 
-pub(in crate::engine::socket) const BINDS_INTERFACE: bool = false;
-pub(in crate::engine::socket) const MARKS: bool = false;
+pub(crate) const BINDS_INTERFACE: bool = false;
+pub(crate) const MARKS: bool = false;
 /// Windows heeds IP_TOS only where its registry says so, and knows no IPV6_TCLASS for what it sends.
-pub(in crate::engine::socket) const SETS_TOS: bool = false;
+pub(crate) const SETS_TOS: bool = false;
 
 pub(super) fn open(domain: Domain) -> io::Result<Socket> {
     let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;

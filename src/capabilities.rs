@@ -1,0 +1,33 @@
+//! What this system lets a check do.
+
+use crate::engine::socket;
+use crate::sys::readiness::Readiness;
+
+/// What this system lets a check do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Capabilities {
+    /// The last ACK of the handshake can be withheld. Without it checks make the ordinary handshake.
+    pub half_open: bool,
+    /// [`Checker::raw_fd`](crate::Checker::raw_fd) gives a descriptor.
+    pub poll_fd: bool,
+    /// One socket serves many checks.
+    pub reuse_socket: bool,
+    /// [`Config::set_interface`](crate::Config::set_interface) works.
+    pub bind_interface: bool,
+    /// [`Config::set_mark`](crate::Config::set_mark) works, given the privilege.
+    pub mark: bool,
+    /// [`Config::set_tos`](crate::Config::set_tos) works.
+    pub tos: bool,
+}
+
+/// What this system lets a check do.
+pub fn capabilities() -> Capabilities {
+    Capabilities {
+        half_open: socket::withholds_ack(),
+        poll_fd: Readiness::EXISTS,
+        reuse_socket: socket::reuses(),
+        bind_interface: socket::BINDS_INTERFACE,
+        mark: socket::MARKS,
+        tos: socket::SETS_TOS,
+    }
+}
