@@ -10,7 +10,7 @@ use std::num::NonZeroU32;
 const BITS: u32 = 6;
 const BUCKETS: usize = 1 << BITS;
 const LEVELS: usize = 6;
-/// Deadlines beyond the wheel's span (64^6 ms, two years) wait in its last bucket.
+/// TimerWheel beyond the wheel's span (64^6 ms, two years) wait in its last bucket.
 const SPAN: u64 = 1 << (BITS * LEVELS as u32);
 const NONE: u32 = u32::MAX;
 
@@ -36,7 +36,7 @@ struct Node {
     bucket: u16,
 }
 
-pub(crate) struct Deadlines {
+pub(crate) struct TimerWheel {
     nodes: Vec<Node>,
     /// Head of the list of unused nodes, linked through `next`.
     unused: u32,
@@ -45,15 +45,15 @@ pub(crate) struct Deadlines {
     occupied: [u64; LEVELS],
     /// All deadlines before this tick have fired.
     now: u64,
-    /// Deadlines that were reached and wait to be handed out.
+    /// TimerWheel that were reached and wait to be handed out.
     due: u32,
 }
 
 const DUE: u16 = u16::MAX;
 
-impl Deadlines {
-    pub fn new() -> Deadlines {
-        Deadlines {
+impl TimerWheel {
+    pub fn new() -> TimerWheel {
+        TimerWheel {
             nodes: Vec::new(),
             unused: NONE,
             heads: Box::new([NONE; LEVELS * BUCKETS]),
@@ -83,13 +83,13 @@ impl Deadlines {
         Timer::of(index)
     }
 
-    /// Clears a deadline that has not been handed out by [`Deadlines::expired`].
+    /// Clears a deadline that has not been handed out by [`TimerWheel::expired`].
     pub fn clear(&mut self, timer: Timer) {
         self.unlink(timer.index());
         self.release(timer.index());
     }
 
-    /// Moves time on to `now`; what has passed by then is handed out by [`Deadlines::expired`].
+    /// Moves time on to `now`; what has passed by then is handed out by [`TimerWheel::expired`].
     pub fn advance(&mut self, now: u64) {
         while let Some((level, bucket)) = self.first() {
             let start = self.bucket_start(level, bucket);
@@ -210,14 +210,14 @@ mod tests {
     use proptest::prelude::*;
     use std::collections::BTreeSet;
 
-    fn fired(deadlines: &mut Deadlines, now: u64) -> BTreeSet<u32> {
+    fn fired(deadlines: &mut TimerWheel, now: u64) -> BTreeSet<u32> {
         deadlines.advance(now);
         std::iter::from_fn(|| deadlines.expired()).collect()
     }
 
     #[test]
     fn nothing_set_never_asks_to_be_woken() {
-        let mut deadlines = Deadlines::new();
+        let mut deadlines = TimerWheel::new();
         assert_eq!(deadlines.next(), None);
         let timer = deadlines.set(500, 1);
         deadlines.clear(timer);
@@ -226,7 +226,7 @@ mod tests {
 
     #[test]
     fn a_deadline_of_seven_weeks_neither_fires_early_nor_is_forgotten() {
-        let mut deadlines = Deadlines::new();
+        let mut deadlines = TimerWheel::new();
         let at = u32::MAX as u64 + 12_345;
         deadlines.set(at, 7);
         assert!(fired(&mut deadlines, at - 1).is_empty());
@@ -235,7 +235,7 @@ mod tests {
 
     #[test]
     fn a_deadline_in_the_past_is_due_at_once() {
-        let mut deadlines = Deadlines::new();
+        let mut deadlines = TimerWheel::new();
         deadlines.advance(1_000_000);
         deadlines.set(3, 9);
         assert_eq!(deadlines.next(), Some(1_000_000));
@@ -263,7 +263,7 @@ mod tests {
         /// Against the simplest thing that could be right: a list.
         #[test]
         fn every_deadline_fires_once_at_its_tick(steps in proptest::collection::vec(step(), 1..200)) {
-            let mut deadlines = Deadlines::new();
+            let mut deadlines = TimerWheel::new();
             let mut model: Vec<(u64, u32, Timer)> = Vec::new();
             let (mut now, mut owner) = (0, 0);
             for step in steps {

@@ -104,7 +104,7 @@ fn parse_service(text: &[u8]) -> Result<Service, &'static str> {
             None => Err("the port is over 65535"),
         };
     }
-    // RFC 6335, 5.1: letters, digits and hyphens, at least one letter. Older lists also use _ . + * /, which
+    // RFC 6335, 5.1: state, digits and hyphens, at least one letter. Older lists also use _ . + * /, which
     // getaddrinfo takes; a sign or a space it would take for a number (strtoul) is no service.
     let known = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.+*/".contains(byte);
     if !text.iter().all(known) || !text.iter().any(u8::is_ascii_alphabetic) {

@@ -7,10 +7,10 @@ use super::Checker;
 use crate::check::request::Request;
 use crate::check::target::Target;
 use crate::check::verdict::{Status, Verdict};
-use crate::completion::{Mailbox, Sink};
-use crate::engine::socket::{self, Sight};
-use crate::lane::{Asked, Begun, Lane, Order, Terms};
-use crate::shared::Shared;
+use crate::completion::{CompletionQueue, Sink};
+use crate::engine::socket::{self, Observation};
+use crate::event_loop::handle::{Command, LoopHandle, StartedCheck, SubmittedCheck, Terms};
+use crate::event_loop::shared::Shared;
 use crate::sys::clock;
 
 /// Checks of a list that go to a loop together: enough to be worth its waking, few enough to divide fairly.
@@ -25,9 +25,9 @@ impl Checker {
         }
         match self.begin(request) {
             Progress::Done(verdict) => verdict,
-            Progress::Pending(mailbox) => {
+            Progress::Pending(queue) => {
                 let mut verdict = Verdict::without_segments(Status::Internal, 0);
-                mailbox.take(1, 1, None, |report| verdict = report.verdict);
+                queue.take(1, 1, None, |report| verdict = report.verdict);
                 verdict
             }
         }
@@ -40,34 +40,34 @@ impl Checker {
 
     /// Starts a blocking check: done if the target answers at once or never will, else pending with a loop.
     fn begin(&self, request: &Request) -> Progress {
-        let lane = &self.shared.lanes[self.turn()];
+        let handle = &self.shared.handles[self.turn()];
         let cancels = self.shared.cancels.load(Ordering::SeqCst);
         let asked = self.asked(request.clone(), 0, clock::now(), false);
-        let order = match &asked.target {
+        let command = match &asked.target {
             Target::Malformed(_) => return Progress::Done(self.without_segments(Status::BadAddress)),
             Target::Literal(target) if !asked.family.allows(target) => {
                 return Progress::Done(self.without_segments(Status::BadAddress));
             }
-            Target::Literal(_) => match self.begin_here(lane, asked) {
+            Target::Literal(_) => match self.begin_here(handle, asked) {
                 Ok(verdict) => return Progress::Done(verdict),
-                Err(order) => order,
+                Err(command) => command,
             },
-            Target::Name(_) => Pending::Asked(asked),
+            Target::Name(_) => Pending::SubmittedCheck(asked),
         };
-        let mailbox = Arc::new(Mailbox::new());
-        let sink = Sink::Mailbox(mailbox.clone());
-        let order = match order {
-            Pending::Asked(asked) => Order::Batch { sink, checks: vec![asked] },
-            Pending::Begun(begun) => Order::TakeOver { sink, begun },
+        let queue = Arc::new(CompletionQueue::new());
+        let sink = Sink::Queue(queue.clone());
+        let command = match command {
+            Pending::SubmittedCheck(asked) => Command::Batch { sink, checks: vec![asked] },
+            Pending::StartedCheck(begun) => Command::TakeOver { sink, begun },
         };
-        let taken_over = matches!(order, Order::TakeOver { .. });
+        let taken_over = matches!(command, Command::TakeOver { .. });
         self.shared.counters.add_submitted(1);
-        match lane.give_unless(order, || self.cancelled_since(cancels)) {
-            Ok(()) => Progress::Pending(mailbox),
+        match handle.give_unless(command, || self.cancelled_since(cancels)) {
+            Ok(()) => Progress::Pending(queue),
             Err(status) => {
                 if taken_over {
-                    lane.leave();
-                    lane.feed();
+                    handle.leave();
+                    handle.feed();
                     self.shared.feed_the_starved();
                 }
                 self.shared.counters.add_one(status, false);
@@ -76,8 +76,8 @@ impl Checker {
         }
     }
 
-    /// Whether everything was cancelled since the count was read. Asked under a lane's lock, so that a cancel comes either
-    /// before an order or after it.
+    /// Whether everything was cancelled since the count was read. SubmittedCheck under a handle's lock, so that a cancel comes either
+    /// before a command or after it.
     fn cancelled_since(&self, cancels: u64) -> Option<Status> {
         (self.shared.cancels.load(Ordering::SeqCst) != cancels).then_some(Status::Cancelled)
     }
@@ -85,46 +85,46 @@ impl Checker {
     /// Makes the check on the calling thread, where a target on this machine has answered by the time connect
     /// returns: waking the loop's thread, and being woken by it, would cost several times the check. What has no
     /// answer yet is for the loop to go on with.
-    fn begin_here(&self, lane: &Lane, asked: Asked) -> Result<Verdict, Pending> {
-        let Target::Literal(target) = asked.target else { return Err(Pending::Asked(asked)) };
+    fn begin_here(&self, handle: &LoopHandle, asked: SubmittedCheck) -> Result<Verdict, Pending> {
+        let Target::Literal(target) = asked.target else { return Err(Pending::SubmittedCheck(asked)) };
         let Terms { close_mode, submitted, .. } = asked.terms;
-        if !lane.enter_as_caller() {
-            return Err(Pending::Asked(asked));
+        if !handle.enter_as_caller() {
+            return Err(Pending::SubmittedCheck(asked));
         }
-        let place = Place { shared: &self.shared, lane };
+        let place = Place { shared: &self.shared, handle };
         if self.shared.rate.take(clock::now).is_err() {
-            return Err(Pending::Asked(asked));
+            return Err(Pending::SubmittedCheck(asked));
         }
         let v6 = socket::is_v6(&target);
-        let spare = if socket::reuses_socket(close_mode) { lane.take_spare(v6) } else { None };
+        let spare = if socket::reuses_socket(close_mode) { handle.take_spare(v6) } else { None };
         let mut socket = match spare.map_or_else(|| self.shared.open_socket(v6, close_mode), Ok) {
             Ok(socket) => socket,
             // The loop knows whether it is worth waiting for a descriptor.
-            Err(_) => return Err(Pending::Asked(asked)),
+            Err(_) => return Err(Pending::SubmittedCheck(asked)),
         };
         // A little early, which the proof can bear, and one reading of the clock saved.
         let syn_at = submitted;
-        let sight = match socket.connect(&target) {
+        let observation = match socket.connect(&target) {
             Ok(()) => socket.look(&target, syn_at),
             Err(_) if socket.may_be_stale() => {
-                lane.drop_spare();
-                return Err(Pending::Asked(asked));
+                handle.drop_spare();
+                return Err(Pending::SubmittedCheck(asked));
             }
-            Err(errno) => Sight::Unsent { errno },
+            Err(errno) => Observation::Unsent { errno },
         };
-        if let Sight::Nothing { .. } = sight {
+        if let Observation::Nothing { .. } = observation {
             place.hand_over();
-            let Asked { tag, terms, .. } = asked;
-            return Err(Pending::Begun(Box::new(Begun { tag, target, terms, socket, syn_at })));
+            let SubmittedCheck { tag, terms, .. } = asked;
+            return Err(Pending::StartedCheck(Box::new(StartedCheck { tag, target, terms, socket, syn_at })));
         }
-        let conclusion = socket.conclude(&sight, &target, syn_at);
+        let conclusion = socket.conclude(&observation, &target, syn_at);
         if conclusion.clean {
-            lane.keep_spare(socket);
+            handle.keep_spare(socket);
         } else {
             drop(socket);
         }
         if self.shared.is_short_of_descriptors() {
-            lane.drop_spare();
+            handle.drop_spare();
         }
         drop(place);
         let mut verdict = conclusion.verdict;
@@ -159,45 +159,46 @@ impl Checker {
         self.may_block()?;
         let count = requests.len();
         let mut requests = requests.enumerate();
-        let lanes = &self.shared.lanes;
-        let share = (count / (16 * lanes.len())).clamp(SHARE_MIN, SHARE_MAX);
+        let handles = &self.shared.handles;
+        let share = (count / (16 * handles.len())).clamp(SHARE_MIN, SHARE_MAX);
         // Enough to keep every loop busy while this thread prepares more; no more than that, so that memory stays flat.
-        let places: usize = lanes.iter().map(|lane| lane.max_in_flight() as usize).sum();
-        let ahead = places + 2 * share * lanes.len();
+        let places: usize = handles.iter().map(|handle| handle.max_in_flight() as usize).sum();
+        let ahead = places + 2 * share * handles.len();
         let cancels = self.shared.cancels.load(Ordering::SeqCst);
-        let mailbox = Arc::new(Mailbox::new());
+        let queue = Arc::new(CompletionQueue::new());
         // Each share goes to the loop that has the fewest checks to do; whose each was is known by its number.
-        let mut to_do = vec![0; lanes.len()];
-        let mut lane_of: Vec<usize> = Vec::new();
-        let first_lane = self.turn();
+        let mut to_do = vec![0; handles.len()];
+        let mut loop_of: Vec<usize> = Vec::new();
+        let first_loop = self.turn();
         let (mut given, mut done) = (0, 0);
         while done < count {
             while given < count && given - done + share <= ahead {
                 let asked = |(index, request)| self.asked(Request { tag: index, ..request }, 0, 0, true);
-                let checks: Vec<Asked> = requests.by_ref().take(share).map(asked).collect();
+                let checks: Vec<SubmittedCheck> = requests.by_ref().take(share).map(asked).collect();
                 let (first, number) = (given, checks.len());
                 given += number;
                 self.shared.counters.add_submitted(number as u64);
-                let idlest =
-                    (0..lanes.len()).map(|lane| (lane + first_lane) % lanes.len()).min_by_key(|lane| to_do[*lane]);
-                let lane = idlest.unwrap_or(0);
-                lane_of.push(lane);
-                to_do[lane] += number;
-                let order = Order::Batch { sink: Sink::Mailbox(mailbox.clone()), checks };
-                if let Err(status) = lanes[lane].give_unless(order, || self.cancelled_since(cancels)) {
+                let idlest = (0..handles.len())
+                    .map(|handle| (handle + first_loop) % handles.len())
+                    .min_by_key(|handle| to_do[*handle]);
+                let handle = idlest.unwrap_or(0);
+                loop_of.push(handle);
+                to_do[handle] += number;
+                let command = Command::Batch { sink: Sink::Queue(queue.clone()), checks };
+                if let Err(status) = handles[handle].give_unless(command, || self.cancelled_since(cancels)) {
                     for index in first..given {
                         self.shared.counters.add_one(status, false);
                         verdict(index, Verdict::without_segments(status, 0));
                     }
-                    done += number; // and still to do for the lane, which refuses whatever comes next
+                    done += number; // and still to do for the handle, which refuses whatever comes next
                 }
             }
             if done == count {
                 break;
             }
             let wanted = if given < count { given + share - ahead - done } else { count - done };
-            let taken = mailbox.take(usize::MAX, wanted, None, |report| {
-                to_do[lane_of[report.tag / share]] -= 1;
+            let taken = queue.take(usize::MAX, wanted, None, |report| {
+                to_do[loop_of[report.tag / share]] -= 1;
                 verdict(report.tag, report.verdict);
             });
             if taken == 0 {
@@ -219,34 +220,34 @@ impl Checker {
 /// How far a blocking check got on the caller's thread.
 enum Progress {
     Done(Verdict),
-    Pending(Arc<Mailbox>),
+    Pending(Arc<CompletionQueue>),
 }
 
 /// What the loop is to go on with.
 enum Pending {
-    Asked(Asked),
-    Begun(Box<Begun>),
+    SubmittedCheck(SubmittedCheck),
+    StartedCheck(Box<StartedCheck>),
 }
 
 /// A caller's place among the checks in flight, given back when dropped.
 struct Place<'a> {
     shared: &'a Shared,
-    lane: &'a Lane,
+    handle: &'a LoopHandle,
 }
 
 impl Place<'_> {
     /// The check goes on in the loop, which gives the place back.
     fn hand_over(self) {
-        self.lane.leave_as_caller();
+        self.handle.leave_as_caller();
         std::mem::forget(self);
     }
 }
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
-        self.lane.leave_as_caller();
-        self.lane.leave();
-        self.lane.feed();
+        self.handle.leave_as_caller();
+        self.handle.leave();
+        self.handle.feed();
         self.shared.feed_the_starved();
     }
 }

@@ -14,22 +14,22 @@ pub(crate) type Callback = Box<dyn FnOnce(&Report) + Send>;
 
 /// Where the results of a batch go.
 pub(crate) enum Sink {
-    Mailbox(Arc<Mailbox>),
+    Queue(Arc<CompletionQueue>),
     Callback(Callback),
 }
 
 /// How many reports are moved under one lock, so that a loop never waits long for a reader.
 const MOVED_AT_ONCE: usize = 256;
-/// Room for reports that a mailbox keeps when it is empty; what a burst took beyond that is given back.
+/// Room for reports that a queue keeps when it is empty; what a burst took beyond that is given back.
 const ROOM_KEPT: usize = 32_768;
 
 /// Results on their way from the loops to whoever reads them.
-pub(crate) struct Mailbox {
-    letters: Mutex<Letters>,
+pub(crate) struct CompletionQueue {
+    state: Mutex<State>,
     arrived: Condvar,
 }
 
-struct Letters {
+struct State {
     ready: VecDeque<Report>,
     /// Readers asleep, each to be woken once `wanted` reports are ready.
     readers: usize,
@@ -40,25 +40,25 @@ struct Letters {
     readiness: Option<Readiness>,
 }
 
-impl Mailbox {
-    pub fn new() -> Mailbox {
-        let letters = Letters { ready: VecDeque::new(), readers: 0, wanted: 1, closed: false, readiness: None };
-        Mailbox { letters: Mutex::new(letters), arrived: Condvar::new() }
+impl CompletionQueue {
+    pub fn new() -> CompletionQueue {
+        let state = State { ready: VecDeque::new(), readers: 0, wanted: 1, closed: false, readiness: None };
+        CompletionQueue { state: Mutex::new(state), arrived: Condvar::new() }
     }
 
     /// Adds reports under one lock, and wakes a reader if one has waited for as many.
     pub fn put(&self, reports: impl Iterator<Item = Report>) {
-        let mut letters = self.lock();
-        let was_empty = letters.ready.is_empty();
-        letters.ready.extend(reports);
+        let mut state = self.lock();
+        let was_empty = state.ready.is_empty();
+        state.ready.extend(reports);
         if was_empty
-            && !letters.ready.is_empty()
-            && let Some(readiness) = &letters.readiness
+            && !state.ready.is_empty()
+            && let Some(readiness) = &state.readiness
         {
             readiness.raise();
         }
-        let (wake, count) = (letters.readers > 0 && letters.ready.len() >= letters.wanted, letters.ready.len());
-        drop(letters);
+        let (wake, count) = (state.readers > 0 && state.ready.len() >= state.wanted, state.ready.len());
+        drop(state);
         match (wake, count) {
             (false, _) => {}
             (true, 1) => self.arrived.notify_one(),
@@ -67,45 +67,45 @@ impl Mailbox {
     }
 
     /// Hands up to `capacity` reports to `each`, waiting until at least `wanted` are there, `wait` has passed
-    /// (`None`: for ever) or the mailbox is closed. Returns how many it handed out.
+    /// (`None`: for ever) or the queue is closed. Returns how many it handed out.
     pub fn take(&self, capacity: usize, wanted: usize, wait: Option<Duration>, mut each: impl FnMut(Report)) -> usize {
-        let mut letters = self.wait(self.lock(), wanted.min(capacity), wait);
+        let mut state = self.wait(self.lock(), wanted.min(capacity), wait);
         let mut taken = 0;
         loop {
-            let count = letters.ready.len().min(capacity - taken).min(MOVED_AT_ONCE);
-            letters.ready.drain(..count).for_each(&mut each);
+            let count = state.ready.len().min(capacity - taken).min(MOVED_AT_ONCE);
+            state.ready.drain(..count).for_each(&mut each);
             taken += count;
-            if letters.ready.is_empty() {
+            if state.ready.is_empty() {
                 if count > 0
-                    && let Some(readiness) = &letters.readiness
+                    && let Some(readiness) = &state.readiness
                 {
                     readiness.clear();
                 }
-                if letters.ready.capacity() > ROOM_KEPT {
-                    letters.ready = VecDeque::new();
+                if state.ready.capacity() > ROOM_KEPT {
+                    state.ready = VecDeque::new();
                 }
                 return taken;
             }
             if taken == capacity {
                 // What is left is for another reader, who may have been asleep when its wake-up went to this one.
-                if letters.readers > 0 {
+                if state.readers > 0 {
                     self.arrived.notify_one();
                 }
                 return taken;
             }
-            drop(letters);
-            letters = self.lock();
+            drop(state);
+            state = self.lock();
         }
     }
 
     fn wait<'a>(
         &'a self,
-        mut letters: MutexGuard<'a, Letters>,
+        mut state: MutexGuard<'a, State>,
         wanted: usize,
         wait: Option<Duration>,
-    ) -> MutexGuard<'a, Letters> {
+    ) -> MutexGuard<'a, State> {
         let until = wait.and_then(|wait| Instant::now().checked_add(wait));
-        while letters.ready.len() < wanted && !letters.closed {
+        while state.ready.len() < wanted && !state.closed {
             let left = match (wait, until) {
                 (Some(_), Some(until)) => match until.checked_duration_since(Instant::now()) {
                     Some(left) if !left.is_zero() => Some(left),
@@ -113,15 +113,15 @@ impl Mailbox {
                 },
                 _ => None,
             };
-            letters.readers += 1;
-            letters.wanted = wanted;
-            letters = match left {
-                Some(left) => self.arrived.wait_timeout(letters, left).unwrap_or_else(PoisonError::into_inner).0,
-                None => self.arrived.wait(letters).unwrap_or_else(PoisonError::into_inner),
+            state.readers += 1;
+            state.wanted = wanted;
+            state = match left {
+                Some(left) => self.arrived.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0,
+                None => self.arrived.wait(state).unwrap_or_else(PoisonError::into_inner),
             };
-            letters.readers -= 1;
+            state.readers -= 1;
         }
-        letters
+        state
     }
 
     /// Wakes every reader, now and from now on.
@@ -132,19 +132,19 @@ impl Mailbox {
 
     /// The descriptor that is readable exactly while reports wait; made when first asked for.
     pub fn raw_fd(&self) -> io::Result<c_int> {
-        let mut letters = self.lock();
-        if letters.readiness.is_none() {
+        let mut state = self.lock();
+        if state.readiness.is_none() {
             let readiness = Readiness::new()?;
-            if !letters.ready.is_empty() {
+            if !state.ready.is_empty() {
                 readiness.raise();
             }
-            letters.readiness = Some(readiness);
+            state.readiness = Some(readiness);
         }
-        Ok(letters.readiness.as_ref().map_or(-1, Readiness::raw_fd))
+        Ok(state.readiness.as_ref().map_or(-1, Readiness::raw_fd))
     }
 
-    fn lock(&self) -> MutexGuard<'_, Letters> {
+    fn lock(&self) -> MutexGuard<'_, State> {
         // A panic under this lock leaves whole reports behind, so there is nothing to be wary of.
-        self.letters.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

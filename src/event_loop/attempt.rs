@@ -5,10 +5,10 @@ use std::net::SocketAddr;
 use mio::Interest;
 use slab::Slab;
 
-use super::{Addressee, Check, EventLoop, Key, Owner, Seat, Stage};
+use super::{Check, EventLoop, Key, Owner, ReplyTo, Seat, Stage};
 use crate::check::verdict::{Status, Verdict};
-use crate::engine::socket::{self, Sight, Socket};
-use crate::lane::{Begun, Terms};
+use crate::engine::socket::{self, Observation, Socket};
+use crate::event_loop::handle::{StartedCheck, Terms};
 use crate::sys::clock;
 use crate::sys::os_error;
 
@@ -22,21 +22,21 @@ impl EventLoop {
     /// is paced.
     pub(super) fn admit(&mut self, owner: Owner, target: SocketAddr, terms: Terms) -> (u32, u32) {
         let Terms { submitted, timeout_ms, close_mode, paced } = terms;
-        let serial = self.next_serial();
+        let generation = self.next_generation();
         let stage = if paced { Stage::Paced } else { Stage::Queued };
-        let check = Check { owner, target, submitted, timeout_ms, serial, close_mode, stage, timer: None };
+        let check = Check { owner, target, submitted, timeout_ms, generation, close_mode, stage, timer: None };
         let slot = sparing(&mut self.checks).insert(check);
         if !paced {
             let timer = self.set_deadline(submitted, timeout_ms, slot as u32);
             self.checks[slot].timer = Some(timer);
         }
-        (slot as u32, serial)
+        (slot as u32, generation)
     }
 
     /// Goes on with a check that began on a caller's thread.
-    pub(super) fn take_over(&mut self, addressee: Addressee, begun: Begun) {
-        let Begun { target, socket, syn_at, terms, .. } = begun;
-        let (slot, _) = self.admit(Owner::Asker(addressee), target, terms);
+    pub(super) fn take_over(&mut self, reply_to: ReplyTo, begun: StartedCheck) {
+        let StartedCheck { target, socket, syn_at, terms, .. } = begun;
+        let (slot, _) = self.admit(Owner::Asker(reply_to), target, terms);
         let seat = self.seat(socket, true);
         self.seats[seat as usize].check = Some(Key::of(slot as usize));
         self.checks[slot as usize].stage = Stage::InFlight { seat, syn_at };
@@ -50,8 +50,8 @@ impl EventLoop {
         self.starved = false;
         self.held_back_until = None;
         self.just_concluded = false;
-        while let Some(&(slot, serial)) = self.queue.front() {
-            let Some(check) = self.checks.get(slot as usize).filter(|check| check.serial == serial) else {
+        while let Some(&(slot, generation)) = self.queue.front() {
+            let Some(check) = self.checks.get(slot as usize).filter(|check| check.generation == generation) else {
                 self.queue.pop_front(); // cancelled or out of time meanwhile
                 continue;
             };
@@ -69,7 +69,7 @@ impl EventLoop {
                 return;
             }
             if let Err(until) = self.shared.rate.take(clock::now) {
-                self.lane.leave();
+                self.handle.leave();
                 self.held_back_until = Some(until);
                 return;
             }
@@ -84,7 +84,7 @@ impl EventLoop {
                     self.start(slot, seat);
                 }
                 Err(errno) => {
-                    self.lane.leave();
+                    self.handle.leave();
                     if os_error::is_out_of_descriptors(errno) && self.shared.sockets() > 0 {
                         // One of the checker's own is in use, and will wake this loop when it is free. The host's own wake
                         // nobody, so this loop asks again in a while, too.
@@ -109,10 +109,10 @@ impl EventLoop {
 
     /// Takes a place among the checks in flight, or asks to be woken when one is free.
     fn enter(&mut self) -> bool {
-        self.lane.enter() || {
-            self.lane.set_starved(true);
-            self.lane.enter() && {
-                self.lane.set_starved(false);
+        self.handle.enter() || {
+            self.handle.set_starved(true);
+            self.handle.enter() && {
+                self.handle.set_starved(false);
                 true
             }
         }
@@ -122,13 +122,13 @@ impl EventLoop {
     fn open_seat(&mut self, slot: u32) -> Result<u32, i32> {
         let check = &self.checks[slot as usize];
         let (v6, close_mode) = (socket::is_v6(&check.target), check.close_mode);
-        if self.seats.len() >= self.lane.max_in_flight() as usize {
+        if self.seats.len() >= self.handle.max_in_flight() as usize {
             self.drop_idle(1); // one of the other family, or the limit would be held twice
         }
         let mut socket = self.shared.open_socket(v6, close_mode);
         if matches!(socket, Err(errno) if os_error::is_out_of_descriptors(errno)) {
             self.drop_idle(FREED_AT_ONCE);
-            self.lane.drop_spare();
+            self.handle.drop_spare();
             self.declare_shortage();
             // Once more, since one may have been closed before this loop asked to be woken.
             socket = self.shared.open_socket(v6, close_mode);
@@ -187,7 +187,7 @@ impl EventLoop {
         let now = if std::mem::take(&mut self.just_concluded) { self.latest } else { clock::now() };
         self.latest = now;
         if let Owner::Race { race, .. } = self.checks[slot as usize].owner {
-            self.race_moves(race, now.saturating_sub(self.checks[slot as usize].submitted));
+            self.race_starts_address(race, now.saturating_sub(self.checks[slot as usize].submitted));
         }
         let check = &mut self.checks[slot as usize];
         if matches!(check.stage, Stage::Paced) {
@@ -201,13 +201,13 @@ impl EventLoop {
             if socket.may_be_stale() {
                 return self.start_afresh(slot, seat);
             }
-            return self.conclude(slot, seat, &Sight::Unsent { errno });
+            return self.conclude(slot, seat, &Observation::Unsent { errno });
         }
         // A target on this machine has answered by the time connect returns.
         if target.ip().is_loopback() {
-            let sight = socket.look(&target, now);
-            if !matches!(sight, Sight::Nothing { .. }) {
-                return self.conclude(slot, seat, &sight);
+            let observation = socket.look(&target, now);
+            if !matches!(observation, Observation::Nothing { .. }) {
+                return self.conclude(slot, seat, &observation);
             }
         }
         if let Err(errno) = self.watch(seat) {
@@ -226,8 +226,8 @@ impl EventLoop {
         let check = &mut self.checks[slot as usize];
         // A paced one has no deadline yet.
         check.stage = if check.timer.is_some() { Stage::Queued } else { Stage::Paced };
-        let serial = check.serial;
-        self.queue.push_front((slot, serial));
+        let generation = check.generation;
+        self.queue.push_front((slot, generation));
     }
 
     /// An event says only that something changed; what, the socket itself says. So a late or doubled event does no
@@ -235,9 +235,9 @@ impl EventLoop {
     pub(super) fn read_answer(&mut self, seat: usize) {
         let Some(&Seat { check: Some(check), ref socket, .. }) = self.seats.get(seat) else { return };
         let Check { target, stage: Stage::InFlight { syn_at, .. }, .. } = &self.checks[check.slot()] else { return };
-        let sight = socket.look(target, *syn_at);
-        if !matches!(sight, Sight::Nothing { .. }) {
-            self.conclude(check.slot() as u32, seat as u32, &sight);
+        let observation = socket.look(target, *syn_at);
+        if !matches!(observation, Observation::Nothing { .. }) {
+            self.conclude(check.slot() as u32, seat as u32, &observation);
         }
     }
 
@@ -247,8 +247,8 @@ impl EventLoop {
         check.timer = None;
         match check.stage {
             Stage::InFlight { seat, syn_at } => {
-                let sight = self.seats[seat as usize].socket.look(&check.target, syn_at);
-                self.conclude(slot, seat, &sight);
+                let observation = self.seats[seat as usize].socket.look(&check.target, syn_at);
+                self.conclude(slot, seat, &observation);
             }
             Stage::Queued | Stage::Paced => self.settle_busy(slot),
         }
@@ -256,16 +256,16 @@ impl EventLoop {
 
     /// The deadline has passed while the check waited for its turn.
     fn settle_busy(&mut self, slot: u32) {
-        let errno = if self.lane.is_short_of_descriptors() { os_error::OUT_OF_DESCRIPTORS } else { 0 };
+        let errno = if self.handle.is_short_of_descriptors() { os_error::OUT_OF_DESCRIPTORS } else { 0 };
         self.latest = clock::now();
         self.settle(slot, Verdict::without_segments(Status::Busy, errno), self.latest);
     }
 
-    fn conclude(&mut self, slot: u32, seat: u32, sight: &Sight) {
+    fn conclude(&mut self, slot: u32, seat: u32, observation: &Observation) {
         let check = &self.checks[slot as usize];
         let (target, Stage::InFlight { syn_at, .. }) = (check.target, check.stage) else { return };
         self.unwatch_if_it_closes(seat);
-        let conclusion = self.seats[seat as usize].socket.conclude(sight, &target, syn_at);
+        let conclusion = self.seats[seat as usize].socket.conclude(observation, &target, syn_at);
         self.latest = conclusion.at;
         self.just_concluded = true;
         self.release(seat, conclusion.clean);
@@ -291,18 +291,18 @@ impl EventLoop {
         let Seat { check, lent, socket, .. } = &mut self.seats[seat as usize];
         *check = None;
         // What this loop is short of itself, it uses itself.
-        let keep = clean && (self.lane.is_short_of_descriptors() || !self.shared.is_short_of_descriptors());
+        let keep = clean && (self.handle.is_short_of_descriptors() || !self.shared.is_short_of_descriptors());
         if keep && !*lent {
             self.idle[usize::from(socket.is_v6())].push(seat);
-            self.lane.leave();
+            self.handle.leave();
         } else {
             let socket = self.unseat(seat);
             if keep {
-                self.lane.keep_spare(socket);
+                self.handle.keep_spare(socket);
             } else {
                 drop(socket);
             }
-            self.lane.leave();
+            self.handle.leave();
             self.shared.feed_the_starved();
         }
         self.expect_sweep();
@@ -316,17 +316,17 @@ impl EventLoop {
 
     /// From now on, whoever closes a socket of this checker wakes this loop.
     fn declare_shortage(&mut self) {
-        self.lane.set_starved(true);
-        if !self.lane.set_short_of_descriptors(true) {
+        self.handle.set_starved(true);
+        if !self.handle.set_short_of_descriptors(true) {
             self.shared.count_short_loops(1);
         }
-        self.shared.have_others_relinquish(&self.lane);
+        self.shared.have_others_relinquish(&self.handle);
     }
 
     /// What this loop kept for itself meanwhile goes to those that are still short.
     pub(super) fn end_shortage(&mut self) {
-        if self.lane.is_short_of_descriptors() {
-            self.lane.set_short_of_descriptors(false);
+        if self.handle.is_short_of_descriptors() {
+            self.handle.set_short_of_descriptors(false);
             self.shared.count_short_loops(-1);
             if self.shared.is_short_of_descriptors() {
                 self.relinquish();
@@ -337,7 +337,7 @@ impl EventLoop {
     /// Another loop wants a descriptor.
     pub(super) fn relinquish(&mut self) {
         // What a loop that is short itself has idle, it is about to use.
-        if !self.lane.is_short_of_descriptors() && (self.drop_idle(FREED_AT_ONCE) | self.lane.drop_spare()) {
+        if !self.handle.is_short_of_descriptors() && (self.drop_idle(FREED_AT_ONCE) | self.handle.drop_spare()) {
             self.shared.feed_the_starved();
         }
     }

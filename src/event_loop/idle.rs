@@ -6,7 +6,7 @@ use std::collections::{HashMap, VecDeque};
 use slab::Slab;
 
 use super::{EventLoop, SWEEP};
-use crate::timer_wheel::Deadlines;
+use crate::timer_wheel::TimerWheel;
 
 /// Sockets closed before the loop looks at the poller again; each costs a few microseconds.
 const CLOSED_AT_ONCE: usize = 256;
@@ -68,18 +68,18 @@ impl EventLoop {
 
     /// Gives back the memory of a burst that is over. False while there is anything to do.
     fn shrink(&mut self) -> bool {
-        if !(self.checks.is_empty() && self.races.is_empty() && self.arrivals.is_empty() && self.orders.is_empty()) {
+        if !(self.checks.is_empty() && self.races.is_empty() && self.arrivals.is_empty() && self.commands.is_empty()) {
             return false;
         }
         self.queue = VecDeque::new(); // what it holds was cancelled
         self.checks = Slab::new();
         self.by_id = HashMap::default();
-        self.orders = VecDeque::new();
+        self.commands = VecDeque::new();
         self.finished.shrink_to_fit();
         self.destinations.shrink_to_fit();
         self.seats.shrink_to_fit();
         // Only checks, races and the sweep set deadlines, and none of them has one now.
-        self.deadlines = Deadlines::new();
+        self.deadlines = TimerWheel::new();
         self.deadlines.advance(self.now / 1_000_000);
         true
     }

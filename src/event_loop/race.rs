@@ -3,11 +3,11 @@
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 
-use super::{Addressee, EventLoop, Owner, RACE};
+use super::{EventLoop, Owner, RACE, ReplyTo};
 use crate::check::request::Family;
 use crate::check::target::Name;
 use crate::check::verdict::{Status, Verdict};
-use crate::lane::{Asker, Query, Terms};
+use crate::event_loop::handle::{Asker, Query, Terms};
 use crate::resolver;
 use crate::sys::clock;
 use crate::timer_wheel::Timer;
@@ -16,8 +16,8 @@ use crate::timer_wheel::Timer;
 const ATTEMPT_DELAY_MS: u32 = 250;
 
 pub(super) struct Race {
-    pub addressee: Addressee,
-    serial: u32,
+    pub reply_to: ReplyTo,
+    generation: u32,
     terms: Terms,
     /// The time that its checks wait for their turn is not charged.
     paced: bool,
@@ -43,11 +43,11 @@ impl Race {
 
 impl EventLoop {
     /// Has the name looked up.
-    pub(super) fn begin_race(&mut self, addressee: Addressee, name: Name, family: Family, terms: Terms) {
-        let serial = self.next_serial();
+    pub(super) fn begin_race(&mut self, reply_to: ReplyTo, name: Name, family: Family, terms: Terms) {
+        let generation = self.next_generation();
         let slot = self.races.insert(Race {
-            addressee,
-            serial,
+            reply_to,
+            generation,
             terms,
             paced: terms.paced,
             addresses: None,
@@ -56,21 +56,21 @@ impl EventLoop {
             timer: None,
         }) as u32;
         self.resolving += 1;
-        self.remember(addressee.id, slot | RACE);
+        self.remember(reply_to.id, slot | RACE);
         let deadline = (!terms.paced).then(|| {
             self.races[slot as usize].timer = Some(self.set_deadline(terms.submitted, terms.timeout_ms, slot | RACE));
             self.races[slot as usize].deadline()
         });
-        let asker = Asker { race: slot, serial, deadline, timeout_ms: terms.timeout_ms };
-        if let Err(errno) = self.shared.resolver.ask(Query { name, family }, &self.lane, asker) {
+        let asker = Asker { race: slot, generation, deadline, timeout_ms: terms.timeout_ms };
+        if let Err(errno) = self.shared.resolver.ask(Query { name, family }, &self.handle, asker) {
             self.end_race(slot, Verdict::without_segments(Status::LocalFault, errno), clock::now());
         }
     }
 
     /// The time of a paced check runs from when its name is taken up.
-    pub(super) fn start_the_clock(&mut self, slot: u32, serial: u32) {
+    pub(super) fn start_the_clock(&mut self, slot: u32, generation: u32) {
         let now = self.now;
-        let Some(race) = self.races.get_mut(slot as usize).filter(|race| race.serial == serial) else { return };
+        let Some(race) = self.races.get_mut(slot as usize).filter(|race| race.generation == generation) else { return };
         if race.terms.paced {
             race.terms = Terms { submitted: now, paced: false, ..race.terms };
             let timeout_ms = race.terms.timeout_ms;
@@ -79,9 +79,9 @@ impl EventLoop {
     }
 
     /// The resolver's answer; too late if another race sits in the slot by now.
-    pub(super) fn resolved(&mut self, slot: u32, serial: u32, addresses: Result<Vec<SocketAddr>, i32>) {
+    pub(super) fn resolved(&mut self, slot: u32, generation: u32, addresses: Result<Vec<SocketAddr>, i32>) {
         let now = clock::now();
-        let Some(race) = self.races.get_mut(slot as usize).filter(|race| race.serial == serial) else { return };
+        let Some(race) = self.races.get_mut(slot as usize).filter(|race| race.generation == generation) else { return };
         let in_time = race.terms.paced || now < race.deadline();
         match addresses {
             Ok(addresses) if in_time => {
@@ -132,7 +132,7 @@ impl EventLoop {
     }
 
     /// The SYN to one address leaves, after having waited its turn for `waited` ns; the next address waits for it.
-    pub(super) fn race_moves(&mut self, slot: u32, waited: u64) {
+    pub(super) fn race_starts_address(&mut self, slot: u32, waited: u64) {
         let race = &mut self.races[slot as usize];
         if race.paced {
             race.terms.submitted += waited;
@@ -174,7 +174,7 @@ impl EventLoop {
         }
         // The time of a paced one has not begun while its name waits.
         verdict.elapsed_us = if race.terms.paced { 0 } else { now.saturating_sub(race.terms.submitted) / 1000 };
-        self.finish(race.addressee, verdict);
+        self.finish(race.reply_to, verdict);
     }
 
     fn clear_race_timer(&mut self, slot: u32) {

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use crate::check::request::Family;
-use crate::lane::Query;
+use crate::event_loop::handle::Query;
 use crate::sys::os_error;
 use crate::sys::sockaddr;
 

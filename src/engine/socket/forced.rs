@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use mio::net::TcpStream;
 
-use super::{Sight, linux, ordinary};
+use super::{Observation, linux, ordinary};
 use crate::sys::platform::{Way, way};
 
 pub(crate) fn withholds_ack() -> bool {
@@ -28,7 +28,7 @@ pub(super) fn connect(stream: &TcpStream, target: &SocketAddr) -> Result<(), i32
     if way() == Way::Ordinary { ordinary::connect(stream, target) } else { linux::connect(stream, target) }
 }
 
-pub(super) fn look(stream: &TcpStream, target: &SocketAddr, syn_at: u64) -> Sight {
+pub(super) fn look(stream: &TcpStream, target: &SocketAddr, syn_at: u64) -> Observation {
     if way() == Way::Ordinary { ordinary::look(stream, target, syn_at) } else { linux::look(stream, target, syn_at) }
 }
 

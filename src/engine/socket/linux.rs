@@ -19,7 +19,7 @@ use crate::sys::os_error;
 use crate::sys::sockaddr::{to_sockaddr_in, to_sockaddr_in6};
 
 use super::tcp_info::{TCP_CLOSE, TCP_CLOSE_WAIT, TCP_ESTABLISHED, TCP_SYN_RECV, TCP_SYN_SENT, TcpInfo};
-use super::{Answer, Sight, canonical, met_itself, microseconds_since};
+use super::{Answer, Observation, canonical, met_itself, microseconds_since};
 
 pub(crate) fn withholds_ack() -> bool {
     true
@@ -46,24 +46,24 @@ pub(super) fn connect(stream: &TcpStream, target: &SocketAddr) -> Result<(), i32
     }
 }
 
-pub(super) fn look(stream: &TcpStream, target: &SocketAddr, syn_at: u64) -> Sight {
+pub(super) fn look(stream: &TcpStream, target: &SocketAddr, syn_at: u64) -> Observation {
     let info = TcpInfo::read(stream.as_raw_fd());
     let syn_retransmits = info.total_retrans;
     match info.state {
-        TCP_ESTABLISHED | TCP_CLOSE_WAIT => Sight::Answered(answer(stream, &info, target, syn_at)),
+        TCP_ESTABLISHED | TCP_CLOSE_WAIT => Observation::Answered(answer(stream, &info, target, syn_at)),
         TCP_SYN_SENT | TCP_SYN_RECV => match take_error(stream) {
-            0 => Sight::Nothing { syn_retransmits },
+            0 => Observation::Nothing { syn_retransmits },
             // Answered and reset by the server, between the two calls.
             libc::ECONNRESET | libc::EPIPE => {
-                Sight::Answered(answer(stream, &TcpInfo::read(stream.as_raw_fd()), target, syn_at))
+                Observation::Answered(answer(stream, &TcpInfo::read(stream.as_raw_fd()), target, syn_at))
             }
             // An ICMP error that found the socket locked by connect() itself was noted, not acted upon
             // (sk_err_soft, tcp_v4_err in net/ipv4/tcp_ipv4.c). It is the same answer.
-            errno => Sight::Failed { errno, syn_retransmits },
+            errno => Observation::Failed { errno, syn_retransmits },
         },
-        TCP_CLOSE => Sight::Closed(answer(stream, &info, target, syn_at)),
+        TCP_CLOSE => Observation::Closed(answer(stream, &info, target, syn_at)),
         // No TCP_INFO (a sandbox), or a state that no client can be in: nothing was learned.
-        _ => Sight::Unsent { errno: libc::EIO },
+        _ => Observation::Unsent { errno: libc::EIO },
     }
 }
 

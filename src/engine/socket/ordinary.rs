@@ -11,7 +11,7 @@ use mio::net::TcpStream;
 use socket2::SockRef;
 
 use super::options::expect_local_answer;
-use super::{Answer, Sight, canonical, met_itself, microseconds_since};
+use super::{Answer, Observation, canonical, met_itself, microseconds_since};
 use crate::sys::os_error::{self, ECONNRESET, EPIPE, UNDER_WAY};
 
 pub(crate) fn withholds_ack() -> bool {
@@ -41,16 +41,16 @@ pub(super) fn connect(stream: &TcpStream, target: &SocketAddr) -> Result<(), i32
     }
 }
 
-pub(super) fn look(stream: &TcpStream, target: &SocketAddr, syn_at: u64) -> Sight {
+pub(super) fn look(stream: &TcpStream, target: &SocketAddr, syn_at: u64) -> Observation {
     // First, since an error on a connection that is there came after the answer.
     if stream.peer_addr().is_ok() {
-        return Sight::Answered(answer(stream, target, syn_at));
+        return Observation::Answered(answer(stream, target, syn_at));
     }
     match take_error(stream) {
-        0 => Sight::Nothing { syn_retransmits: 0 },
+        0 => Observation::Nothing { syn_retransmits: 0 },
         // Only a connection can be reset: answered, and reset by the server before this look.
-        ECONNRESET | EPIPE => Sight::Answered(answer(stream, target, syn_at)),
-        errno => Sight::Failed { errno, syn_retransmits: 0 },
+        ECONNRESET | EPIPE => Observation::Answered(answer(stream, target, syn_at)),
+        errno => Observation::Failed { errno, syn_retransmits: 0 },
     }
 }
 

@@ -1,13 +1,15 @@
 //! The thread that owns every check in flight, its sockets and deadlines. Nobody else touches them.
 //!
-//! One round: read the answers and reset their sockets, report, take orders, judge deadlines, start what is queued.
+//! One round: read the answers and reset their sockets, report, take commands, judge deadlines, start what is queued.
 //! An answered socket that is left alone for 200 ms lets the ACK out, so answers come first in every round, and
 //! whatever else could take long is cut into slices.
 
 mod attempt;
+pub(crate) mod handle;
 mod idle;
-mod order;
+mod intake;
 mod race;
+pub(crate) mod shared;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::{BuildHasherDefault, Hasher};
@@ -25,15 +27,15 @@ use crate::check::close_mode::CloseMode;
 use crate::check::verdict::{Report, Status, Verdict};
 use crate::completion::Sink;
 use crate::engine::socket::Socket;
-use crate::lane::{Lane, Order};
-use crate::shared::Shared;
+use crate::event_loop::handle::{Command, LoopHandle};
+use crate::event_loop::shared::Shared;
 use crate::stats::Tally;
 use crate::sys::clock;
 use crate::sys::thread;
-use crate::timer_wheel::{Deadlines, Timer};
+use crate::timer_wheel::{Timer, TimerWheel};
 
 use idle::Idle;
-use order::Arrival;
+use intake::Arrival;
 use race::Race;
 
 /// How long the loop does one thing before it looks at the poller again, in nanoseconds.
@@ -55,7 +57,7 @@ struct Check {
     submitted: u64,
     timeout_ms: u32,
     /// Tells this tenant of the slot from earlier ones.
-    serial: u32,
+    generation: u32,
     close_mode: CloseMode,
     stage: Stage,
     timer: Option<Timer>,
@@ -94,7 +96,7 @@ enum Stage {
 /// Who gets a check's verdict.
 #[derive(Clone, Copy)]
 enum Owner {
-    Asker(Addressee),
+    Asker(ReplyTo),
     Race { race: u32, first: bool },
 }
 
@@ -114,7 +116,7 @@ impl Key {
 
 /// Where a report goes, and what it is called there.
 #[derive(Clone, Copy)]
-struct Addressee {
+struct ReplyTo {
     destination: Key,
     id: u64,
     tag: usize,
@@ -148,9 +150,9 @@ impl Drop for Destination {
     fn drop(&mut self) {
         // Only a loop that died of a defect leaves reports unsent. Whoever waits for them must not wait for ever.
         if self.expected > 0
-            && let Some(Sink::Mailbox(mailbox)) = &self.sink
+            && let Some(Sink::Queue(queue)) = &self.sink
         {
-            mailbox.close();
+            queue.close();
         }
     }
 }
@@ -161,13 +163,13 @@ struct Seat {
     check: Option<Key>,
     /// The poller knows it.
     watched: bool,
-    /// Came with a check that began on a caller's thread, and goes back to the lane after it.
+    /// Came with a check that began on a caller's thread, and goes back to the handle after it.
     lent: bool,
 }
 
 pub(crate) struct EventLoop {
     shared: Arc<Shared>,
-    lane: Arc<Lane>,
+    handle: Arc<LoopHandle>,
     poll: Poll,
     checks: Slab<Check>,
     races: Slab<Race>,
@@ -179,23 +181,23 @@ pub(crate) struct EventLoop {
     idle: [Idle; 2],
     /// When those that nobody needed are closed.
     sweep: Option<Timer>,
-    /// Checks that wait for their turn: slot and serial.
+    /// Checks that wait for their turn: slot and generation.
     queue: VecDeque<(u32, u32)>,
     /// Batches that are being taken in.
     arrivals: VecDeque<Arrival>,
     /// Checks in them.
     arriving: usize,
     /// Ids cancelled, perhaps while still among the arrivals.
-    doomed: HashSet<u64>,
+    cancelled_early: HashSet<u64>,
     /// Where the submitted checks are: slots of checks, or with RACE of races.
     by_id: HashMap<u64, u32, BuildHasherDefault<IdHasher>>,
     /// What other threads want, as far as it is not applied yet.
-    orders: VecDeque<Order>,
-    deadlines: Deadlines,
+    commands: VecDeque<Command>,
+    deadlines: TimerWheel,
     /// Verdicts whose sockets are reset already, and where they go.
     finished: VecDeque<(Key, Report)>,
     tally: Tally,
-    serial: u32,
+    generation: u32,
     /// No place or no descriptor was left for the check at the head of the queue.
     starved: bool,
     /// When the rate lets the next check start.
@@ -209,10 +211,10 @@ pub(crate) struct EventLoop {
 }
 
 impl EventLoop {
-    pub fn new(shared: Arc<Shared>, lane: Arc<Lane>, poll: Poll) -> EventLoop {
+    pub fn new(shared: Arc<Shared>, handle: Arc<LoopHandle>, poll: Poll) -> EventLoop {
         EventLoop {
             shared,
-            lane,
+            handle,
             poll,
             checks: Slab::new(),
             races: Slab::new(),
@@ -224,13 +226,13 @@ impl EventLoop {
             queue: VecDeque::new(),
             arrivals: VecDeque::new(),
             arriving: 0,
-            doomed: HashSet::new(),
+            cancelled_early: HashSet::new(),
             by_id: HashMap::default(),
-            orders: VecDeque::new(),
-            deadlines: Deadlines::new(),
+            commands: VecDeque::new(),
+            deadlines: TimerWheel::new(),
             finished: VecDeque::new(),
             tally: Tally::default(),
-            serial: 0,
+            generation: 0,
             starved: false,
             held_back_until: None,
             now: 0,
@@ -239,15 +241,15 @@ impl EventLoop {
         }
     }
 
-    /// Runs until the lane is closed. A panic is a defect of the library: it ends every check, not the process.
+    /// Runs until the handle is closed. A panic is a defect of the library: it ends every check, not the process.
     pub fn run(mut self) {
         thread::belong_to(self.shared.identity());
         let status = catch_unwind(AssertUnwindSafe(|| self.rounds())).unwrap_or(Status::Internal);
-        self.lane.close(status);
+        self.handle.close(status);
         let _ = catch_unwind(AssertUnwindSafe(|| self.end_everything(status)));
         self.end_shortage();
         if self.shared.loops.fetch_sub(1, Ordering::SeqCst) == 1 {
-            self.shared.mailbox.close();
+            self.shared.completions.close();
         }
     }
 
@@ -263,7 +265,7 @@ impl EventLoop {
                 }
             }
             self.report();
-            if let Some(status) = self.take_orders() {
+            if let Some(status) = self.take_commands() {
                 return status;
             }
             self.take_arrivals();
@@ -274,12 +276,12 @@ impl EventLoop {
         }
     }
 
-    /// Waits for answers, orders or the next deadline. While there is anything to do, it only looks.
+    /// Waits for answers, commands or the next deadline. While there is anything to do, it only looks.
     fn sleep(&mut self, events: &mut Events) {
         let can_start = !self.queue.is_empty() && !self.starved && self.held_back_until.is_none();
-        let left_over = !self.finished.is_empty() || !self.arrivals.is_empty() || !self.orders.is_empty();
+        let left_over = !self.finished.is_empty() || !self.arrivals.is_empty() || !self.commands.is_empty();
         let busy = can_start || left_over;
-        let wait = if busy || !self.lane.fall_asleep() {
+        let wait = if busy || !self.handle.fall_asleep() {
             Some(Duration::ZERO)
         } else {
             let deadline = self.deadlines.next().map(|tick| tick * 1_000_000);
@@ -290,7 +292,7 @@ impl EventLoop {
         if self.poll.poll(events, wait).is_err() {
             events.clear();
         }
-        self.lane.awake();
+        self.handle.awake();
     }
 
     fn judge_deadlines(&mut self) {
@@ -317,9 +319,9 @@ impl EventLoop {
         self.deadlines.set((start + u64::from(timeout_ms) * 1_000_000).div_ceil(1_000_000), owner)
     }
 
-    fn next_serial(&mut self) -> u32 {
-        self.serial = self.serial.wrapping_add(1);
-        self.serial
+    fn next_generation(&mut self) -> u32 {
+        self.generation = self.generation.wrapping_add(1);
+        self.generation
     }
 
     /// A check has its verdict, and holds no socket any more.
@@ -331,18 +333,18 @@ impl EventLoop {
         verdict.elapsed_us = check.elapsed_us(now);
         self.tally.completed_handshakes += u64::from(check.close_mode.was_thwarted(&verdict));
         match check.owner {
-            Owner::Asker(addressee) => self.finish(addressee, verdict),
+            Owner::Asker(reply_to) => self.finish(reply_to, verdict),
             Owner::Race { race, first } => self.lap(race, slot, first, verdict, now),
         }
     }
 
-    fn finish(&mut self, addressee: Addressee, verdict: Verdict) {
-        if addressee.id != 0 {
-            self.by_id.remove(&addressee.id);
+    fn finish(&mut self, reply_to: ReplyTo, verdict: Verdict) {
+        if reply_to.id != 0 {
+            self.by_id.remove(&reply_to.id);
         }
         self.tally.count(verdict.status);
-        let report = Report { id: addressee.id, tag: addressee.tag, verdict };
-        self.finished.push_back((addressee.destination, report));
+        let report = Report { id: reply_to.id, tag: reply_to.tag, verdict };
+        self.finished.push_back((reply_to.destination, report));
     }
 
     /// Hands out verdicts, for a slice of time at most: a callback takes as long as its author likes.
@@ -359,7 +361,7 @@ impl EventLoop {
             let last = destination.expected == 0;
             let mut reports = self.finished.drain(..run).map(|(_, report)| report);
             match &destination.sink {
-                Some(Sink::Mailbox(mailbox)) => mailbox.put(reports),
+                Some(Sink::Queue(queue)) => queue.put(reports),
                 _ => {
                     if let (Some(Sink::Callback(callback)), Some(report)) = (destination.sink.take(), reports.next()) {
                         // A panic of the host's own callback is not the loop's defect.
@@ -379,14 +381,14 @@ impl EventLoop {
     fn count_queued(&self) {
         let in_flight = self.seats.len() - self.idle[0].len() - self.idle[1].len();
         let queued = self.checks.len() - in_flight + self.arriving + self.resolving;
-        self.lane.queued.store(queued as u64, Ordering::Relaxed);
+        self.handle.queued.store(queued as u64, Ordering::Relaxed);
     }
 
     fn end_everything(&mut self, status: Status) {
-        // Refused whole since the lane was closed, but orders left before that count as accepted.
+        // Refused whole since the handle was closed, but commands left before that count as accepted.
         loop {
-            self.take_orders();
-            if self.orders.is_empty() {
+            self.take_commands();
+            if self.commands.is_empty() {
                 break;
             }
         }

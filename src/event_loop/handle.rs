@@ -28,7 +28,7 @@ pub(crate) struct Terms {
 }
 
 /// One check as it is handed to a loop.
-pub(crate) struct Asked {
+pub(crate) struct SubmittedCheck {
     pub id: u64,
     pub tag: usize,
     pub target: Target,
@@ -37,7 +37,7 @@ pub(crate) struct Asked {
 }
 
 /// A check that a caller began on its own thread, socket and all.
-pub(crate) struct Begun {
+pub(crate) struct StartedCheck {
     pub tag: usize,
     pub target: SocketAddr,
     pub terms: Terms,
@@ -46,24 +46,24 @@ pub(crate) struct Begun {
 }
 
 /// What other threads want of a loop.
-pub(crate) enum Order {
+pub(crate) enum Command {
     /// Checks with ids that follow one another, or are all 0.
     Batch {
         sink: Sink,
-        checks: Vec<Asked>,
+        checks: Vec<SubmittedCheck>,
     },
     TakeOver {
         sink: Sink,
-        begun: Box<Begun>,
+        begun: Box<StartedCheck>,
     },
     /// The resolver took up the name of a paced check: its time runs from now.
-    LookedUp {
+    LookupBegan {
         race: u32,
-        serial: u32,
+        generation: u32,
     },
     Resolved {
         race: u32,
-        serial: u32,
+        generation: u32,
         addresses: Result<Vec<SocketAddr>, i32>,
     },
     Cancel(u64),
@@ -75,7 +75,7 @@ pub(crate) enum Order {
 /// Who waits for a name: a race of a loop.
 pub(crate) struct Asker {
     pub race: u32,
-    pub serial: u32,
+    pub generation: u32,
     /// When the answer is of no more use, on the library's clock; `None` until a paced check's name is taken up.
     pub deadline: Option<u64>,
     pub timeout_ms: u32,
@@ -88,10 +88,10 @@ pub(crate) struct Query {
     pub family: Family,
 }
 
-pub(crate) struct Lane {
+pub(crate) struct LoopHandle {
     inbox: Mutex<Inbox>,
     waker: Waker,
-    /// The loop is asleep or about to be: whoever leaves an order must wake it.
+    /// The loop is asleep or about to be: whoever leaves a command must wake it.
     asleep: AtomicBool,
     /// Checks in flight, the callers' own included, and how many there may be.
     in_flight: AtomicU32,
@@ -110,15 +110,15 @@ pub(crate) struct Lane {
 }
 
 struct Inbox {
-    orders: Vec<Order>,
-    /// Set once, when the loop ends: why no more orders are taken.
+    commands: Vec<Command>,
+    /// Set once, when the loop ends: why no more commands are taken.
     closed: Option<Status>,
 }
 
-impl Lane {
-    pub fn new(waker: Waker, max_in_flight: u32, max_callers: u32) -> Lane {
-        Lane {
-            inbox: Mutex::new(Inbox { orders: Vec::new(), closed: None }),
+impl LoopHandle {
+    pub fn new(waker: Waker, max_in_flight: u32, max_callers: u32) -> LoopHandle {
+        LoopHandle {
+            inbox: Mutex::new(Inbox { commands: Vec::new(), closed: None }),
             waker,
             asleep: AtomicBool::new(false),
             in_flight: AtomicU32::new(0),
@@ -132,60 +132,60 @@ impl Lane {
         }
     }
 
-    /// Leaves an order for the loop: one lock, at most one wake-up. Refused when the loop has ended.
-    pub fn give(&self, order: Order) -> Result<(), Status> {
-        self.give_unless(order, || None)
+    /// Leaves a command for the loop: one lock, at most one wake-up. Refused when the loop has ended.
+    pub fn give(&self, command: Command) -> Result<(), Status> {
+        self.give_unless(command, || None)
     }
 
-    /// The same, but refused if `refusal` says so once nobody else can leave an order in between.
-    pub fn give_unless(&self, order: Order, refusal: impl FnOnce() -> Option<Status>) -> Result<(), Status> {
+    /// The same, but refused if `refusal` says so once nobody else can leave a command in between.
+    pub fn give_unless(&self, command: Command, refusal: impl FnOnce() -> Option<Status>) -> Result<(), Status> {
         let mut inbox = self.inbox();
         if let Some(status) = inbox.closed.or_else(refusal) {
             return Err(status);
         }
-        inbox.orders.push(order);
+        inbox.commands.push(command);
         drop(inbox);
         self.wake_if_asleep();
         Ok(())
     }
 
-    /// Leaves orders for several loops, all of them or none: each lane one lock, at most one wake-up.
-    pub fn give_all(shares: Vec<(&Lane, Vec<Order>)>) -> Result<(), Status> {
-        // Locked in the order of the lanes, as everybody does who holds more than one.
-        let mut inboxes: Vec<_> = shares.iter().map(|(lane, _)| lane.inbox()).collect();
+    /// Leaves commands for several loops, all of them or none: each handle one lock, at most one wake-up.
+    pub fn give_all(shares: Vec<(&LoopHandle, Vec<Command>)>) -> Result<(), Status> {
+        // Locked in the order of the handles, as everybody does who holds more than one.
+        let mut inboxes: Vec<_> = shares.iter().map(|(handle, _)| handle.inbox()).collect();
         if let Some(status) = inboxes.iter().find_map(|inbox| inbox.closed) {
             return Err(status);
         }
-        let mut lanes = Vec::with_capacity(shares.len());
-        for (inbox, (lane, orders)) in inboxes.iter_mut().zip(shares) {
-            inbox.orders.extend(orders);
-            lanes.push(lane);
+        let mut handles = Vec::with_capacity(shares.len());
+        for (inbox, (handle, commands)) in inboxes.iter_mut().zip(shares) {
+            inbox.commands.extend(commands);
+            handles.push(handle);
         }
         drop(inboxes);
-        lanes.into_iter().for_each(Lane::wake_if_asleep);
+        handles.into_iter().for_each(LoopHandle::wake_if_asleep);
         Ok(())
     }
 
-    /// Takes no more orders, and has the loop end every check with this status.
+    /// Takes no more commands, and has the loop end every check with this status.
     pub fn close(&self, status: Status) {
         self.inbox().closed.get_or_insert(status);
         self.wake_if_asleep();
     }
 
-    /// The loop's side: all orders, in the order they were left, and whether they were the last.
-    pub fn collect(&self) -> (Vec<Order>, Option<Status>) {
+    /// The loop's side: all commands, in the order they were left, and whether they were the last.
+    pub fn collect(&self) -> (Vec<Command>, Option<Status>) {
         let mut inbox = self.inbox();
-        (std::mem::take(&mut inbox.orders), inbox.closed)
+        (std::mem::take(&mut inbox.commands), inbox.closed)
     }
 
-    /// The loop's side: declares that it is about to sleep. False if an order is there already.
+    /// The loop's side: declares that it is about to sleep. False if a command is there already.
     ///
     /// The flag goes up before the inbox is read, and a giver reads the flag after it has filled the inbox, so one
-    /// of the two sees the other; both are sequentially consistent, and the lock orders the rest.
+    /// of the two sees the other; both are sequentially consistent, and the lock commands the rest.
     pub fn fall_asleep(&self) -> bool {
         self.asleep.store(true, Ordering::SeqCst);
         let inbox = self.inbox();
-        let nothing = inbox.orders.is_empty() && inbox.closed.is_none();
+        let nothing = inbox.commands.is_empty() && inbox.closed.is_none();
         drop(inbox);
         if !nothing {
             self.asleep.store(false, Ordering::SeqCst);
@@ -227,7 +227,7 @@ impl Lane {
         self.callers.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// Gives a place back. Whoever does so on another thread than the loop's calls [`Lane::feed`] next.
+    /// Gives a place back. Whoever does so on another thread than the loop's calls [`LoopHandle::feed`] next.
     pub fn leave(&self) {
         self.in_flight.fetch_sub(1, Ordering::SeqCst);
     }
@@ -284,7 +284,7 @@ impl Lane {
         !spare.is_empty()
     }
 
-    // A panic under these locks leaves whole orders and sockets behind, so there is nothing to be wary of.
+    // A panic under these locks leaves whole commands and sockets behind, so there is nothing to be wary of.
 
     fn inbox(&self) -> MutexGuard<'_, Inbox> {
         self.inbox.lock().unwrap_or_else(PoisonError::into_inner)

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use crate::check::close_mode::CloseMode;
-use crate::completion::Mailbox;
+use crate::completion::CompletionQueue;
 use crate::config::Config;
 use crate::engine::socket::Socket;
-use crate::lane::{Lane, Order};
+use crate::event_loop::handle::{Command, LoopHandle};
 use crate::rate::Rate;
 use crate::resolver::Resolver;
 use crate::stats::Counters;
@@ -15,15 +15,15 @@ use crate::sys::fork::ForkMark;
 
 pub(crate) struct Shared {
     pub config: Config,
-    pub lanes: Vec<Arc<Lane>>,
+    pub handles: Vec<Arc<LoopHandle>>,
     pub resolver: Arc<Resolver>,
     pub rate: Rate,
     /// Results that wait to be reaped.
-    pub mailbox: Arc<Mailbox>,
+    pub completions: Arc<CompletionQueue>,
     pub counters: Counters,
     /// Loops that still run.
     pub loops: AtomicU32,
-    /// Set first in a shutdown, for those who need no lane.
+    /// Set first in a shutdown, for those who need no handle.
     pub closed: AtomicBool,
     /// How often everything was cancelled; a batch that is being fed looks whether that includes it.
     pub cancels: AtomicU64,
@@ -35,19 +35,19 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub fn new(config: Config, lanes: Vec<Arc<Lane>>) -> Shared {
+    pub fn new(config: Config, handles: Vec<Arc<LoopHandle>>) -> Shared {
         Shared {
             resolver: Arc::new(Resolver::new()),
             rate: Rate::new(config.max_rate),
-            mailbox: Arc::new(Mailbox::new()),
+            completions: Arc::new(CompletionQueue::new()),
             counters: Counters::default(),
-            loops: AtomicU32::new(lanes.len() as u32),
+            loops: AtomicU32::new(handles.len() as u32),
             closed: AtomicBool::new(false),
             cancels: AtomicU64::new(0),
             fork_mark: ForkMark::new(),
             sockets: Arc::new(AtomicU64::new(0)),
             short_loops: AtomicU32::new(0),
-            lanes,
+            handles,
             config,
         }
     }
@@ -77,15 +77,15 @@ impl Shared {
     /// A socket was closed: loops that wait for a descriptor may try again.
     pub fn feed_the_starved(&self) {
         if self.is_short_of_descriptors() {
-            self.lanes.iter().for_each(|lane| lane.feed());
+            self.handles.iter().for_each(|handle| handle.feed());
         }
     }
 
     /// Asks the other loops to close what lies idle, but for those that are short themselves: they would ask back.
-    pub fn have_others_relinquish(&self, own: &Arc<Lane>) {
-        let has_some = |lane: &&Arc<Lane>| !lane.is_short_of_descriptors();
-        for lane in self.lanes.iter().filter(|lane| !Arc::ptr_eq(lane, own)).filter(has_some) {
-            let _ = lane.give(Order::Relinquish); // a loop that has ended holds nothing
+    pub fn have_others_relinquish(&self, own: &Arc<LoopHandle>) {
+        let has_some = |handle: &&Arc<LoopHandle>| !handle.is_short_of_descriptors();
+        for handle in self.handles.iter().filter(|handle| !Arc::ptr_eq(handle, own)).filter(has_some) {
+            let _ = handle.give(Command::Relinquish); // a loop that has ended holds nothing
         }
     }
 }

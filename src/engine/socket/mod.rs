@@ -73,7 +73,7 @@ impl Drop for Socket {
 }
 
 /// What a look at a connecting socket found.
-pub(crate) enum Sight {
+pub(crate) enum Observation {
     /// No answer yet.
     Nothing { syn_retransmits: u32 },
     /// SYN-ACK.
@@ -156,43 +156,43 @@ impl Socket {
     }
 
     /// What has come back so far. The state is read from the socket itself, so a stale event does no harm.
-    pub fn look(&self, target: &SocketAddr, syn_at: u64) -> Sight {
+    pub fn look(&self, target: &SocketAddr, syn_at: u64) -> Observation {
         match &self.stream {
             Some(stream) => handshake::look(stream, target, syn_at),
-            None => Sight::Unsent { errno: EIO },
+            None => Observation::Unsent { errno: EIO },
         }
     }
 
     /// Ends the check: resets the connection or the attempt first, and says what was learned after.
-    pub fn conclude(&mut self, sight: &Sight, target: &SocketAddr, syn_at: u64) -> Conclusion {
-        let (reset, errno) = match sight {
-            Sight::Closed(_) => self.collect_error(target),
-            Sight::Unsent { errno } => (!self.bound && self.end(), *errno),
-            Sight::Failed { errno, .. } => (self.end(), *errno),
-            Sight::Nothing { .. } | Sight::Answered(_) => (self.end(), 0),
+    pub fn conclude(&mut self, observation: &Observation, target: &SocketAddr, syn_at: u64) -> Conclusion {
+        let (reset, errno) = match observation {
+            Observation::Closed(_) => self.collect_error(target),
+            Observation::Unsent { errno } => (!self.bound && self.end(), *errno),
+            Observation::Failed { errno, .. } => (self.end(), *errno),
+            Observation::Nothing { .. } | Observation::Answered(_) => (self.end(), 0),
         };
         let clean = self.keep_or_close(reset);
         let now = clock::now();
         let mut verdict = Verdict { address: Some(*target), ..Verdict::without_segments(Status::TimedOut, errno) };
-        match sight {
-            Sight::Nothing { syn_retransmits } => verdict.syn_retransmits = *syn_retransmits,
-            Sight::Unsent { .. } => verdict.status = status_of(errno, Origin::Connect),
-            Sight::Failed { syn_retransmits, .. } => {
+        match observation {
+            Observation::Nothing { syn_retransmits } => verdict.syn_retransmits = *syn_retransmits,
+            Observation::Unsent { .. } => verdict.status = status_of(errno, Origin::Connect),
+            Observation::Failed { syn_retransmits, .. } => {
                 verdict.status = status_of(errno, Origin::Network);
                 verdict.syn_retransmits = *syn_retransmits;
             }
             // Only a connection can be reset: the SYN-ACK had come, and the ACK had gone out.
-            Sight::Closed(answer) if errno != ECONNRESET && errno != EPIPE => {
+            Observation::Closed(answer) if errno != ECONNRESET && errno != EPIPE => {
                 verdict.status = status_of(errno, Origin::Network);
                 verdict.syn_retransmits = answer.syn_retransmits;
             }
-            Sight::Answered(answer) | Sight::Closed(answer) => {
+            Observation::Answered(answer) | Observation::Closed(answer) => {
                 verdict.status = if answer.met_itself { Status::Refused } else { Status::Up };
                 verdict.os_error = 0;
                 verdict.rtt_us = if answer.met_itself { 0 } else { answer.rtt_us };
                 verdict.syn_retransmits = answer.syn_retransmits;
                 verdict.half_open = verdict.status == Status::Up
-                    && matches!(sight, Sight::Answered(_))
+                    && matches!(observation, Observation::Answered(_))
                     && self.is_proven_half_open(answer, Duration::from_nanos(now - syn_at));
             }
         }

@@ -14,9 +14,9 @@ use crate::check::verdict::{Report, Status};
 use crate::completion::{Callback, Sink};
 use crate::config::Config;
 use crate::engine::socket;
+use crate::event_loop::handle::{Command, LoopHandle, SubmittedCheck, Terms};
+use crate::event_loop::shared::Shared;
 use crate::event_loop::{EventLoop, WAKE};
-use crate::lane::{Asked, Lane, Order, Terms};
-use crate::shared::Shared;
 use crate::stats::Stats;
 use crate::sys::clock;
 use crate::sys::limits;
@@ -41,7 +41,7 @@ pub struct Checker {
     shared: Arc<Shared>,
     threads: Vec<Thread>,
     next_id: AtomicU64,
-    next_lane: AtomicUsize,
+    next_loop: AtomicUsize,
 }
 
 impl Checker {
@@ -60,22 +60,22 @@ impl Checker {
         let loops = config.loops.min(all);
         let cpus = std::thread::available_parallelism().map_or(1, |cpus| cpus.get() as u32);
         let mut polls = Vec::new();
-        let mut lanes = Vec::new();
+        let mut handles = Vec::new();
         for index in 0..loops {
             let poll = Poll::new().map_err(|_| Status::LocalFault)?;
             let waker = Waker::new(poll.registry(), WAKE).map_err(|_| Status::LocalFault)?;
             let places = all / loops + u32::from(index < all % loops);
-            lanes.push(Arc::new(Lane::new(waker, places, 2 * cpus)));
+            handles.push(Arc::new(LoopHandle::new(waker, places, 2 * cpus)));
             polls.push(poll);
         }
         let mut checker = Checker {
-            shared: Arc::new(Shared::new(config.clone(), lanes.clone())),
+            shared: Arc::new(Shared::new(config.clone(), handles.clone())),
             threads: Vec::new(),
             next_id: AtomicU64::new(1),
-            next_lane: AtomicUsize::new(0),
+            next_loop: AtomicUsize::new(0),
         };
-        for (poll, lane) in polls.into_iter().zip(lanes) {
-            let event_loop = EventLoop::new(Arc::clone(&checker.shared), lane, poll);
+        for (poll, handle) in polls.into_iter().zip(handles) {
+            let event_loop = EventLoop::new(Arc::clone(&checker.shared), handle, poll);
             // Dropping the checker ends the loops that have started.
             let thread = thread::spawn(c"shaker-loop", move || event_loop.run()).map_err(|_| Status::LocalFault)?;
             checker.threads.push(thread);
@@ -112,35 +112,35 @@ impl Checker {
         }
         let submitted = clock::now();
         let first_id = self.next_id.fetch_add(count as u64, Ordering::Relaxed);
-        let lanes = &self.shared.lanes;
-        let loops = if count < WORTH_SPLITTING { 1 } else { lanes.len() };
-        let first_lane = if loops == 1 { self.turn() } else { 0 };
+        let handles = &self.shared.handles;
+        let loops = if count < WORTH_SPLITTING { 1 } else { handles.len() };
+        let first_loop = if loops == 1 { self.turn() } else { 0 };
         let mut requests = (first_id..).zip(requests);
         let mut shares = Vec::with_capacity(loops);
         for index in 0..loops {
             let share = count / loops + usize::from(index < count % loops);
-            let mut orders = Vec::new();
+            let mut commands = Vec::new();
             let mut room = share;
             for (id, (request, callback)) in requests.by_ref().take(share) {
                 let asked = self.asked(request, id, submitted, false);
-                match (callback, orders.last_mut()) {
+                match (callback, commands.last_mut()) {
                     (Some(callback), _) => {
-                        orders.push(Order::Batch { sink: Sink::Callback(callback), checks: vec![asked] })
+                        commands.push(Command::Batch { sink: Sink::Callback(callback), checks: vec![asked] })
                     }
-                    (None, Some(Order::Batch { sink: Sink::Mailbox(_), checks })) => checks.push(asked),
+                    (None, Some(Command::Batch { sink: Sink::Queue(_), checks })) => checks.push(asked),
                     (None, _) => {
                         // The share's first batch is mostly its only one.
                         let mut checks = Vec::with_capacity(std::mem::take(&mut room));
                         checks.push(asked);
-                        orders.push(Order::Batch { sink: Sink::Mailbox(self.shared.mailbox.clone()), checks });
+                        commands.push(Command::Batch { sink: Sink::Queue(self.shared.completions.clone()), checks });
                     }
                 }
             }
-            shares.push((&*lanes[first_lane + index], orders));
+            shares.push((&*handles[first_loop + index], commands));
         }
         // Counted first: whoever sees a result finds that it was submitted.
         self.shared.counters.add_submitted(count as u64);
-        Lane::give_all(shares).inspect_err(|_| self.shared.counters.take_back(count as u64))?;
+        LoopHandle::give_all(shares).inspect_err(|_| self.shared.counters.take_back(count as u64))?;
         Ok(first_id)
     }
 
@@ -157,14 +157,14 @@ impl Checker {
             return 0;
         }
         let wait = if self.is_own_thread() { Some(Duration::ZERO) } else { wait };
-        self.shared.mailbox.take(capacity, 1, wait, each)
+        self.shared.completions.take(capacity, 1, wait, each)
     }
 
     /// A descriptor that is readable exactly while reports wait to be reaped; `None` if there is none to be had.
     ///
     /// It belongs to the checker: it may be polled, never read or closed.
     pub fn raw_fd(&self) -> Option<std::ffi::c_int> {
-        if self.is_forked() { None } else { self.shared.mailbox.raw_fd().ok() }
+        if self.is_forked() { None } else { self.shared.completions.raw_fd().ok() }
     }
 
     /// Cancels the check of this id, or with 0 every check submitted before. A cancelled check yields its one
@@ -176,9 +176,9 @@ impl Checker {
         if id == 0 {
             self.shared.cancels.fetch_add(1, Ordering::SeqCst);
         }
-        let order = || if id == 0 { Order::CancelAll } else { Order::Cancel(id) };
+        let command = || if id == 0 { Command::CancelAll } else { Command::Cancel(id) };
         // All are told, even if one has ended.
-        self.shared.lanes.iter().fold(Status::Up, |status, lane| lane.give(order()).err().unwrap_or(status))
+        self.shared.handles.iter().fold(Status::Up, |status, handle| handle.give(command()).err().unwrap_or(status))
     }
 
     /// Ends every check with [`Status::Closed`] and wakes every waiter. Nothing is accepted from now on; what was
@@ -188,16 +188,16 @@ impl Checker {
             return;
         }
         self.shared.closed.store(true, Ordering::SeqCst);
-        self.shared.lanes.iter().for_each(|lane| lane.close(Status::Closed));
+        self.shared.handles.iter().for_each(|handle| handle.close(Status::Closed));
         self.shared.resolver.close();
     }
 
     /// What the checker has done and is doing.
     pub fn stats(&self) -> Stats {
-        let sum = |count: fn(&Lane) -> u64| self.shared.lanes.iter().map(|lane| count(lane)).sum();
+        let sum = |count: fn(&LoopHandle) -> u64| self.shared.handles.iter().map(|handle| count(handle)).sum();
         Stats {
-            in_flight: sum(|lane| lane.in_flight().into()),
-            queued: sum(|lane| lane.queued.load(Ordering::Relaxed)),
+            in_flight: sum(|handle| handle.in_flight().into()),
+            queued: sum(|handle| handle.queued.load(Ordering::Relaxed)),
             sockets: self.shared.sockets(),
             ..self.shared.counters.read()
         }
@@ -230,20 +230,20 @@ impl Checker {
 
     /// Whose turn it is among the loops.
     fn turn(&self) -> usize {
-        match self.shared.lanes.len() {
+        match self.shared.handles.len() {
             1 => 0,
-            lanes => self.next_lane.fetch_add(1, Ordering::Relaxed) % lanes,
+            handles => self.next_loop.fetch_add(1, Ordering::Relaxed) % handles,
         }
     }
 
-    fn asked(&self, request: Request, id: u64, submitted: u64, paced: bool) -> Asked {
+    fn asked(&self, request: Request, id: u64, submitted: u64, paced: bool) -> SubmittedCheck {
         let config = &self.shared.config;
         let timeout_ms = if request.timeout_ms == 0 { config.timeout_ms } else { request.timeout_ms };
         let family = if request.family == Family::Any { config.family } else { request.family };
         let linger = request.linger || !config.zero_linger;
         let close_mode = CloseMode { handshake: request.handshake, linger };
         let terms = Terms { submitted, timeout_ms, close_mode, paced };
-        Asked { id, tag: request.tag, target: request.target, family, terms }
+        SubmittedCheck { id, tag: request.tag, target: request.target, family, terms }
     }
 }
 

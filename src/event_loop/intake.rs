@@ -1,10 +1,10 @@
 //! What other threads want of the loop, and how it is taken in.
 
-use super::{Addressee, Destination, EventLoop, Key, Owner, RACE};
+use super::{Destination, EventLoop, Key, Owner, RACE, ReplyTo};
 use crate::check::target::Target;
 use crate::check::verdict::{Status, Verdict};
 use crate::completion::Sink;
-use crate::lane::{Asked, Order};
+use crate::event_loop::handle::{Command, SubmittedCheck};
 use crate::sys::clock;
 
 /// Checks taken in before the loop looks at the poller again.
@@ -15,31 +15,31 @@ const ORDERS: usize = 2048;
 /// A batch that is taken in bit by bit.
 pub(super) struct Arrival {
     destination: Key,
-    checks: std::vec::IntoIter<Asked>,
+    checks: std::vec::IntoIter<SubmittedCheck>,
 }
 
 impl EventLoop {
-    /// Applies what other threads want, in their order. Returns why nothing more will come, once all is applied.
-    pub(super) fn take_orders(&mut self) -> Option<Status> {
-        let (orders, closed) = self.lane.collect();
-        self.orders.extend(orders);
+    /// Applies what other threads want, in their command. Returns why nothing more will come, once all is applied.
+    pub(super) fn take_commands(&mut self) -> Option<Status> {
+        let (commands, closed) = self.handle.collect();
+        self.commands.extend(commands);
         for _ in 0..ORDERS {
-            let Some(order) = self.orders.pop_front() else { return closed };
-            match order {
-                Order::Batch { sink, checks } => {
+            let Some(command) = self.commands.pop_front() else { return closed };
+            match command {
+                Command::Batch { sink, checks } => {
                     let destination = self.expect(sink, checks.len());
                     self.arriving += checks.len();
                     self.arrivals.push_back(Arrival { destination, checks: checks.into_iter() });
                 }
-                Order::TakeOver { sink, begun } => {
+                Command::TakeOver { sink, begun } => {
                     let destination = self.expect(sink, 1);
-                    self.take_over(Addressee { destination, id: 0, tag: begun.tag }, *begun);
+                    self.take_over(ReplyTo { destination, id: 0, tag: begun.tag }, *begun);
                 }
-                Order::LookedUp { race, serial } => self.start_the_clock(race, serial),
-                Order::Resolved { race, serial, addresses } => self.resolved(race, serial, addresses),
-                Order::Cancel(id) => self.cancel(id),
-                Order::CancelAll => self.end_all_checks(Status::Cancelled),
-                Order::Relinquish => self.relinquish(),
+                Command::LookupBegan { race, generation } => self.start_the_clock(race, generation),
+                Command::Resolved { race, generation, addresses } => self.resolved(race, generation, addresses),
+                Command::Cancel(id) => self.cancel(id),
+                Command::CancelAll => self.end_all_checks(Status::Cancelled),
+                Command::Relinquish => self.relinquish(),
             }
         }
         None
@@ -53,7 +53,7 @@ impl EventLoop {
     pub(super) fn take_arrivals(&mut self) {
         for _ in 0..INTAKE {
             let Some(arrival) = self.arrivals.front_mut() else {
-                self.doomed.clear(); // whom they meant was done before, or never was
+                self.cancelled_early.clear(); // whom they meant was done before, or never was
                 return;
             };
             let destination = arrival.destination;
@@ -67,20 +67,20 @@ impl EventLoop {
         }
     }
 
-    fn accept(&mut self, destination: Key, asked: Asked) {
-        let addressee = Addressee { destination, id: asked.id, tag: asked.tag };
-        if !self.doomed.is_empty() && self.doomed.remove(&asked.id) {
-            return self.finish(addressee, Verdict::without_segments(Status::Cancelled, 0));
+    fn accept(&mut self, destination: Key, asked: SubmittedCheck) {
+        let reply_to = ReplyTo { destination, id: asked.id, tag: asked.tag };
+        if !self.cancelled_early.is_empty() && self.cancelled_early.remove(&asked.id) {
+            return self.finish(reply_to, Verdict::without_segments(Status::Cancelled, 0));
         }
         match asked.target {
             Target::Literal(target) if asked.family.allows(&target) => {
-                let place = self.admit(Owner::Asker(addressee), target, asked.terms);
+                let place = self.admit(Owner::Asker(reply_to), target, asked.terms);
                 self.remember(asked.id, place.0);
                 self.queue.push_back(place);
             }
-            Target::Name(name) => self.begin_race(addressee, *name, asked.family, asked.terms),
+            Target::Name(name) => self.begin_race(reply_to, *name, asked.family, asked.terms),
             Target::Literal(_) | Target::Malformed(_) => {
-                self.finish(addressee, Verdict::without_segments(Status::BadAddress, 0))
+                self.finish(reply_to, Verdict::without_segments(Status::BadAddress, 0))
             }
         }
     }
@@ -98,7 +98,7 @@ impl EventLoop {
             Some(&race) if race & RACE != 0 => self.end_checks(&[], &[race & !RACE], Status::Cancelled),
             Some(&check) => self.end_checks(&[check], &[], Status::Cancelled),
             None if self.arrivals.is_empty() => {}
-            None => drop(self.doomed.insert(id)),
+            None => drop(self.cancelled_early.insert(id)),
         }
     }
 
@@ -113,12 +113,12 @@ impl EventLoop {
         }
         while let Some(arrival) = self.arrivals.pop_front() {
             for asked in arrival.checks {
-                let addressee = Addressee { destination: arrival.destination, id: asked.id, tag: asked.tag };
-                self.finish(addressee, Verdict::without_segments(status, 0));
+                let reply_to = ReplyTo { destination: arrival.destination, id: asked.id, tag: asked.tag };
+                self.finish(reply_to, Verdict::without_segments(status, 0));
             }
         }
         self.arriving = 0;
-        self.doomed.clear();
+        self.cancelled_early.clear();
     }
 
     fn end_checks(&mut self, checks: &[u32], races: &[u32], status: Status) {
@@ -126,8 +126,8 @@ impl EventLoop {
         for &slot in checks {
             let elapsed_us = self.checks[slot as usize].elapsed_us(now);
             let check = self.abandon(slot);
-            if let Owner::Asker(addressee) = check.owner {
-                self.finish(addressee, Verdict { elapsed_us, ..Verdict::without_segments(status, 0) });
+            if let Owner::Asker(reply_to) = check.owner {
+                self.finish(reply_to, Verdict { elapsed_us, ..Verdict::without_segments(status, 0) });
             }
         }
         for &slot in races {

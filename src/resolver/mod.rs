@@ -9,7 +9,7 @@ use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use crate::lane::{Asker, Lane, Order, Query};
+use crate::event_loop::handle::{Asker, Command, LoopHandle, Query};
 use crate::sys::clock;
 use crate::sys::thread::{self, Thread};
 
@@ -36,7 +36,7 @@ struct State {
 
 #[derive(Default)]
 struct Waiting {
-    askers: Vec<(Arc<Lane>, Asker)>,
+    askers: Vec<(Arc<LoopHandle>, Asker)>,
     taken_up: bool,
 }
 
@@ -45,8 +45,8 @@ impl Resolver {
         Resolver { state: Mutex::default(), work: Condvar::new() }
     }
 
-    /// Has a name looked up; the answer comes to the lane as [`Order::Resolved`]. An errno if no thread can be had.
-    pub fn ask(self: &Arc<Resolver>, query: Query, lane: &Arc<Lane>, mut asker: Asker) -> Result<(), i32> {
+    /// Has a name looked up; the answer comes to the handle as [`Command::Resolved`]. An errno if no thread can be had.
+    pub fn ask(self: &Arc<Resolver>, query: Query, handle: &Arc<LoopHandle>, mut asker: Asker) -> Result<(), i32> {
         let mut state = self.lock();
         if state.closed {
             return Ok(()); // the loops end every check themselves
@@ -61,11 +61,11 @@ impl Resolver {
         }
         let waiting = state.askers.entry(query.clone()).or_default();
         if waiting.taken_up && asker.deadline.is_none() {
-            let _ = lane.give(Order::LookedUp { race: asker.race, serial: asker.serial });
+            let _ = handle.give(Command::LookupBegan { race: asker.race, generation: asker.generation });
             asker.deadline = Some(clock::now() + u64::from(asker.timeout_ms) * 1_000_000);
         }
         let first = waiting.askers.is_empty();
-        waiting.askers.push((lane.clone(), asker));
+        waiting.askers.push((handle.clone(), asker));
         if first {
             state.queue.push_back(query);
             self.work.notify_one();
@@ -130,9 +130,9 @@ impl Resolver {
         let waiting = state.askers.get_mut(query)?;
         waiting.taken_up = true;
         let mut last = 0;
-        for (lane, asker) in &waiting.askers {
+        for (handle, asker) in &waiting.askers {
             let deadline = asker.deadline.unwrap_or_else(|| {
-                let _ = lane.give(Order::LookedUp { race: asker.race, serial: asker.serial });
+                let _ = handle.give(Command::LookupBegan { race: asker.race, generation: asker.generation });
                 now + u64::from(asker.timeout_ms) * 1_000_000
             });
             last = last.max(deadline);
@@ -146,9 +146,9 @@ impl Resolver {
     }
 }
 
-fn answer(askers: Vec<(Arc<Lane>, Asker)>, addresses: &Result<Vec<SocketAddr>, i32>) {
-    for (lane, Asker { race, serial, .. }) in askers {
+fn answer(askers: Vec<(Arc<LoopHandle>, Asker)>, addresses: &Result<Vec<SocketAddr>, i32>) {
+    for (handle, Asker { race, generation, .. }) in askers {
         let addresses = addresses.clone();
-        let _ = lane.give(Order::Resolved { race, serial, addresses });
+        let _ = handle.give(Command::Resolved { race, generation, addresses });
     }
 }
