@@ -17,6 +17,7 @@ mod completion;
 mod config;
 mod engine;
 mod event_loop;
+mod permits;
 mod rate;
 mod resolver;
 mod stats;

@@ -2,5 +2,6 @@
 
 pub(crate) mod close_mode;
 pub(crate) mod request;
+pub(crate) mod slot;
 pub(crate) mod target;
 pub(crate) mod verdict;

@@ -8,8 +8,10 @@ use crate::check::request::Request;
 use crate::check::target::Target;
 use crate::check::verdict::{Status, Verdict};
 use crate::completion::{CompletionQueue, Sink};
-use crate::engine::socket::{self, Observation};
-use crate::event_loop::handle::{Command, LoopHandle, StartedCheck, SubmittedCheck, Terms};
+use crate::engine::Conclusion;
+use crate::engine::socket::inline::{self, InlineStart};
+use crate::event_loop::command::{Command, StartedCheck, SubmittedCheck, Terms};
+use crate::event_loop::handle::LoopHandle;
 use crate::event_loop::shared::Shared;
 use crate::sys::clock;
 
@@ -52,23 +54,23 @@ impl Checker {
                 Ok(verdict) => return Progress::Done(verdict),
                 Err(command) => command,
             },
-            Target::Name(_) => Pending::SubmittedCheck(asked),
+            Target::Name(_) => Pending::Submitted(asked),
         };
         let queue = Arc::new(CompletionQueue::new());
         let sink = Sink::Queue(queue.clone());
         let command = match command {
-            Pending::SubmittedCheck(asked) => Command::Batch { sink, checks: vec![asked] },
-            Pending::StartedCheck(begun) => Command::TakeOver { sink, begun },
+            Pending::Submitted(asked) => Command::Batch { sink, checks: vec![asked] },
+            Pending::Started(started) => Command::TakeOver { sink, started },
         };
         let taken_over = matches!(command, Command::TakeOver { .. });
         self.shared.counters.add_submitted(1);
-        match handle.give_unless(command, || self.cancelled_since(cancels)) {
+        match handle.inbox.give_unless(command, || self.cancelled_since(cancels)) {
             Ok(()) => Progress::Pending(queue),
             Err(status) => {
                 if taken_over {
-                    handle.leave();
-                    handle.feed();
-                    self.shared.feed_the_starved();
+                    handle.permits.give_back();
+                    handle.tell_of_room();
+                    self.shared.tell_of_descriptor();
                 }
                 self.shared.counters.add_one(status, false);
                 Progress::Done(Verdict::without_segments(status, 0))
@@ -86,52 +88,32 @@ impl Checker {
     /// returns: waking the loop's thread, and being woken by it, would cost several times the check. What has no
     /// answer yet is for the loop to go on with.
     fn begin_here(&self, handle: &LoopHandle, asked: SubmittedCheck) -> Result<Verdict, Pending> {
-        let Target::Literal(target) = asked.target else { return Err(Pending::SubmittedCheck(asked)) };
+        let Target::Literal(target) = asked.target else { return Err(Pending::Submitted(asked)) };
         let Terms { close_mode, submitted, .. } = asked.terms;
-        if !handle.enter_as_caller() {
-            return Err(Pending::SubmittedCheck(asked));
+        if !handle.permits.take_as_caller() {
+            return Err(Pending::Submitted(asked));
         }
-        let place = Place { shared: &self.shared, handle };
+        let permit = CallersPermit { shared: &self.shared, handle };
         if self.shared.rate.take(clock::now).is_err() {
-            return Err(Pending::SubmittedCheck(asked));
+            return Err(Pending::Submitted(asked));
         }
-        let v6 = socket::is_v6(&target);
-        let spare = if socket::reuses_socket(close_mode) { handle.take_spare(v6) } else { None };
-        let mut socket = match spare.map_or_else(|| self.shared.open_socket(v6, close_mode), Ok) {
-            Ok(socket) => socket,
-            // The loop knows whether it is worth waiting for a descriptor.
-            Err(_) => return Err(Pending::SubmittedCheck(asked)),
-        };
         // A little early, which the proof can bear, and one reading of the clock saved.
         let syn_at = submitted;
-        let observation = match socket.connect(&target) {
-            Ok(()) => socket.look(&target, syn_at),
-            Err(_) if socket.may_be_stale() => {
-                handle.drop_spare();
-                return Err(Pending::SubmittedCheck(asked));
+        match inline::start(&self.shared.opener, &handle.spare, &target, close_mode, syn_at) {
+            InlineStart::Concluded(Conclusion { mut verdict, at, .. }) => {
+                drop(permit);
+                verdict.elapsed_us = (at - submitted) / 1000;
+                self.shared.counters.add_submitted(1);
+                self.shared.counters.add_one(verdict.status, close_mode.was_thwarted(&verdict));
+                Ok(verdict)
             }
-            Err(errno) => Observation::Unsent { errno },
-        };
-        if let Observation::Nothing { .. } = observation {
-            place.hand_over();
-            let SubmittedCheck { tag, terms, .. } = asked;
-            return Err(Pending::StartedCheck(Box::new(StartedCheck { tag, target, terms, socket, syn_at })));
+            InlineStart::Waiting(socket) => {
+                permit.hand_over();
+                let SubmittedCheck { tag, terms, .. } = asked;
+                Err(Pending::Started(Box::new(StartedCheck { tag, target, terms, socket, syn_at })))
+            }
+            InlineStart::NotStarted => Err(Pending::Submitted(asked)),
         }
-        let conclusion = socket.conclude(&observation, &target, syn_at);
-        if conclusion.clean {
-            handle.keep_spare(socket);
-        } else {
-            drop(socket);
-        }
-        if self.shared.is_short_of_descriptors() {
-            handle.drop_spare();
-        }
-        drop(place);
-        let mut verdict = conclusion.verdict;
-        verdict.elapsed_us = (conclusion.at - submitted) / 1000;
-        self.shared.counters.add_submitted(1);
-        self.shared.counters.add_one(verdict.status, close_mode.was_thwarted(&verdict));
-        Ok(verdict)
     }
 
     /// Checks many targets, and returns when there is a verdict on each, in the order of the requests.
@@ -162,7 +144,7 @@ impl Checker {
         let handles = &self.shared.handles;
         let share = (count / (16 * handles.len())).clamp(SHARE_MIN, SHARE_MAX);
         // Enough to keep every loop busy while this thread prepares more; no more than that, so that memory stays flat.
-        let places: usize = handles.iter().map(|handle| handle.max_in_flight() as usize).sum();
+        let places: usize = handles.iter().map(|handle| handle.permits.limit() as usize).sum();
         let ahead = places + 2 * share * handles.len();
         let cancels = self.shared.cancels.load(Ordering::SeqCst);
         let queue = Arc::new(CompletionQueue::new());
@@ -185,7 +167,7 @@ impl Checker {
                 loop_of.push(handle);
                 to_do[handle] += number;
                 let command = Command::Batch { sink: Sink::Queue(queue.clone()), checks };
-                if let Err(status) = handles[handle].give_unless(command, || self.cancelled_since(cancels)) {
+                if let Err(status) = handles[handle].inbox.give_unless(command, || self.cancelled_since(cancels)) {
                     for index in first..given {
                         self.shared.counters.add_one(status, false);
                         verdict(index, Verdict::without_segments(status, 0));
@@ -225,29 +207,28 @@ enum Progress {
 
 /// What the loop is to go on with.
 enum Pending {
-    SubmittedCheck(SubmittedCheck),
-    StartedCheck(Box<StartedCheck>),
+    Submitted(SubmittedCheck),
+    Started(Box<StartedCheck>),
 }
 
-/// A caller's place among the checks in flight, given back when dropped.
-struct Place<'a> {
+/// A permit for a check on the caller's thread, given back when dropped.
+struct CallersPermit<'a> {
     shared: &'a Shared,
     handle: &'a LoopHandle,
 }
 
-impl Place<'_> {
-    /// The check goes on in the loop, which gives the place back.
+impl CallersPermit<'_> {
+    /// The check goes on in the loop, which gives the permit back.
     fn hand_over(self) {
-        self.handle.leave_as_caller();
+        self.handle.permits.hand_over();
         std::mem::forget(self);
     }
 }
 
-impl Drop for Place<'_> {
+impl Drop for CallersPermit<'_> {
     fn drop(&mut self) {
-        self.handle.leave_as_caller();
-        self.handle.leave();
-        self.handle.feed();
-        self.shared.feed_the_starved();
+        self.handle.permits.give_back_as_caller();
+        self.handle.tell_of_room();
+        self.shared.tell_of_descriptor();
     }
 }

@@ -1,6 +1,8 @@
 //! The safe handle over one or more loops: what a program holds, and calls from any thread.
 
 mod blocking;
+#[cfg(test)]
+mod bursts;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -13,10 +15,14 @@ use crate::check::request::{Family, Request};
 use crate::check::verdict::{Report, Status};
 use crate::completion::{Callback, Sink};
 use crate::config::Config;
-use crate::engine::socket;
-use crate::event_loop::handle::{Command, LoopHandle, SubmittedCheck, Terms};
+use crate::engine::socket::spare::SpareSockets;
+use crate::engine::socket::{self, SocketEngine, WAKE};
+use crate::event_loop::EventLoop;
+use crate::event_loop::command::{Command, SubmittedCheck, Terms};
+use crate::event_loop::handle::LoopHandle;
+use crate::event_loop::inbox::Inbox;
 use crate::event_loop::shared::Shared;
-use crate::event_loop::{EventLoop, WAKE};
+use crate::permits::Permits;
 use crate::stats::Stats;
 use crate::sys::clock;
 use crate::sys::limits;
@@ -65,7 +71,9 @@ impl Checker {
             let poll = Poll::new().map_err(|_| Status::LocalFault)?;
             let waker = Waker::new(poll.registry(), WAKE).map_err(|_| Status::LocalFault)?;
             let places = all / loops + u32::from(index < all % loops);
-            handles.push(Arc::new(LoopHandle::new(waker, places, 2 * cpus)));
+            let permits = Permits::new(places, 2 * cpus);
+            let spare = Arc::new(SpareSockets::new(2 * cpus as usize));
+            handles.push(Arc::new(LoopHandle::new(Inbox::new(waker), permits, spare)));
             polls.push(poll);
         }
         let mut checker = Checker {
@@ -75,7 +83,9 @@ impl Checker {
             next_loop: AtomicUsize::new(0),
         };
         for (poll, handle) in polls.into_iter().zip(handles) {
-            let event_loop = EventLoop::new(Arc::clone(&checker.shared), handle, poll);
+            let shared = Arc::clone(&checker.shared);
+            let engine = SocketEngine::new(poll, shared.opener.clone(), handle.spare.clone());
+            let event_loop = EventLoop::new(shared, handle, engine);
             // Dropping the checker ends the loops that have started.
             let thread = thread::spawn(c"shaker-loop", move || event_loop.run()).map_err(|_| Status::LocalFault)?;
             checker.threads.push(thread);
@@ -136,11 +146,11 @@ impl Checker {
                     }
                 }
             }
-            shares.push((&*handles[first_loop + index], commands));
+            shares.push((&handles[first_loop + index].inbox, commands));
         }
         // Counted first: whoever sees a result finds that it was submitted.
         self.shared.counters.add_submitted(count as u64);
-        LoopHandle::give_all(shares).inspect_err(|_| self.shared.counters.take_back(count as u64))?;
+        Inbox::give_all(shares).inspect_err(|_| self.shared.counters.take_back(count as u64))?;
         Ok(first_id)
     }
 
@@ -178,7 +188,10 @@ impl Checker {
         }
         let command = || if id == 0 { Command::CancelAll } else { Command::Cancel(id) };
         // All are told, even if one has ended.
-        self.shared.handles.iter().fold(Status::Up, |status, handle| handle.give(command()).err().unwrap_or(status))
+        self.shared
+            .handles
+            .iter()
+            .fold(Status::Up, |status, handle| handle.inbox.give(command()).err().unwrap_or(status))
     }
 
     /// Ends every check with [`Status::Closed`] and wakes every waiter. Nothing is accepted from now on; what was
@@ -188,7 +201,7 @@ impl Checker {
             return;
         }
         self.shared.closed.store(true, Ordering::SeqCst);
-        self.shared.handles.iter().for_each(|handle| handle.close(Status::Closed));
+        self.shared.handles.iter().for_each(|handle| handle.inbox.close(Status::Closed));
         self.shared.resolver.close();
     }
 
@@ -196,9 +209,9 @@ impl Checker {
     pub fn stats(&self) -> Stats {
         let sum = |count: fn(&LoopHandle) -> u64| self.shared.handles.iter().map(|handle| count(handle)).sum();
         Stats {
-            in_flight: sum(|handle| handle.in_flight().into()),
+            in_flight: sum(|handle| handle.permits.taken().into()),
             queued: sum(|handle| handle.queued.load(Ordering::Relaxed)),
-            sockets: self.shared.sockets(),
+            sockets: self.shared.opener.held(),
             ..self.shared.counters.read()
         }
     }

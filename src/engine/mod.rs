@@ -1,4 +1,30 @@
-//! What puts segments on the wire for the loop.
+//! The seam between the loop and the wire.
+//!
+//! An engine starts a check, tells which checks are answered, looks at one a last time when its deadline has passed,
+//! and cancels one. The connection is reset before the loop hears of a conclusion.
 
 pub(crate) mod socket;
 pub(crate) mod wire;
+
+use crate::check::verdict::Verdict;
+
+/// How a check ended. Its connection is reset already.
+pub(crate) struct Conclusion {
+    pub verdict: Verdict,
+    /// When, on the library's clock.
+    pub at: u64,
+    /// A descriptor was given back.
+    pub closed: bool,
+}
+
+/// What became of a check that was to start.
+pub(crate) enum Start {
+    /// The SYN is on its way.
+    InFlight,
+    /// It was over at once.
+    Concluded(Conclusion),
+    /// Nothing was sent, and the socket is to blame. It is closed, and the check needs another one.
+    Stale,
+    /// Nobody would notice the answer; the errno says why. The socket is free again, or closed.
+    Unwatchable { errno: i32, closed: bool },
+}

@@ -1,137 +1,179 @@
-//! What other threads want of the loop, and how it is taken in.
+//! Commands and submitted checks that the loop has taken from its inbox and not applied yet.
 
-use super::{Destination, EventLoop, Key, Owner, RACE, ReplyTo};
-use crate::check::target::Target;
-use crate::check::verdict::{Status, Verdict};
-use crate::completion::Sink;
-use crate::event_loop::handle::{Command, SubmittedCheck};
-use crate::sys::clock;
+use std::collections::{HashSet, VecDeque};
 
-/// Checks taken in before the loop looks at the poller again.
-const INTAKE: usize = 2048;
-/// Orders applied before the loop looks at the poller again.
-const ORDERS: usize = 2048;
+use super::command::{Command, SubmittedCheck};
+use crate::check::slot::SlotKey;
+use crate::check::verdict::Status;
 
 /// A batch that is taken in bit by bit.
-pub(super) struct Arrival {
-    destination: Key,
+struct Arrival {
+    sink: SlotKey,
     checks: std::vec::IntoIter<SubmittedCheck>,
 }
 
-impl EventLoop {
-    /// Applies what other threads want, in their command. Returns why nothing more will come, once all is applied.
-    pub(super) fn take_commands(&mut self) -> Option<Status> {
-        let (commands, closed) = self.handle.collect();
+/// A check of a batch, on its way into the loop.
+pub(super) struct Arrived {
+    pub sink: SlotKey,
+    pub check: SubmittedCheck,
+    /// It was ended before it got this far.
+    pub ended: Option<Status>,
+}
+
+#[derive(Default)]
+pub(super) struct Intake {
+    commands: VecDeque<Command>,
+    arrivals: VecDeque<Arrival>,
+    /// Checks in them.
+    arriving: usize,
+    /// The first so many arrivals were ended as a whole.
+    ended: usize,
+    ended_as: Option<Status>,
+    /// Arrivals that were taken in, all in all.
+    taken_in: u64,
+    /// Ids that were cancelled, perhaps while still among the arrivals.
+    cancelled: CancelledIds,
+}
+
+/// Cancelled ids, until all the arrivals that were there then are taken in. Those of checks that were done before would
+/// pile up otherwise.
+#[derive(Default)]
+struct CancelledIds {
+    older: HashSet<u64>,
+    /// When so many arrivals are taken in, the older ones are nobody's.
+    older_until: u64,
+    younger: HashSet<u64>,
+}
+
+impl CancelledIds {
+    /// `arrived` is how many arrivals there were so far.
+    fn add(&mut self, id: u64, arrived: u64) {
+        if self.older.is_empty() {
+            self.older_until = arrived;
+        }
+        let set = if self.older_until == arrived { &mut self.older } else { &mut self.younger };
+        set.insert(id);
+    }
+
+    fn remove(&mut self, id: u64) -> bool {
+        (!self.older.is_empty() && self.older.remove(&id)) || (!self.younger.is_empty() && self.younger.remove(&id))
+    }
+
+    fn forget(&mut self, taken_in: u64, arrived: u64) {
+        if taken_in >= self.older_until {
+            self.older = std::mem::take(&mut self.younger);
+            self.older_until = arrived;
+        }
+    }
+}
+
+impl Intake {
+    pub fn add_commands(&mut self, commands: Vec<Command>) {
         self.commands.extend(commands);
-        for _ in 0..ORDERS {
-            let Some(command) = self.commands.pop_front() else { return closed };
-            match command {
-                Command::Batch { sink, checks } => {
-                    let destination = self.expect(sink, checks.len());
-                    self.arriving += checks.len();
-                    self.arrivals.push_back(Arrival { destination, checks: checks.into_iter() });
-                }
-                Command::TakeOver { sink, begun } => {
-                    let destination = self.expect(sink, 1);
-                    self.take_over(ReplyTo { destination, id: 0, tag: begun.tag }, *begun);
-                }
-                Command::LookupBegan { race, generation } => self.start_the_clock(race, generation),
-                Command::Resolved { race, generation, addresses } => self.resolved(race, generation, addresses),
-                Command::Cancel(id) => self.cancel(id),
-                Command::CancelAll => self.end_all_checks(Status::Cancelled),
-                Command::Relinquish => self.relinquish(),
+    }
+
+    pub fn next_command(&mut self) -> Option<Command> {
+        self.commands.pop_front()
+    }
+
+    pub fn add_batch(&mut self, sink: SlotKey, checks: Vec<SubmittedCheck>) {
+        self.arriving += checks.len();
+        self.arrivals.push_back(Arrival { sink, checks: checks.into_iter() });
+    }
+
+    pub fn next_check(&mut self) -> Option<Arrived> {
+        loop {
+            let arrival = self.arrivals.front_mut()?;
+            if let Some(check) = arrival.checks.next() {
+                self.arriving -= 1;
+                let cancelled = self.cancelled.remove(check.id);
+                let ended = if self.ended > 0 { self.ended_as } else { cancelled.then_some(Status::Cancelled) };
+                return Some(Arrived { sink: arrival.sink, check, ended });
             }
-        }
-        None
-    }
-
-    fn expect(&mut self, sink: Sink, reports: usize) -> Key {
-        Key::of(self.destinations.insert(Destination { sink: Some(sink), expected: reports }))
-    }
-
-    /// Takes in what has arrived, as much as may be done before the next look.
-    pub(super) fn take_arrivals(&mut self) {
-        for _ in 0..INTAKE {
-            let Some(arrival) = self.arrivals.front_mut() else {
-                self.cancelled_early.clear(); // whom they meant was done before, or never was
-                return;
-            };
-            let destination = arrival.destination;
-            match arrival.checks.next() {
-                Some(asked) => {
-                    self.arriving -= 1;
-                    self.accept(destination, asked);
-                }
-                None => drop(self.arrivals.pop_front()),
-            }
+            self.arrivals.pop_front();
+            self.ended = self.ended.saturating_sub(1);
+            self.taken_in += 1;
+            self.cancelled.forget(self.taken_in, self.taken_in + self.arrivals.len() as u64);
         }
     }
 
-    fn accept(&mut self, destination: Key, asked: SubmittedCheck) {
-        let reply_to = ReplyTo { destination, id: asked.id, tag: asked.tag };
-        if !self.cancelled_early.is_empty() && self.cancelled_early.remove(&asked.id) {
-            return self.finish(reply_to, Verdict::without_segments(Status::Cancelled, 0));
-        }
-        match asked.target {
-            Target::Literal(target) if asked.family.allows(&target) => {
-                let place = self.admit(Owner::Asker(reply_to), target, asked.terms);
-                self.remember(asked.id, place.0);
-                self.queue.push_back(place);
-            }
-            Target::Name(name) => self.begin_race(reply_to, *name, asked.family, asked.terms),
-            Target::Literal(_) | Target::Malformed(_) => {
-                self.finish(reply_to, Verdict::without_segments(Status::BadAddress, 0))
-            }
+    /// A check of this id is to be cancelled, should it be among the arrivals.
+    pub fn cancel(&mut self, id: u64) {
+        if !self.arrivals.is_empty() {
+            self.cancelled.add(id, self.taken_in + self.arrivals.len() as u64);
         }
     }
 
-    /// Where a submitted check is, for a cancel.
-    pub(super) fn remember(&mut self, id: u64, place: u32) {
-        if id != 0 {
-            self.by_id.insert(id, place);
-        }
+    /// Every check among the arrivals is to end with this status.
+    pub fn end_arrivals(&mut self, status: Status) {
+        self.ended = self.arrivals.len();
+        self.ended_as = Some(status);
     }
 
-    /// Cancels a check by its id; one that is done or was never given is nobody's.
-    fn cancel(&mut self, id: u64) {
-        match self.by_id.get(&id) {
-            Some(&race) if race & RACE != 0 => self.end_checks(&[], &[race & !RACE], Status::Cancelled),
-            Some(&check) => self.end_checks(&[check], &[], Status::Cancelled),
-            None if self.arrivals.is_empty() => {}
-            None => drop(self.cancelled_early.insert(id)),
-        }
+    /// Checks that wait to be taken in.
+    pub fn arriving(&self) -> usize {
+        self.arriving
     }
 
-    /// Ends every check there is, taken in or not; those in flight first, since some are answered.
-    pub(super) fn end_all_checks(&mut self, status: Status) {
-        let races: Vec<u32> = self.races.iter().map(|(slot, _)| slot as u32).collect();
-        self.end_checks(&[], &races, status); // and with them the checks of their addresses
-        for in_flight in [true, false] {
-            let checks = self.checks.iter().filter(|(_, check)| check.is_in_flight() == in_flight);
-            let checks: Vec<u32> = checks.map(|(slot, _)| slot as u32).collect();
-            self.end_checks(&checks, &[], status);
-        }
-        while let Some(arrival) = self.arrivals.pop_front() {
-            for asked in arrival.checks {
-                let reply_to = ReplyTo { destination: arrival.destination, id: asked.id, tag: asked.tag };
-                self.finish(reply_to, Verdict::without_segments(status, 0));
-            }
-        }
-        self.arriving = 0;
-        self.cancelled_early.clear();
+    pub fn is_empty(&self) -> bool {
+        self.commands.is_empty() && self.arrivals.is_empty()
     }
 
-    fn end_checks(&mut self, checks: &[u32], races: &[u32], status: Status) {
-        let now = clock::now();
-        for &slot in checks {
-            let elapsed_us = self.checks[slot as usize].elapsed_us(now);
-            let check = self.abandon(slot);
-            if let Owner::Asker(reply_to) = check.owner {
-                self.finish(reply_to, Verdict { elapsed_us, ..Verdict::without_segments(status, 0) });
-            }
+    /// Gives back the memory of a burst.
+    pub fn shrink(&mut self) {
+        self.commands.shrink_to_fit();
+        self.arrivals.shrink_to_fit();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::close_mode::CloseMode;
+    use crate::check::request::Family;
+    use crate::check::target::Target;
+    use crate::event_loop::command::Terms;
+
+    fn batch(ids: std::ops::Range<u64>) -> Vec<SubmittedCheck> {
+        let terms = Terms { submitted: 0, timeout_ms: 1, close_mode: CloseMode::HALF_OPEN, paced: false };
+        let check =
+            |id| SubmittedCheck { id, tag: 0, target: Target::from("127.0.0.1:80"), family: Family::Any, terms };
+        ids.map(check).collect()
+    }
+
+    fn take_all(intake: &mut Intake) -> Vec<(u64, Option<Status>)> {
+        std::iter::from_fn(|| intake.next_check()).map(|arrived| (arrived.check.id, arrived.ended)).collect()
+    }
+
+    #[test]
+    fn a_cancelled_id_is_ended_on_its_way_in_and_no_other_one() {
+        let mut intake = Intake::default();
+        intake.add_batch(SlotKey::of(0), batch(1..4));
+        intake.cancel(2);
+        assert_eq!(intake.arriving(), 3);
+        assert_eq!(take_all(&mut intake), [(1, None), (2, Some(Status::Cancelled)), (3, None)]);
+        assert!(intake.is_empty());
+    }
+
+    #[test]
+    fn what_arrives_after_everything_was_ended_is_not_meant() {
+        let mut intake = Intake::default();
+        intake.add_batch(SlotKey::of(0), batch(1..2));
+        intake.add_batch(SlotKey::of(1), batch(2..3));
+        intake.end_arrivals(Status::Closed);
+        intake.add_batch(SlotKey::of(2), batch(3..4));
+        assert_eq!(take_all(&mut intake), [(1, Some(Status::Closed)), (2, Some(Status::Closed)), (3, None)]);
+    }
+
+    #[test]
+    fn ids_of_checks_that_were_done_before_do_not_pile_up_while_others_keep_arriving() {
+        let mut intake = Intake::default();
+        for first in 0..100_000 {
+            intake.add_batch(SlotKey::of(0), batch(2 * first..2 * first + 2));
+            intake.cancel(u64::MAX - first);
+            assert!(intake.next_check().is_some() && (first == 0 || intake.next_check().is_some()));
         }
-        for &slot in races {
-            self.end_race(slot, Verdict::without_segments(status, 0), now);
-        }
+        assert!(intake.arriving() > 0);
+        assert!(intake.cancelled.older.len() + intake.cancelled.younger.len() < 10);
     }
 }

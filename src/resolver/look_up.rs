@@ -2,8 +2,8 @@
 
 use std::net::SocketAddr;
 
+use super::Query;
 use crate::check::request::Family;
-use crate::event_loop::handle::Query;
 use crate::sys::os_error;
 use crate::sys::sockaddr;
 

@@ -9,7 +9,10 @@ use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use crate::event_loop::handle::{Asker, Command, LoopHandle, Query};
+use crate::check::request::Family;
+use crate::check::target::Name;
+use crate::event_loop::command::Command;
+use crate::event_loop::handle::LoopHandle;
 use crate::sys::clock;
 use crate::sys::thread::{self, Thread};
 
@@ -18,6 +21,22 @@ use look_up::{NO_THREAD, look_up};
 
 /// Lookups at once. More would only queue up in front of the same name server.
 const THREADS: usize = 4;
+
+/// Who waits for a name: a race of a loop.
+pub(crate) struct Asker {
+    pub race: u32,
+    pub generation: u32,
+    /// When the answer is of no more use, on the library's clock; `None` until a paced check's name is taken up.
+    pub deadline: Option<u64>,
+    pub timeout_ms: u32,
+}
+
+/// What is looked up, and shared by all who ask for the same at the same time.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Query {
+    pub name: Name,
+    pub family: Family,
+}
 
 pub(crate) struct Resolver {
     state: Mutex<State>,
@@ -61,7 +80,7 @@ impl Resolver {
         }
         let waiting = state.askers.entry(query.clone()).or_default();
         if waiting.taken_up && asker.deadline.is_none() {
-            let _ = handle.give(Command::LookupBegan { race: asker.race, generation: asker.generation });
+            let _ = handle.inbox.give(Command::LookupBegan { race: asker.race, generation: asker.generation });
             asker.deadline = Some(clock::now() + u64::from(asker.timeout_ms) * 1_000_000);
         }
         let first = waiting.askers.is_empty();
@@ -132,7 +151,7 @@ impl Resolver {
         let mut last = 0;
         for (handle, asker) in &waiting.askers {
             let deadline = asker.deadline.unwrap_or_else(|| {
-                let _ = handle.give(Command::LookupBegan { race: asker.race, generation: asker.generation });
+                let _ = handle.inbox.give(Command::LookupBegan { race: asker.race, generation: asker.generation });
                 now + u64::from(asker.timeout_ms) * 1_000_000
             });
             last = last.max(deadline);
@@ -149,6 +168,6 @@ impl Resolver {
 fn answer(askers: Vec<(Arc<LoopHandle>, Asker)>, addresses: &Result<Vec<SocketAddr>, i32>) {
     for (handle, Asker { race, generation, .. }) in askers {
         let addresses = addresses.clone();
-        let _ = handle.give(Command::Resolved { race, generation, addresses });
+        let _ = handle.inbox.give(Command::Resolved { race, generation, addresses });
     }
 }

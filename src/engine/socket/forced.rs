@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use mio::net::TcpStream;
 
-use super::{Observation, linux, ordinary};
+use super::observation::Observation;
+use super::{linux, ordinary};
 use crate::sys::platform::{Way, way};
 
 pub(crate) fn withholds_ack() -> bool {

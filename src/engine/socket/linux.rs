@@ -18,8 +18,9 @@ use mio::net::TcpStream;
 use crate::sys::os_error;
 use crate::sys::sockaddr::{to_sockaddr_in, to_sockaddr_in6};
 
+use super::observation::{Answer, Observation};
+use super::peer::{canonical, met_itself, microseconds_since};
 use super::tcp_info::{TCP_CLOSE, TCP_CLOSE_WAIT, TCP_ESTABLISHED, TCP_SYN_RECV, TCP_SYN_SENT, TcpInfo};
-use super::{Answer, Observation, canonical, met_itself, microseconds_since};
 
 pub(crate) fn withholds_ack() -> bool {
     true

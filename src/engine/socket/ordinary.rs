@@ -10,8 +10,9 @@ use std::time::Duration;
 use mio::net::TcpStream;
 use socket2::SockRef;
 
+use super::observation::{Answer, Observation};
 use super::options::expect_local_answer;
-use super::{Answer, Observation, canonical, met_itself, microseconds_since};
+use super::peer::{canonical, met_itself, microseconds_since};
 use crate::sys::os_error::{self, ECONNRESET, EPIPE, UNDER_WAY};
 
 pub(crate) fn withholds_ack() -> bool {

@@ -1,0 +1,70 @@
+//! What a burst of checks took is given back after it.
+
+use std::time::{Duration, Instant};
+
+use crate::{Checker, Config, Request};
+
+#[test]
+fn a_burst_does_not_hold_its_sockets_for_ever() {
+    // Silent, so that each check needs a socket of its own: the accept queue holds one, and it is taken.
+    let listener = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    listener.bind(&"127.0.0.1:0".parse::<std::net::SocketAddr>().unwrap().into()).unwrap();
+    listener.listen(0).unwrap();
+    let target = listener.local_addr().unwrap().as_socket().unwrap();
+    let _taken = std::net::TcpStream::connect(target).unwrap();
+
+    let checker = Checker::new(&Config { idle_ms: 50, timeout_ms: 200, ..Config::default() }).unwrap();
+    checker.submit(vec![Request::new(target); 40]).unwrap();
+    let mut reports = Vec::new();
+    while reports.len() < 40 {
+        checker.reap(&mut reports, 40, None);
+    }
+    assert!(reports.iter().all(|report| report.verdict.status == crate::Status::TimedOut));
+    let patience = Instant::now() + Duration::from_secs(20);
+    while checker.stats().sockets > 0 {
+        assert!(Instant::now() < patience, "{} sockets are held still", checker.stats().sockets);
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert_eq!(checker.check(&Request::new(target)).status, crate::Status::TimedOut);
+}
+
+/// The heap of a process is measured, so the test has a process of its own.
+#[cfg(target_env = "gnu")]
+#[test]
+fn a_burst_does_not_hold_its_memory_for_ever() {
+    let tests = std::env::current_exe().unwrap();
+    let alone = ["--exact", "checker::bursts::the_memory_of_a_burst_is_given_back", "--ignored", "--nocapture"];
+    let status = std::process::Command::new(tests).args(alone).status().unwrap();
+    assert!(status.success());
+}
+
+#[cfg(target_env = "gnu")]
+#[test]
+#[ignore = "run by the test above, in a process of its own"]
+fn the_memory_of_a_burst_is_given_back() {
+    const BURST: usize = 200_000;
+    // SAFETY: mallinfo2 only reads.
+    let heap = || unsafe { libc::mallinfo2() };
+    let in_use = || heap().uordblks + heap().hblkhd;
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let target = listener.local_addr().unwrap();
+    // Ordinary handshakes would fill the queue of a program that never accepts.
+    std::thread::spawn(move || listener.incoming().for_each(drop));
+    let checker = Checker::new(&Config { idle_ms: 50, max_in_flight: Some(1), ..Config::default() }).unwrap();
+    checker.check_addr(&target.to_string(), 0);
+    let before = in_use();
+    checker.submit(vec![Request::new(target); BURST]).unwrap();
+    let (mut reports, mut most) = (Vec::new(), 0);
+    while reports.len() < BURST {
+        checker.reap(&mut reports, BURST, None);
+        most = most.max(in_use());
+    }
+    drop(reports);
+    assert!(most - before > BURST * 80, "the burst took {} bytes only", most - before);
+    let patience = Instant::now() + Duration::from_secs(20);
+    while in_use() > before + BURST * 8 {
+        assert!(Instant::now() < patience, "{} bytes are held still", in_use() - before);
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert_eq!(checker.check_addr(&target.to_string(), 0).status, crate::Status::Up);
+}

@@ -1,0 +1,223 @@
+//! The engine of half-open sockets, as the loop drives it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use mio::{Events, Interest, Poll, Token};
+
+use super::handshake::reuses_socket;
+use super::observation::Observation;
+use super::opener::Opener;
+use super::peer::is_v6;
+use super::pool::{Pool, SocketSlot};
+use super::spare::SpareSockets;
+use super::tcp_socket::Socket;
+use crate::check::close_mode::CloseMode;
+use crate::check::slot::SlotKey;
+use crate::engine::{Conclusion, Start};
+
+/// Answers taken from the poller at once; each costs a few microseconds.
+const EVENTS: usize = 512;
+/// Sockets closed before the loop looks at the poller again; each costs a few microseconds.
+const CLOSED_AT_ONCE: usize = 256;
+/// The waker's token; a socket's is the number of its slot.
+pub(crate) const WAKE: Token = Token(usize::MAX);
+
+pub(crate) struct SocketEngine {
+    poll: Poll,
+    events: Events,
+    /// Slots that the last poll told of, the first one last.
+    ready: Vec<u32>,
+    pool: Pool,
+    opener: Arc<Opener>,
+    spare: Arc<SpareSockets>,
+    /// This loop is short of descriptors: what it has, it uses itself.
+    short: bool,
+}
+
+impl SocketEngine {
+    pub fn new(poll: Poll, opener: Arc<Opener>, spare: Arc<SpareSockets>) -> SocketEngine {
+        let (events, ready) = (Events::with_capacity(EVENTS), Vec::with_capacity(EVENTS));
+        SocketEngine { poll, events, ready, pool: Pool::default(), opener, spare, short: false }
+    }
+
+    /// Waits for answers or a wake-up (`None`: for ever).
+    pub fn poll(&mut self, wait: Option<Duration>) {
+        self.ready.clear();
+        // Interrupted by a debugger or SIGCONT (every other signal is blocked): there are simply no events.
+        if self.poll.poll(&mut self.events, wait).is_ok() {
+            let sockets = self.events.iter().map(|event| event.token()).filter(|token| *token != WAKE);
+            self.ready.extend(sockets.map(|token| token.0 as u32));
+            self.ready.reverse(); // the first to come is the first to be read
+        }
+    }
+
+    /// The next check that the last poll told of, and its socket's slot. An event says only that something changed; what, the
+    /// socket itself says. So a late or doubled event does no harm.
+    pub fn next_event(&mut self) -> Option<(SlotKey, u32)> {
+        while let Some(slot) = self.ready.pop() {
+            if let Some(check) = self.pool.get(slot).and_then(|socket| socket.check) {
+                return Some((check, slot));
+            }
+        }
+        None
+    }
+
+    /// The slot of a socket for a check: one that lies idle, or a new one. The errno says why there is none.
+    pub fn acquire(&mut self, target: &SocketAddr, close_mode: CloseMode, limit: u32) -> Result<u32, i32> {
+        let v6 = is_v6(target);
+        if reuses_socket(close_mode)
+            && let Some(slot) = self.pool.take_idle(v6)
+        {
+            return Ok(slot);
+        }
+        if self.pool.len() >= limit as usize {
+            self.close_idle(1); // one of the other family, or the limit would be held twice
+        }
+        let socket = self.opener.open(v6, close_mode)?;
+        Ok(self.pool.insert(socket, false))
+    }
+
+    /// Sends the SYN of a check from an acquired slot.
+    pub fn start(&mut self, slot: u32, check: SlotKey, target: &SocketAddr, now: u64) -> Start {
+        let SocketSlot { socket, check: served, .. } = self.pool.slot(slot);
+        *served = Some(check);
+        if let Err(errno) = socket.connect(target) {
+            if socket.may_be_stale() {
+                self.close_idle(CLOSED_AT_ONCE); // those that lie idle are no better
+                self.remove(slot);
+                return Start::Stale;
+            }
+            return Start::Concluded(self.conclude(slot, &Observation::Unsent { errno }, target, now));
+        }
+        // A target on this machine has answered by the time connect returns.
+        if target.ip().is_loopback() {
+            let observation = socket.look(target, now);
+            if !matches!(observation, Observation::Nothing { .. }) {
+                return Start::Concluded(self.conclude(slot, &observation, target, now));
+            }
+        }
+        match self.watch(slot) {
+            Ok(()) => Start::InFlight,
+            Err(errno) => Start::Unwatchable { errno, closed: self.last_look(slot, target, now).closed },
+        }
+    }
+
+    /// Goes on with a check that began on a caller's thread. Returns the slot; the errno if nobody would notice the answer.
+    pub fn adopt(&mut self, socket: Socket, check: SlotKey) -> (u32, Result<(), i32>) {
+        let slot = self.pool.insert(socket, true);
+        self.pool.slot(slot).check = Some(check);
+        (slot, self.watch(slot))
+    }
+
+    /// Concludes the check of this slot if there is an answer.
+    pub fn look(&mut self, slot: u32, target: &SocketAddr, syn_at: u64) -> Option<Conclusion> {
+        match self.pool.slot(slot).socket.look(target, syn_at) {
+            Observation::Nothing { .. } => None,
+            observation => Some(self.conclude(slot, &observation, target, syn_at)),
+        }
+    }
+
+    /// Concludes the check of this slot, whose deadline has passed. An answer that waits in the kernel still counts: only
+    /// the look came late.
+    pub fn last_look(&mut self, slot: u32, target: &SocketAddr, syn_at: u64) -> Conclusion {
+        let observation = self.pool.slot(slot).socket.look(target, syn_at);
+        self.conclude(slot, &observation, target, syn_at)
+    }
+
+    fn conclude(&mut self, slot: u32, observation: &Observation, target: &SocketAddr, syn_at: u64) -> Conclusion {
+        self.unwatch_if_it_closes(slot);
+        let ended = self.pool.slot(slot).socket.conclude(observation, target, syn_at);
+        let closed = self.release(slot, ended.clean);
+        Conclusion { verdict: ended.verdict, at: ended.at, closed }
+    }
+
+    /// The socket has done its work: back to the idle ones, or closed. True if a descriptor was given back.
+    fn release(&mut self, slot: u32, clean: bool) -> bool {
+        let SocketSlot { check, from_caller, .. } = self.pool.slot(slot);
+        *check = None;
+        let from_caller = *from_caller;
+        let keep = clean && (self.short || !self.opener.is_short_of_descriptors());
+        if keep && !from_caller {
+            self.pool.put_idle(slot);
+            return false;
+        }
+        let socket = self.remove(slot);
+        if keep {
+            self.spare.keep(socket);
+        }
+        true
+    }
+
+    /// Makes a socket known to the poller: edge-triggered, once, for as long as it lives, and only when a check has to wait
+    /// for its answer. Writable means answered; an answer that is there already is an edge, too.
+    fn watch(&mut self, slot: u32) -> Result<(), i32> {
+        let SocketSlot { socket, watched, .. } = self.pool.slot(slot);
+        if !*watched && let Some(source) = socket.source() {
+            let registered = self.poll.registry().register(source, Token(slot as usize), Interest::WRITABLE);
+            registered.map_err(|error| error.raw_os_error().unwrap_or(0))?;
+            *watched = true;
+        }
+        Ok(())
+    }
+
+    /// Takes a socket from the poller. Closing alone would not: a forked child may hold a copy of the descriptor.
+    fn unwatch(&mut self, slot: u32) {
+        let SocketSlot { socket, watched, .. } = self.pool.slot(slot);
+        if std::mem::take(watched)
+            && let Some(source) = socket.source()
+        {
+            let _ = self.poll.registry().deregister(source);
+        }
+    }
+
+    /// A socket that serves one check is closed with it, and has to leave the poller before.
+    fn unwatch_if_it_closes(&mut self, slot: u32) {
+        if !self.pool.slot(slot).socket.is_reusable() {
+            self.unwatch(slot);
+        }
+    }
+
+    fn remove(&mut self, slot: u32) -> Socket {
+        self.unwatch(slot);
+        self.pool.remove(slot).socket
+    }
+
+    pub fn set_short_of_descriptors(&mut self, short: bool) {
+        self.short = short;
+    }
+
+    pub fn has_idle(&self) -> bool {
+        self.pool.idle() > 0
+    }
+
+    /// Closes up to `most` idle sockets. True if there was one.
+    pub fn close_idle(&mut self, most: usize) -> bool {
+        let mut any = false;
+        for _ in 0..most {
+            let Some(slot) = self.pool.take_any_idle() else { break };
+            drop(self.remove(slot));
+            any = true;
+        }
+        any
+    }
+
+    /// From now on an idle socket that is not used counts as not needed.
+    pub fn mark_unneeded(&mut self) {
+        self.pool.mark_untouched();
+    }
+
+    /// Closes idle sockets that nobody has needed since they were marked. False if there are more.
+    pub fn close_unneeded(&mut self) -> bool {
+        for slot in self.pool.take_untouched(CLOSED_AT_ONCE) {
+            drop(self.remove(slot));
+        }
+        !self.pool.has_untouched()
+    }
+
+    /// Gives back the memory that a burst took.
+    pub fn shrink(&mut self) {
+        self.pool.shrink();
+    }
+}

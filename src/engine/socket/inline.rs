@@ -1,0 +1,59 @@
+//! A check that begins on a caller's thread.
+//!
+//! A target on this machine has answered by the time connect returns: waking the loop's thread, and being woken by it,
+//! would cost several times the check.
+
+use std::net::SocketAddr;
+
+use super::handshake::reuses_socket;
+use super::observation::Observation;
+use super::opener::Opener;
+use super::peer::is_v6;
+use super::spare::SpareSockets;
+use super::tcp_socket::Socket;
+use crate::check::close_mode::CloseMode;
+use crate::engine::Conclusion;
+
+/// How far a check got on its caller's thread.
+pub(crate) enum InlineStart {
+    Concluded(Conclusion),
+    /// No answer yet: the loop goes on with this socket.
+    Waiting(Socket),
+    /// Nothing was sent, and the loop knows better what to do about it.
+    NotStarted,
+}
+
+pub(crate) fn start(
+    opener: &Opener,
+    spare: &SpareSockets,
+    target: &SocketAddr,
+    close_mode: CloseMode,
+    syn_at: u64,
+) -> InlineStart {
+    let v6 = is_v6(target);
+    let socket = if reuses_socket(close_mode) { spare.take(v6) } else { None };
+    let Ok(mut socket) = socket.map_or_else(|| opener.open(v6, close_mode), Ok) else {
+        return InlineStart::NotStarted; // the loop knows whether it is worth waiting for a descriptor
+    };
+    let observation = match socket.connect(target) {
+        Ok(()) => socket.look(target, syn_at),
+        Err(_) if socket.may_be_stale() => {
+            spare.close_all();
+            return InlineStart::NotStarted;
+        }
+        Err(errno) => Observation::Unsent { errno },
+    };
+    if let Observation::Nothing { .. } = observation {
+        return InlineStart::Waiting(socket);
+    }
+    let ended = socket.conclude(&observation, target, syn_at);
+    if ended.clean {
+        spare.keep(socket);
+    } else {
+        drop(socket);
+    }
+    if opener.is_short_of_descriptors() {
+        spare.close_all();
+    }
+    InlineStart::Concluded(Conclusion { verdict: ended.verdict, at: ended.at, closed: true })
+}

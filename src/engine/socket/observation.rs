@@ -1,0 +1,26 @@
+//! What a look at a connecting socket found.
+
+/// What a look at a connecting socket found.
+pub(crate) enum Observation {
+    /// No answer yet.
+    Nothing { syn_retransmits: u32 },
+    /// SYN-ACK.
+    Answered(Answer),
+    /// connect() itself failed.
+    Unsent { errno: i32 },
+    /// RST, ICMP or the kernel's own ETIMEDOUT.
+    Failed { errno: i32, syn_retransmits: u32 },
+    /// As before, but the errno is still to be collected. An answer may have come first.
+    #[cfg_attr(not(any(target_os = "linux", target_os = "android")), expect(dead_code, reason = "Linux alone tells"))]
+    Closed(Answer),
+}
+
+/// What is known of an answered handshake.
+pub(crate) struct Answer {
+    pub rtt_us: u32,
+    pub syn_retransmits: u32,
+    /// More segments left than SYNs: the ACK is out.
+    pub acked: bool,
+    /// The answer came from the very socket that asked.
+    pub met_itself: bool,
+}

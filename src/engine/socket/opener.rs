@@ -1,0 +1,57 @@
+//! Opens the sockets of one checker, for its loops and its callers.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use super::options;
+use super::tcp_socket::Socket;
+use crate::check::close_mode::CloseMode;
+use crate::check::verdict::Status;
+use crate::engine::wire::Wire;
+use crate::sys::os_error;
+
+pub(crate) struct Opener {
+    wire: Wire,
+    /// Sockets that exist, whosever they are.
+    held: Arc<AtomicU64>,
+    /// Loops that found no descriptor left: what they could use is closed, not kept.
+    short_loops: AtomicU32,
+}
+
+impl Opener {
+    pub fn new(wire: Wire) -> Opener {
+        Opener { wire, held: Arc::new(AtomicU64::new(0)), short_loops: AtomicU32::new(0) }
+    }
+
+    pub fn open(&self, v6: bool, close_mode: CloseMode) -> Result<Socket, i32> {
+        Socket::open(v6, close_mode, &self.wire, &self.held)
+    }
+
+    /// How many sockets exist.
+    pub fn held(&self) -> u64 {
+        self.held.load(Ordering::SeqCst)
+    }
+
+    /// Counts a loop in (1) or out (-1) of those that are short of descriptors.
+    pub fn count_short_loops(&self, by: i32) {
+        self.short_loops.fetch_add(by.cast_unsigned(), Ordering::SeqCst);
+    }
+
+    pub fn is_short_of_descriptors(&self) -> bool {
+        self.short_loops.load(Ordering::SeqCst) > 0
+    }
+}
+
+/// Whether this process has the privileges that these settings need.
+pub(crate) fn probe(wire: &Wire) -> Result<(), Status> {
+    let unbound = Wire { source_v4: None, source_v6: None, ..wire.clone() };
+    match options::open(false, CloseMode::HALF_OPEN, &unbound) {
+        Err(error)
+            if os_error::is_forbidden(os_error::of(&error)) && (wire.mark.is_some() || wire.interface.is_some()) =>
+        {
+            Err(Status::Unsupported)
+        }
+        // Anything else may pass before the first check, and is that check's own result if it does not.
+        _ => Ok(()),
+    }
+}

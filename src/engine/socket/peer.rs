@@ -1,0 +1,34 @@
+//! The two ends of a connection.
+
+use std::net::{IpAddr, SocketAddr, SocketAddrV4};
+
+use mio::net::TcpStream;
+
+use crate::sys::clock;
+
+/// Whether a check of this target needs an IPv6 socket. An IPv4-mapped address does not: what it means is IPv4.
+pub(super) fn is_v6(target: &SocketAddr) -> bool {
+    target.ip().to_canonical().is_ipv6()
+}
+
+/// The target as a socket of its own family takes it.
+pub(super) fn canonical(target: &SocketAddr) -> SocketAddr {
+    match (target, target.ip().to_canonical()) {
+        (SocketAddr::V6(_), IpAddr::V4(ip)) => SocketAddrV4::new(ip, target.port()).into(),
+        _ => *target,
+    }
+}
+
+/// The library's own measure of a round trip, where the kernel has none.
+pub(super) fn microseconds_since(syn_at: u64) -> u32 {
+    let microseconds = clock::now().saturating_sub(syn_at).div_ceil(1000);
+    microseconds.try_into().unwrap_or(u32::MAX)
+}
+
+/// Whether the local end of a connection is its target too. Connecting to the unspecified address connects to this
+/// host.
+pub(super) fn met_itself(stream: &TcpStream, target: &SocketAddr) -> bool {
+    let Ok(local) = stream.local_addr() else { return false };
+    let (local_ip, target_ip) = (local.ip().to_canonical(), target.ip().to_canonical());
+    local.port() == target.port() && (local_ip == target_ip || target_ip.is_unspecified())
+}

@@ -1,0 +1,188 @@
+//! One socket and its check: connect, what came back, and the reset.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use mio::net::TcpStream;
+
+use super::errno::{Origin, status_of};
+use super::handshake::{self, reuses_socket};
+use super::observation::{Answer, Observation};
+use super::options;
+use crate::check::close_mode::CloseMode;
+use crate::check::request::Handshake;
+use crate::check::verdict::{Status, Verdict};
+use crate::engine::wire::Wire;
+use crate::sys::clock;
+use crate::sys::os_error::{self, ECONNRESET, EIO, EPIPE};
+
+/// How long after the SYN-ACK an ACK certainly has not left by itself: TCP_DELACK_MAX (200 ms) less two ticks of the
+/// slowest kernel clock (10 ms each), in which ages are counted.
+const ACK_WITHHELD: Duration = Duration::from_millis(180);
+
+pub(crate) struct Socket {
+    /// `None` once it is closed.
+    stream: Option<TcpStream>,
+    close_mode: CloseMode,
+    v6: bool,
+    /// The kernel withholds the ACK of every connection. Where it does not, it is asked to before every connect.
+    defers: bool,
+    /// It is bound to an interface, by its number.
+    bound: bool,
+    /// It has served a check before.
+    used: bool,
+    /// A connect has been begun and not ended.
+    connecting: bool,
+    /// How many sockets the checker holds.
+    held: Arc<AtomicU64>,
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        if self.connecting {
+            self.end();
+        }
+        self.held.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// How a check ended on its socket.
+pub(super) struct Ended {
+    pub verdict: Verdict,
+    /// The socket is fit for another check. If not, it is closed.
+    pub clean: bool,
+    /// When, on the library's clock.
+    pub at: u64,
+}
+
+impl Socket {
+    /// Opens a socket with every option a check of this close mode needs.
+    pub fn open(v6: bool, close_mode: CloseMode, wire: &Wire, held: &Arc<AtomicU64>) -> Result<Socket, i32> {
+        let socket = options::open(v6, close_mode, wire).map_err(|error| os_error::of(&error))?;
+        let defers = close_mode.handshake == Handshake::HalfOpen && handshake::defer(&socket);
+        let stream = TcpStream::from_std(socket.into());
+        held.fetch_add(1, Ordering::SeqCst);
+        Ok(Socket {
+            stream: Some(stream),
+            close_mode,
+            v6,
+            defers,
+            bound: wire.interface.is_some(),
+            used: false,
+            connecting: false,
+            held: held.clone(),
+        })
+    }
+
+    /// What the poller knows it by; `None` once it is closed.
+    pub fn source(&mut self) -> Option<&mut TcpStream> {
+        self.stream.as_mut()
+    }
+
+    pub fn is_v6(&self) -> bool {
+        self.v6
+    }
+
+    /// Whether it may serve another check when this one is over.
+    pub fn is_reusable(&self) -> bool {
+        reuses_socket(self.close_mode)
+    }
+
+    /// Whether a failure to connect may be the socket's own fault: one that is bound to an interface goes on meaning the
+    /// interface that bore the name then, which may be gone.
+    pub fn may_be_stale(&self) -> bool {
+        self.bound && self.used
+    }
+
+    /// Sends the SYN. An error is the check's verdict.
+    pub fn connect(&mut self, target: &SocketAddr) -> Result<(), i32> {
+        let Some(stream) = &self.stream else { return Err(EIO) };
+        if self.close_mode.handshake == Handshake::HalfOpen && !self.defers {
+            handshake::defer_once(stream)?;
+        }
+        self.connecting = true;
+        handshake::connect(stream, target)
+    }
+
+    /// What has come back so far. The state is read from the socket itself, so a stale event does no harm.
+    pub fn look(&self, target: &SocketAddr, syn_at: u64) -> Observation {
+        match &self.stream {
+            Some(stream) => handshake::look(stream, target, syn_at),
+            None => Observation::Unsent { errno: EIO },
+        }
+    }
+
+    /// Ends the check: resets the connection or the attempt first, and says what was learned after.
+    pub(super) fn conclude(&mut self, observation: &Observation, target: &SocketAddr, syn_at: u64) -> Ended {
+        let (reset, errno) = match observation {
+            Observation::Closed(_) => self.collect_error(target),
+            Observation::Unsent { errno } => (!self.bound && self.end(), *errno),
+            Observation::Failed { errno, .. } => (self.end(), *errno),
+            Observation::Nothing { .. } | Observation::Answered(_) => (self.end(), 0),
+        };
+        let clean = self.keep_or_close(reset);
+        let now = clock::now();
+        let mut verdict = Verdict { address: Some(*target), ..Verdict::without_segments(Status::TimedOut, errno) };
+        match observation {
+            Observation::Nothing { syn_retransmits } => verdict.syn_retransmits = *syn_retransmits,
+            Observation::Unsent { .. } => verdict.status = status_of(errno, Origin::Connect),
+            Observation::Failed { syn_retransmits, .. } => {
+                verdict.status = status_of(errno, Origin::Network);
+                verdict.syn_retransmits = *syn_retransmits;
+            }
+            // Only a connection can be reset: the SYN-ACK had come, and the ACK had gone out.
+            Observation::Closed(answer) if errno != ECONNRESET && errno != EPIPE => {
+                verdict.status = status_of(errno, Origin::Network);
+                verdict.syn_retransmits = answer.syn_retransmits;
+            }
+            Observation::Answered(answer) | Observation::Closed(answer) => {
+                verdict.status = if answer.met_itself { Status::Refused } else { Status::Up };
+                verdict.os_error = 0;
+                verdict.rtt_us = if answer.met_itself { 0 } else { answer.rtt_us };
+                verdict.syn_retransmits = answer.syn_retransmits;
+                verdict.half_open = verdict.status == Status::Up
+                    && matches!(observation, Observation::Answered(_))
+                    && self.is_proven_half_open(answer, Duration::from_nanos(now - syn_at));
+            }
+        }
+        Ended { verdict, clean, at: now }
+    }
+
+    fn collect_error(&self, target: &SocketAddr) -> (bool, i32) {
+        self.stream.as_ref().map_or((false, 0), |stream| handshake::collect_error(stream, target))
+    }
+
+    /// What is to serve no other check is closed at once, which sends the RST where nothing else could.
+    fn keep_or_close(&mut self, reset: bool) -> bool {
+        let clean = reset && self.is_reusable();
+        if !clean {
+            self.stream = None;
+        }
+        self.connecting = false;
+        self.used = true;
+        clean
+    }
+
+    /// Ends the connection even if a forked child holds a copy of the descriptor, as closing alone would not. False if
+    /// this system knows no way to.
+    fn end(&self) -> bool {
+        match &self.stream {
+            Some(stream) if self.close_mode.linger => stream.shutdown(std::net::Shutdown::Both).is_ok(),
+            Some(stream) => handshake::reset(stream),
+            None => false,
+        }
+    }
+
+    /// Whether it is proven that the kernel sent no ACK, asked after the reset. `since_syn` is measured after
+    /// the reset too: the answer's own proof ended with the look, and an ACK may have slipped out between the two.
+    fn is_proven_half_open(&self, answer: &Answer, since_syn: Duration) -> bool {
+        self.close_mode.withholds_ack()
+            && !answer.acked
+            // A slow answer needs the second proof: the reset keeps the time of the SYN-ACK.
+            && (since_syn < ACK_WITHHELD || self.stream.as_ref().is_some_and(|stream| {
+                handshake::since_answer(stream).is_some_and(|age| age < ACK_WITHHELD)
+            }))
+    }
+}

@@ -1,0 +1,315 @@
+//! The checks of a loop, those that wait for their turn in a queue, and where each id is.
+
+use std::collections::{HashMap, VecDeque};
+use std::hash::{BuildHasherDefault, Hasher};
+use std::net::SocketAddr;
+
+use slab::Slab;
+
+use super::outbox::ReplyTo;
+use crate::check::close_mode::CloseMode;
+use crate::timer_wheel::Timer;
+
+/// One check of one address.
+pub(super) struct Check {
+    pub owner: Owner,
+    pub target: SocketAddr,
+    pub submitted: u64,
+    pub timeout_ms: u32,
+    /// Tells this check from earlier ones of its slot.
+    pub generation: u32,
+    pub close_mode: CloseMode,
+    pub stage: Stage,
+    pub timer: Option<Timer>,
+}
+
+impl Check {
+    /// Whether it was to have its verdict by now. A paced check's time has not begun before its start.
+    pub fn is_overdue(&self, now: u64) -> bool {
+        matches!(self.stage, Stage::Queued) && now >= self.submitted + u64::from(self.timeout_ms) * 1_000_000
+    }
+
+    pub fn is_in_flight(&self) -> bool {
+        matches!(self.stage, Stage::InFlight { .. })
+    }
+
+    /// From its submission, or if it is paced from its start.
+    pub fn elapsed_us(&self, now: u64) -> u64 {
+        match self.stage {
+            Stage::Paced => 0,
+            Stage::Queued | Stage::InFlight { .. } => now.saturating_sub(self.submitted) / 1000,
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Stage {
+    Queued,
+    /// Queued, and its time runs from its own start.
+    Paced,
+    InFlight {
+        /// The engine's.
+        slot: u32,
+        syn_at: u64,
+    },
+}
+
+/// Who gets a check's verdict.
+#[derive(Clone, Copy)]
+pub(super) enum Owner {
+    Submitter(ReplyTo),
+    /// One of the addresses of a name.
+    Race {
+        race: u32,
+        first: bool,
+    },
+}
+
+/// Where the check of an id is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    Check(u32),
+    Race(u32),
+}
+
+/// Ids are given one after the other, so that a multiplication spreads them (Knuth's, by the golden ratio).
+#[derive(Default)]
+struct IdHasher(u64);
+
+impl Hasher for IdHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.write_u64(self.0 ^ u64::from(*byte)));
+    }
+
+    fn write_u64(&mut self, id: u64) {
+        self.0 = id.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+/// In the map of ids, the slot is a race's.
+const RACE: u32 = 1 << 31;
+
+#[derive(Default)]
+pub(super) struct CheckTable {
+    checks: Slab<Check>,
+    /// Checks that wait for their turn: slot and generation. What was cancelled or judged meanwhile is passed over.
+    queue: VecDeque<(u32, u32)>,
+    /// Of those, how many are still there to be started.
+    queued: usize,
+    by_id: HashMap<u64, u32, BuildHasherDefault<IdHasher>>,
+    generation: u32,
+}
+
+impl CheckTable {
+    pub fn next_generation(&mut self) -> u32 {
+        self.generation = self.generation.wrapping_add(1);
+        self.generation
+    }
+
+    /// The check's slot. Whether it waits for its turn is said by [`CheckTable::queue`].
+    pub fn insert(&mut self, check: Check) -> u32 {
+        if self.checks.len() == self.checks.capacity() {
+            // An eighth more, not twice as much: the memory of a check in flight is a promise.
+            self.checks.reserve_exact((self.checks.len() / 8).max(64));
+        }
+        self.checks.insert(check) as u32
+    }
+
+    pub fn remove(&mut self, slot: u32) -> Check {
+        let check = self.checks.remove(slot as usize);
+        if !check.is_in_flight() {
+            self.queued -= 1;
+            self.drop_stale_entries();
+        }
+        check
+    }
+
+    pub fn get(&self, slot: u32) -> Option<&Check> {
+        self.checks.get(slot as usize)
+    }
+
+    pub fn check(&mut self, slot: u32) -> &mut Check {
+        &mut self.checks[slot as usize]
+    }
+
+    /// Puts a check at the end of the queue.
+    pub fn queue(&mut self, slot: u32) {
+        let generation = self.checks[slot as usize].generation;
+        self.queue.push_back((slot, generation));
+        self.queued += 1;
+    }
+
+    /// Puts a check that has had its turn at the head of the queue.
+    pub fn queue_first(&mut self, slot: u32) {
+        let generation = self.checks[slot as usize].generation;
+        self.queue.push_front((slot, generation));
+        self.queued += 1;
+    }
+
+    /// The check whose turn it is.
+    pub fn first_queued(&mut self) -> Option<u32> {
+        while let Some(&(slot, generation)) = self.queue.front() {
+            if is_queued(&self.checks, slot, generation) {
+                return Some(slot);
+            }
+            self.queue.pop_front();
+        }
+        None
+    }
+
+    /// The first queued check is in flight now.
+    pub fn start_first(&mut self, syn_at: u64, engine_slot: u32) {
+        if let Some((slot, _)) = self.queue.pop_front() {
+            self.put_in_flight(slot, syn_at, engine_slot);
+            self.queued -= 1;
+        }
+    }
+
+    /// The check has its socket and its SYN is about to leave.
+    pub fn put_in_flight(&mut self, slot: u32, syn_at: u64, engine_slot: u32) {
+        self.checks[slot as usize].stage = Stage::InFlight { slot: engine_slot, syn_at };
+    }
+
+    pub fn has_queued(&self) -> bool {
+        self.queued > 0
+    }
+
+    /// Checks that wait for their turn.
+    pub fn queued(&self) -> usize {
+        self.queued
+    }
+
+    /// Slots that may hold a check.
+    pub fn slots(&self) -> u32 {
+        self.checks.capacity() as u32
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.checks.is_empty()
+    }
+
+    /// Behind a head that waits, entries of checks that are gone must not pile up.
+    fn drop_stale_entries(&mut self) {
+        if self.queue.len() > 64 + 2 * self.queued {
+            let checks = &self.checks;
+            self.queue.retain(|&(slot, generation)| is_queued(checks, slot, generation));
+            self.queue.shrink_to(2 * self.queued + 64);
+        }
+    }
+
+    /// Where a submitted check is, for a cancel. Id 0 is nobody's.
+    pub fn remember(&mut self, id: u64, place: Place) {
+        if id != 0 {
+            let place = match place {
+                Place::Check(slot) => slot,
+                Place::Race(slot) => slot | RACE,
+            };
+            self.by_id.insert(id, place);
+        }
+    }
+
+    pub fn forget(&mut self, id: u64) {
+        if id != 0 {
+            self.by_id.remove(&id);
+        }
+    }
+
+    pub fn find(&self, id: u64) -> Option<Place> {
+        self.by_id.get(&id).map(|&place| match place & RACE {
+            0 => Place::Check(place),
+            _ => Place::Race(place & !RACE),
+        })
+    }
+
+    /// Gives back the memory of a burst. Only when there is no check.
+    pub fn reset(&mut self) {
+        *self = CheckTable { generation: self.generation, ..CheckTable::default() };
+    }
+}
+
+/// Whether the generation of something came before another one. Generations wrap around.
+pub(super) fn is_before(generation: u32, other: u32) -> bool {
+    (generation.wrapping_sub(other) as i32) < 0
+}
+
+fn is_queued(checks: &Slab<Check>, slot: u32, generation: u32) -> bool {
+    checks.get(slot as usize).is_some_and(|check| check.generation == generation && !check.is_in_flight())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn add(table: &mut CheckTable) -> u32 {
+        let generation = table.next_generation();
+        table.insert(Check {
+            owner: Owner::Race { race: 0, first: true },
+            target: ([127, 0, 0, 1], 80).into(),
+            submitted: 0,
+            timeout_ms: 1,
+            generation,
+            close_mode: CloseMode::HALF_OPEN,
+            stage: Stage::Queued,
+            timer: None,
+        })
+    }
+
+    #[test]
+    fn checks_start_in_the_order_they_came_and_one_that_had_its_turn_goes_first() {
+        let mut table = CheckTable::default();
+        let (first, second, third) = (add(&mut table), add(&mut table), add(&mut table));
+        table.queue(first);
+        table.queue(second);
+        table.queue_first(third);
+        let mut started = Vec::new();
+        while let Some(slot) = table.first_queued() {
+            started.push(slot);
+            table.start_first(0, 0);
+        }
+        assert_eq!(started, [third, first, second]);
+        assert!(!table.has_queued());
+    }
+
+    #[test]
+    fn a_later_check_in_the_slot_of_a_cancelled_one_waits_for_its_own_turn() {
+        let mut table = CheckTable::default();
+        let (cancelled, other) = (add(&mut table), add(&mut table));
+        table.queue(cancelled);
+        table.queue(other);
+        table.remove(cancelled);
+        let later = add(&mut table);
+        assert_eq!(later, cancelled);
+        table.queue(later);
+        assert_eq!(table.first_queued(), Some(other));
+        assert_eq!(table.queued(), 2);
+    }
+
+    #[test]
+    fn checks_that_are_gone_leave_nothing_behind_a_head_that_waits() {
+        let mut table = CheckTable::default();
+        let head = add(&mut table);
+        table.queue(head);
+        for _ in 0..100_000 {
+            let slot = add(&mut table);
+            table.queue(slot);
+            table.remove(slot);
+        }
+        assert_eq!(table.first_queued(), Some(head));
+        assert!(table.queue.capacity() < 1_000, "room for {} entries", table.queue.capacity());
+    }
+
+    #[test]
+    fn an_id_leads_to_its_check_or_its_race_until_it_is_forgotten() {
+        let mut table = CheckTable::default();
+        table.remember(5, Place::Check(3));
+        table.remember(6, Place::Race(3));
+        table.remember(0, Place::Check(1));
+        assert_eq!((table.find(5), table.find(6), table.find(0)), (Some(Place::Check(3)), Some(Place::Race(3)), None));
+        table.forget(5);
+        assert_eq!(table.find(5), None);
+    }
+}

@@ -1,0 +1,358 @@
+//! The life of one check of one address: queued, started, answered, judged.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use super::check_table::{Check, CheckTable, Owner, Place, Stage, is_before};
+use super::command::{StartedCheck, Terms};
+use super::gate::Gate;
+use super::handle::LoopHandle;
+use super::outbox::{Outbox, ReplyTo};
+use super::round_clock::RoundClock;
+use super::shared::Shared;
+use super::timers::{TimerOwner, Timers};
+use crate::check::slot::SlotKey;
+use crate::check::verdict::{Status, Verdict};
+use crate::engine::socket::SocketEngine;
+use crate::engine::{Conclusion, Start};
+use crate::sys::clock;
+use crate::sys::os_error;
+
+/// When a loop asks again for a descriptor that nobody told it of, in nanoseconds.
+const SHORTAGE_RETRY: u64 = 50_000_000;
+/// Idle sockets closed at once for want of descriptors; each costs a few microseconds.
+const FREED_AT_ONCE: usize = 64;
+
+pub(super) struct Checks {
+    shared: Arc<Shared>,
+    handle: Arc<LoopHandle>,
+    pub engine: SocketEngine,
+    pub table: CheckTable,
+    pub timers: Timers,
+    pub clock: RoundClock,
+    pub gate: Gate,
+    pub outbox: Outbox,
+    /// What races have to be told of their addresses.
+    race_events: VecDeque<RaceEvent>,
+    /// Something lies idle, or will, since the last sweep.
+    pub used: bool,
+}
+
+/// News of a check of one of a name's addresses.
+pub(super) enum RaceEvent {
+    /// Its SYN leaves, after the check waited its turn for `waited` ns.
+    Started { race: u32, waited: u64 },
+    /// It has its verdict, and its slot is free.
+    Concluded { race: u32, check: u32, first: bool, verdict: Verdict, at: u64 },
+}
+
+impl Checks {
+    pub fn new(shared: Arc<Shared>, handle: Arc<LoopHandle>, engine: SocketEngine) -> Checks {
+        Checks {
+            shared,
+            handle,
+            engine,
+            table: CheckTable::default(),
+            timers: Timers::new(),
+            clock: RoundClock::default(),
+            gate: Gate::default(),
+            outbox: Outbox::default(),
+            race_events: VecDeque::new(),
+            used: false,
+        }
+    }
+
+    pub fn next_race_event(&mut self) -> Option<RaceEvent> {
+        self.race_events.pop_front()
+    }
+
+    /// Queues a submitted check.
+    pub fn submit(&mut self, reply_to: ReplyTo, target: SocketAddr, terms: Terms) {
+        let slot = self.admit(Owner::Submitter(reply_to), target, terms);
+        self.table.remember(reply_to.id, Place::Check(slot));
+        self.table.queue(slot);
+    }
+
+    /// Gives a check its slot. Its deadline runs already, unless it is paced. Its place in the queue is up to the caller.
+    pub fn admit(&mut self, owner: Owner, target: SocketAddr, terms: Terms) -> u32 {
+        let Terms { submitted, timeout_ms, close_mode, paced } = terms;
+        let generation = self.table.next_generation();
+        let stage = if paced { Stage::Paced } else { Stage::Queued };
+        let check = Check { owner, target, submitted, timeout_ms, generation, close_mode, stage, timer: None };
+        let slot = self.table.insert(check);
+        if !paced {
+            self.table.check(slot).timer = Some(self.timers.set(submitted, timeout_ms, TimerOwner::Check(slot)));
+        }
+        slot
+    }
+
+    /// Goes on with a check that began on a caller's thread.
+    pub fn take_over(&mut self, reply_to: ReplyTo, started: StartedCheck) {
+        let StartedCheck { target, socket, syn_at, terms, .. } = started;
+        let slot = self.admit(Owner::Submitter(reply_to), target, terms);
+        let (engine_slot, watched) = self.engine.adopt(socket, SlotKey::of(slot as usize));
+        self.table.put_in_flight(slot, syn_at, engine_slot);
+        if let Err(errno) = watched {
+            let closed = self.engine.last_look(engine_slot, &target, syn_at).closed;
+            self.fail_unwatched(slot, errno, closed);
+        }
+    }
+
+    /// Starts the check at the head of the queue. False if nothing can start now.
+    pub fn start_next(&mut self) -> bool {
+        let Some(slot) = self.table.first_queued() else {
+            self.end_shortage();
+            return false;
+        };
+        if self.table.check(slot).is_overdue(self.clock.round()) {
+            self.settle_busy(slot); // its deadline has passed, and waits to be judged
+            return true;
+        }
+        if !self.take_permit() {
+            self.gate.wait_for_room();
+            return false;
+        }
+        if let Err(until) = self.shared.rate.take(clock::now) {
+            self.handle.permits.give_back();
+            self.gate.wait_until(until);
+            return false;
+        }
+        match self.acquire_socket(slot) {
+            Ok(engine_slot) => self.start(slot, engine_slot),
+            Err(errno) => {
+                self.handle.permits.give_back();
+                if os_error::is_out_of_descriptors(errno) && self.shared.opener.held() > 0 {
+                    // One of the checker's own is in use, and will wake this loop when it is free. The host's own wake
+                    // nobody, so this loop asks again in a while, too.
+                    self.gate.wait_for_room();
+                    self.gate.wait_until(clock::now() + SHORTAGE_RETRY);
+                    return false;
+                }
+                self.end_shortage();
+                let fault = Verdict::without_segments(Status::LocalFault, errno);
+                self.settle(slot, fault, self.clock.round());
+            }
+        }
+        true
+    }
+
+    /// Takes a permit, or asks to be woken when one is free.
+    fn take_permit(&mut self) -> bool {
+        let permits = &self.handle.permits;
+        permits.take() || {
+            self.handle.set_wants_room(true);
+            permits.take() && {
+                self.handle.set_wants_room(false);
+                true
+            }
+        }
+    }
+
+    /// A socket for the check. When the process has no descriptor left, those that lie idle are closed first.
+    fn acquire_socket(&mut self, slot: u32) -> Result<u32, i32> {
+        let check = self.table.check(slot);
+        let (target, close_mode, limit) = (check.target, check.close_mode, self.handle.permits.limit());
+        let mut socket = self.engine.acquire(&target, close_mode, limit);
+        if matches!(socket, Err(errno) if os_error::is_out_of_descriptors(errno)) {
+            self.engine.close_idle(FREED_AT_ONCE);
+            self.handle.spare.close_all();
+            self.declare_shortage();
+            // Once more, since one may have been closed before this loop asked to be woken.
+            socket = self.engine.acquire(&target, close_mode, limit);
+        }
+        if !matches!(socket, Err(errno) if os_error::is_out_of_descriptors(errno)) {
+            self.end_shortage();
+        }
+        socket
+    }
+
+    /// Sends the SYN of the check at the head of the queue.
+    fn start(&mut self, slot: u32, engine_slot: u32) {
+        let now = self.clock.read_for_start();
+        let check = self.table.check(slot);
+        if let Owner::Race { race, .. } = check.owner {
+            let waited = now.saturating_sub(check.submitted);
+            self.race_events.push_back(RaceEvent::Started { race, waited });
+        }
+        let paced = check.stage == Stage::Paced;
+        if paced {
+            check.submitted = now;
+        }
+        let (target, timeout_ms) = (check.target, check.timeout_ms);
+        self.table.start_first(now, engine_slot);
+        match self.engine.start(engine_slot, SlotKey::of(slot as usize), &target, now) {
+            Start::InFlight if paced => {
+                let timer = self.timers.set(now, timeout_ms, TimerOwner::Check(slot));
+                self.table.check(slot).timer = Some(timer);
+            }
+            Start::InFlight => {}
+            Start::Concluded(conclusion) => self.conclude(slot, conclusion),
+            Start::Stale => {
+                self.socket_is_free(true);
+                self.table.check(slot).stage = if paced { Stage::Paced } else { Stage::Queued };
+                self.table.queue_first(slot);
+            }
+            Start::Unwatchable { errno, closed } => self.fail_unwatched(slot, errno, closed),
+        }
+    }
+
+    /// The poller does not take the socket, so nobody would notice the answer.
+    fn fail_unwatched(&mut self, slot: u32, errno: i32, closed: bool) {
+        self.socket_is_free(closed);
+        self.settle(slot, Verdict::without_segments(Status::LocalFault, errno), self.clock.round());
+    }
+
+    /// Reads the answers that the last poll told of.
+    pub fn read_next_answer(&mut self) -> bool {
+        let Some((check, engine_slot)) = self.engine.next_event() else { return false };
+        let slot = check.slot() as u32;
+        if let Some(&Check { target, stage: Stage::InFlight { syn_at, .. }, .. }) = self.table.get(slot)
+            && let Some(conclusion) = self.engine.look(engine_slot, &target, syn_at)
+        {
+            self.conclude(slot, conclusion);
+        }
+        true
+    }
+
+    /// The deadline has passed.
+    pub fn due(&mut self, slot: u32) {
+        let check = self.table.check(slot);
+        check.timer = None;
+        let target = check.target;
+        match check.stage {
+            Stage::InFlight { slot: engine_slot, syn_at } => {
+                let conclusion = self.engine.last_look(engine_slot, &target, syn_at);
+                self.conclude(slot, conclusion);
+            }
+            Stage::Queued | Stage::Paced => self.settle_busy(slot),
+        }
+    }
+
+    /// The deadline has passed while the check waited for its turn.
+    fn settle_busy(&mut self, slot: u32) {
+        let errno = if self.handle.is_short_of_descriptors() { os_error::OUT_OF_DESCRIPTORS } else { 0 };
+        let now = self.clock.read();
+        self.settle(slot, Verdict::without_segments(Status::Busy, errno), now);
+    }
+
+    fn conclude(&mut self, slot: u32, conclusion: Conclusion) {
+        self.clock.note_end(conclusion.at);
+        self.socket_is_free(conclusion.closed);
+        self.settle(slot, conclusion.verdict, conclusion.at);
+    }
+
+    /// A check has its verdict, and holds no socket any more.
+    fn settle(&mut self, slot: u32, mut verdict: Verdict, now: u64) {
+        let check = self.remove(slot);
+        verdict.elapsed_us = check.elapsed_us(now);
+        self.outbox.tally.completed_handshakes += u64::from(check.close_mode.was_thwarted(&verdict));
+        match check.owner {
+            Owner::Submitter(reply_to) => self.finish(reply_to, verdict),
+            Owner::Race { race, first } => {
+                self.race_events.push_back(RaceEvent::Concluded { race, check: slot, first, verdict, at: now })
+            }
+        }
+    }
+
+    /// Ends a check whose verdict nobody wants. A handshake that was completed meanwhile is counted.
+    pub fn abandon(&mut self, slot: u32) -> Check {
+        let check = self.remove(slot);
+        if let Stage::InFlight { slot: engine_slot, syn_at } = check.stage {
+            let conclusion = self.engine.last_look(engine_slot, &check.target, syn_at);
+            let completed = check.close_mode.was_thwarted(&conclusion.verdict);
+            self.outbox.tally.completed_handshakes += u64::from(completed);
+            self.socket_is_free(conclusion.closed);
+        }
+        check
+    }
+
+    /// Ends a submitted check before its time.
+    pub fn end(&mut self, slot: u32, status: Status) {
+        let elapsed_us = self.table.check(slot).elapsed_us(clock::now());
+        if let Owner::Submitter(reply_to) = self.abandon(slot).owner {
+            self.finish(reply_to, Verdict { elapsed_us, ..Verdict::without_segments(status, 0) });
+        }
+    }
+
+    pub fn is_in_flight(&self, slot: u32) -> bool {
+        self.table.get(slot).is_some_and(Check::is_in_flight)
+    }
+
+    /// Ends the submitted check of this slot, if there is one that came before `generation`.
+    pub fn end_if_older(&mut self, slot: u32, generation: u32, status: Status) -> bool {
+        let is_meant =
+            |check: &Check| is_before(check.generation, generation) && matches!(check.owner, Owner::Submitter(_));
+        let meant = self.table.get(slot).is_some_and(is_meant);
+        if meant {
+            self.end(slot, status);
+        }
+        meant
+    }
+
+    fn remove(&mut self, slot: u32) -> Check {
+        let check = self.table.remove(slot);
+        if let Some(timer) = check.timer {
+            self.timers.clear(timer);
+        }
+        check
+    }
+
+    /// A submitted check is over: its verdict goes out.
+    pub fn finish(&mut self, reply_to: ReplyTo, verdict: Verdict) {
+        self.table.forget(reply_to.id);
+        self.outbox.put(reply_to, verdict);
+    }
+
+    /// A check in flight gave up its socket, and with it its permit.
+    fn socket_is_free(&mut self, closed: bool) {
+        self.handle.permits.give_back();
+        if closed {
+            self.shared.tell_of_descriptor();
+        }
+        self.gate.room_was_made();
+        self.used = true;
+    }
+
+    /// From now on, whoever closes a socket of this checker wakes this loop.
+    fn declare_shortage(&mut self) {
+        self.handle.set_wants_room(true);
+        if !self.handle.set_short_of_descriptors(true) {
+            self.shared.opener.count_short_loops(1);
+            self.engine.set_short_of_descriptors(true);
+        }
+        self.shared.have_others_close_idle(&self.handle);
+    }
+
+    /// What this loop kept for itself meanwhile goes to those that are still short.
+    pub fn end_shortage(&mut self) {
+        if self.handle.is_short_of_descriptors() {
+            self.handle.set_short_of_descriptors(false);
+            self.shared.opener.count_short_loops(-1);
+            self.engine.set_short_of_descriptors(false);
+            if self.shared.opener.is_short_of_descriptors() {
+                self.close_idle();
+            }
+        }
+    }
+
+    /// Another loop wants a descriptor.
+    pub fn close_idle(&mut self) {
+        // What a loop that is short itself has idle, it is about to use.
+        if !self.handle.is_short_of_descriptors()
+            && (self.engine.close_idle(FREED_AT_ONCE) | self.handle.spare.close_all())
+        {
+            self.shared.tell_of_descriptor();
+        }
+    }
+
+    /// Gives back the memory of a burst. Only when there is no check.
+    pub fn shrink(&mut self) {
+        self.table.reset();
+        // Only checks, races and the sweep set timers, and none of them has one now.
+        self.timers.reset(self.clock.round());
+        self.outbox.shrink();
+        self.engine.shrink();
+        self.race_events.shrink_to_fit();
+    }
+}

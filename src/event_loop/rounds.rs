@@ -1,0 +1,294 @@
+//! One round of the loop: read the answers and reset their sockets, report, take commands, judge deadlines, start what is
+//! queued.
+//!
+//! An answered socket that is left alone for 200 ms lets the ACK out, so answers come first in every round, and
+//! whatever else could take long is cut into slices.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::cancellation::Cancellation;
+use super::check_table::Place;
+use super::checks::Checks;
+use super::command::{Command, SubmittedCheck};
+use super::handle::LoopHandle;
+use super::intake::{Arrived, Intake};
+use super::names::Names;
+use super::outbox::ReplyTo;
+use super::shared::Shared;
+use super::timers::TimerOwner;
+use crate::check::target::Target;
+use crate::check::verdict::{Status, Verdict};
+use crate::engine::socket::SocketEngine;
+use crate::sys::{clock, thread};
+use crate::timer_wheel::Timer;
+
+/// Checks taken in before the loop looks at the poller again.
+const INTAKE: usize = 2048;
+/// Commands applied before the loop looks at the poller again.
+const COMMANDS: usize = 2048;
+
+pub(crate) struct EventLoop {
+    shared: Arc<Shared>,
+    handle: Arc<LoopHandle>,
+    intake: Intake,
+    checks: Checks,
+    names: Names,
+    cancellation: Cancellation,
+    /// When sockets and memory that nobody needed are given back.
+    sweep: Option<Timer>,
+}
+
+impl EventLoop {
+    pub fn new(shared: Arc<Shared>, handle: Arc<LoopHandle>, engine: SocketEngine) -> EventLoop {
+        EventLoop {
+            intake: Intake::default(),
+            checks: Checks::new(shared.clone(), handle.clone(), engine),
+            names: Names::new(shared.clone(), handle.clone()),
+            cancellation: Cancellation::default(),
+            sweep: None,
+            shared,
+            handle,
+        }
+    }
+
+    /// Runs until the inbox is closed. A panic is a defect of the library: it ends every check, not the process.
+    pub fn run(mut self) {
+        thread::belong_to(self.shared.identity());
+        let status = catch_unwind(AssertUnwindSafe(|| self.rounds())).unwrap_or(Status::Internal);
+        self.handle.inbox.close(status);
+        let _ = catch_unwind(AssertUnwindSafe(|| self.end_everything(status)));
+        self.checks.end_shortage();
+        if self.shared.loops.fetch_sub(1, Ordering::SeqCst) == 1 {
+            self.shared.completions.close();
+        }
+    }
+
+    fn rounds(&mut self) -> Status {
+        loop {
+            self.wait();
+            if let Some(status) = self.round() {
+                return status;
+            }
+        }
+    }
+
+    /// What is to be done after a wait. Returns why nothing more will come, once all commands are applied.
+    fn round(&mut self) -> Option<Status> {
+        self.checks.clock.begin_round();
+        self.read_answers();
+        self.report();
+        if let Some(status) = self.take_commands() {
+            return Some(status);
+        }
+        self.cancellation.go_on(&mut self.checks, &mut self.names);
+        self.take_checks();
+        self.judge_deadlines();
+        self.start_queued();
+        self.expect_sweep();
+        self.count_queued();
+        self.report();
+        None
+    }
+
+    /// Waits for answers, commands or the next deadline. While there is anything to do, it only looks.
+    fn wait(&mut self) {
+        let can_start = self.checks.table.has_queued() && self.checks.gate.is_open();
+        let left_over = !self.checks.outbox.is_empty() || !self.intake.is_empty() || self.cancellation.is_under_way();
+        let wait = if can_start || left_over || !self.handle.inbox.fall_asleep() {
+            Some(Duration::ZERO)
+        } else {
+            let next = self.checks.timers.next().into_iter().chain(self.checks.gate.opens_at()).min();
+            next.map(|next| Duration::from_nanos(next.saturating_sub(clock::now())))
+        };
+        self.checks.engine.poll(wait);
+        self.handle.inbox.awake();
+    }
+
+    fn read_answers(&mut self) {
+        while self.checks.read_next_answer() {
+            self.tell_races();
+        }
+    }
+
+    /// Tells the races what became of their addresses, before anything else happens to them.
+    fn tell_races(&mut self) {
+        while let Some(event) = self.checks.next_race_event() {
+            self.names.hear_of(&mut self.checks, event);
+        }
+    }
+
+    fn report(&mut self) {
+        if !self.checks.outbox.is_empty() {
+            self.shared.counters.add(&mut self.checks.outbox.tally);
+            self.checks.outbox.deliver();
+        }
+    }
+
+    /// Applies what other threads want, in their order. Returns why nothing more will come, once all is applied.
+    fn take_commands(&mut self) -> Option<Status> {
+        let (commands, closed) = self.handle.inbox.collect();
+        self.intake.add_commands(commands);
+        for _ in 0..COMMANDS {
+            let Some(command) = self.intake.next_command() else { return closed };
+            self.apply(command);
+        }
+        None
+    }
+
+    fn apply(&mut self, command: Command) {
+        match command {
+            Command::Batch { sink, checks } => {
+                let sink = self.checks.outbox.expect(sink, checks.len());
+                self.intake.add_batch(sink, checks);
+            }
+            Command::TakeOver { sink, started } => {
+                let sink = self.checks.outbox.expect(sink, 1);
+                self.checks.take_over(ReplyTo { sink, id: 0, tag: started.tag }, *started);
+            }
+            Command::LookupBegan { race, generation } => self.names.lookup_began(&mut self.checks, race, generation),
+            Command::Resolved { race, generation, addresses } => {
+                self.names.resolved(&mut self.checks, race, generation, addresses)
+            }
+            Command::Cancel(id) => self.cancel(id),
+            Command::CancelAll => self.end_all_checks(Status::Cancelled),
+            Command::CloseIdle => self.checks.close_idle(),
+        }
+    }
+
+    /// Takes in what has arrived, as much as may be done before the next look.
+    fn take_checks(&mut self) {
+        for _ in 0..INTAKE {
+            match self.intake.next_check() {
+                Some(arrived) => self.accept(arrived),
+                None => return,
+            }
+        }
+    }
+
+    fn accept(&mut self, arrived: Arrived) {
+        let Arrived { sink, check: SubmittedCheck { id, tag, target, family, terms }, ended } = arrived;
+        let reply_to = ReplyTo { sink, id, tag };
+        if let Some(status) = ended {
+            return self.checks.finish(reply_to, Verdict::without_segments(status, 0));
+        }
+        match target {
+            Target::Literal(target) if family.allows(&target) => self.checks.submit(reply_to, target, terms),
+            Target::Name(name) => self.names.submit(&mut self.checks, reply_to, *name, family, terms),
+            Target::Literal(_) | Target::Malformed(_) => {
+                self.checks.finish(reply_to, Verdict::without_segments(Status::BadAddress, 0))
+            }
+        }
+    }
+
+    /// Cancels a check by its id; one that is done or was never given is nobody's.
+    fn cancel(&mut self, id: u64) {
+        let cancelled = Verdict::without_segments(Status::Cancelled, 0);
+        match self.checks.table.find(id) {
+            Some(Place::Race(slot)) => self.names.end(&mut self.checks, slot, cancelled, clock::now()),
+            Some(Place::Check(slot)) => self.checks.end(slot, Status::Cancelled),
+            None => self.intake.cancel(id),
+        }
+    }
+
+    /// Ends every check there is, taken in or not.
+    fn end_all_checks(&mut self, status: Status) {
+        self.intake.end_arrivals(status);
+        self.cancellation.begin(&mut self.checks, status);
+    }
+
+    /// Ends the checks that were accepted before the inbox was closed.
+    fn end_everything(&mut self, status: Status) {
+        let (commands, _) = self.handle.inbox.collect();
+        self.intake.add_commands(commands);
+        while let Some(command) = self.intake.next_command() {
+            self.apply(command);
+        }
+        self.end_all_checks(status);
+        while self.cancellation.is_under_way() || !self.intake.is_empty() || !self.checks.outbox.is_empty() {
+            self.checks.engine.poll(Some(Duration::ZERO));
+            self.checks.clock.begin_round();
+            self.read_answers();
+            self.cancellation.go_on(&mut self.checks, &mut self.names);
+            self.tell_races();
+            self.take_checks();
+            self.report();
+        }
+        self.count_queued();
+    }
+
+    fn judge_deadlines(&mut self) {
+        self.checks.timers.advance(self.checks.clock.round());
+        while let Some(owner) = self.checks.timers.expired() {
+            match owner {
+                TimerOwner::Check(slot) => self.checks.due(slot),
+                TimerOwner::Race(slot) => self.names.due(&mut self.checks, slot),
+                TimerOwner::Sweep => self.sweep(),
+            }
+            self.tell_races();
+            if self.checks.clock.slice_is_over() {
+                break;
+            }
+        }
+    }
+
+    /// Starts queued checks until a permit, a descriptor, the rate or the slice runs out.
+    fn start_queued(&mut self) {
+        self.checks.gate.open();
+        self.checks.clock.forget_end();
+        self.cancellation.clear_head(&mut self.checks);
+        while self.checks.start_next() {
+            self.tell_races();
+            self.cancellation.clear_head(&mut self.checks);
+            if self.checks.clock.slice_is_over() {
+                break;
+            }
+        }
+    }
+
+    fn count_queued(&self) {
+        let queued = self.checks.table.queued() + self.intake.arriving() + self.names.resolving();
+        self.handle.queued.store(queued as u64, Ordering::Relaxed);
+    }
+
+    /// Sees to it that idle sockets and memory are looked at in a while. A loop at rest sets no timer.
+    fn expect_sweep(&mut self) {
+        if std::mem::take(&mut self.checks.used) && self.sweep.is_none() {
+            self.plan_sweep();
+        }
+    }
+
+    fn plan_sweep(&mut self) {
+        self.checks.engine.mark_unneeded();
+        self.set_sweep(self.shared.config.idle_ms);
+    }
+
+    fn set_sweep(&mut self, after_ms: u32) {
+        let now = self.checks.clock.round();
+        self.sweep = Some(self.checks.timers.set(now, after_ms, TimerOwner::Sweep));
+    }
+
+    /// Closes what nobody has needed since the last sweep.
+    fn sweep(&mut self) {
+        self.sweep = None;
+        let at_rest = self.shrink();
+        if !self.checks.engine.close_unneeded() {
+            self.set_sweep(1);
+        } else if !at_rest || self.checks.engine.has_idle() {
+            self.plan_sweep();
+        }
+    }
+
+    /// Gives back the memory of a burst that is over. False while there is anything to do.
+    fn shrink(&mut self) -> bool {
+        if !(self.checks.table.is_empty() && self.names.is_empty() && self.intake.is_empty()) {
+            return false;
+        }
+        self.checks.shrink();
+        self.names.shrink();
+        self.intake.shrink();
+        true
+    }
+}
