@@ -2,8 +2,8 @@
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
-use std::sync::{Once, OnceLock};
 
+use crate::sys::lock::{Once, OnceLock};
 use crate::sys::thread;
 
 thread_local! {

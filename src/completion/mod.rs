@@ -3,10 +3,11 @@
 use std::collections::VecDeque;
 use std::ffi::c_int;
 use std::io;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::check::verdict::Report;
+use crate::sys::lock::{Condvar, Mutex, MutexGuard};
 use crate::sys::readiness::Readiness;
 
 /// Runs on the loop thread, so it must not block.
@@ -116,8 +117,8 @@ impl CompletionQueue {
             state.readers += 1;
             state.wanted = wanted;
             state = match left {
-                Some(left) => self.arrived.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0,
-                None => self.arrived.wait(state).unwrap_or_else(PoisonError::into_inner),
+                Some(left) => self.arrived.wait_timeout(state, left),
+                None => self.arrived.wait(state),
             };
             state.readers -= 1;
         }
@@ -144,7 +145,6 @@ impl CompletionQueue {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // A panic under this lock leaves whole reports behind, so there is nothing to be wary of.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }

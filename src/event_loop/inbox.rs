@@ -3,12 +3,12 @@
 //! Nobody holds the lock while waiting or calling out.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use mio::Waker;
 
 use super::command::Command;
 use crate::check::verdict::Status;
+use crate::sys::lock::{Mutex, MutexGuard};
 
 pub(crate) struct Inbox {
     state: Mutex<State>,
@@ -109,7 +109,6 @@ impl Inbox {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // A panic under this lock leaves whole commands behind, so there is nothing to be wary of.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }

@@ -7,13 +7,14 @@ mod look_up;
 
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use crate::check::request::Family;
 use crate::check::target::Name;
 use crate::event_loop::command::Command;
 use crate::event_loop::handle::LoopHandle;
 use crate::sys::clock;
+use crate::sys::lock::{Condvar, Mutex, MutexGuard};
 use crate::sys::thread::{self, Thread};
 
 pub(crate) use look_up::NOT_IN_TIME;
@@ -61,7 +62,7 @@ struct Waiting {
 
 impl Resolver {
     pub fn new() -> Resolver {
-        Resolver { state: Mutex::default(), work: Condvar::new() }
+        Resolver { state: Mutex::new(State::default()), work: Condvar::new() }
     }
 
     /// Has a name looked up; the answer comes to the handle as [`Command::Resolved`]. An errno if no thread can be had.
@@ -115,7 +116,7 @@ impl Resolver {
                     break query;
                 }
                 state.idle += 1;
-                state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
+                state = self.work.wait(state);
                 state.idle -= 1;
             };
             let Some(until) = self.take_up(&mut state, &query) else {
@@ -160,8 +161,7 @@ impl Resolver {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // Nothing is done under this lock that can panic half-way.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 

@@ -15,8 +15,9 @@ pub(crate) fn now() -> u64 {
 /// The performance counter, from when it was first asked.
 #[cfg(windows)]
 pub(crate) fn now() -> u64 {
-    use std::sync::OnceLock;
     use std::time::Instant;
+
+    use crate::sys::lock::OnceLock;
     static FIRST: OnceLock<Instant> = OnceLock::new();
     // Not 0, which is before any deadline.
     FIRST.get_or_init(Instant::now).elapsed().as_nanos() as u64 + 1

@@ -5,6 +5,7 @@ pub(crate) mod dso;
 pub(crate) mod fork;
 pub(crate) mod interface;
 pub(crate) mod limits;
+pub(crate) mod lock;
 pub(crate) mod os_error;
 #[cfg(all(any(target_os = "linux", target_os = "android"), feature = "forced-handshake"))]
 pub(crate) mod platform;

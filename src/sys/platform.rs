@@ -3,7 +3,7 @@
 //! It is not in any library but the tests' own: it needs the feature `forced-handshake`, and then
 //! `TCPSHAKER_HANDSHAKE` in the environment.
 
-use std::sync::OnceLock;
+use crate::sys::lock::OnceLock;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Way {

@@ -1,8 +1,7 @@
 //! Reset sockets for checks that begin on a caller's thread. The loop's poller does not know them.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
 use super::tcp_socket::Socket;
+use crate::sys::lock::{Mutex, MutexGuard};
 
 pub(crate) struct SpareSockets {
     sockets: Mutex<Vec<Socket>>,
@@ -37,7 +36,6 @@ impl SpareSockets {
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Socket>> {
-        // A panic under this lock leaves whole sockets behind, so there is nothing to be wary of.
-        self.sockets.lock().unwrap_or_else(PoisonError::into_inner)
+        self.sockets.lock()
     }
 }
