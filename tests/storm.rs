@@ -9,6 +9,9 @@
 mod support;
 #[path = "c/build.rs"]
 mod c;
+#[cfg(feature = "deadlock-detection")]
+#[path = "storm/deadlocks.rs"]
+mod deadlocks;
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::process::Command;
@@ -411,6 +414,8 @@ fn of_threads_that_do_everything_at_random_loses_and_doubles_no_result_and_leave
     namespaced!("nft");
     etc::replace();
     let _listener = set_the_stage();
+    #[cfg(feature = "deadlock-detection")]
+    deadlocks::watch();
     round(1); // what is made once per process is made now
     let (descriptors, threads_before) = (open_descriptors(), threads());
     let (seed, begun) = (seed(), Instant::now());
@@ -421,6 +426,8 @@ fn of_threads_that_do_everything_at_random_loses_and_doubles_no_result_and_leave
         rounds += 1;
     }
     println!("{rounds} rounds");
+    #[cfg(feature = "deadlock-detection")]
+    deadlocks::assert_watched();
     // A checker whose last handle a callback held ends a little later.
     until("the threads are gone", || threads() == threads_before);
     until("the descriptors are closed", || open_descriptors() == descriptors);
