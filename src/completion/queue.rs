@@ -1,100 +1,101 @@
-//! The queue behind the descriptor.
+//! A queue between the threads that make results and those that read them, with a descriptor that shows whether any wait.
 
 use std::collections::VecDeque;
 use std::ffi::c_int;
 use std::io;
 use std::time::{Duration, Instant};
 
-use crate::check::verdict::Report;
 use crate::sys::lock::{Condvar, Mutex, MutexGuard};
 use crate::sys::readiness::Readiness;
 
-/// How many reports are moved under one lock, so that a loop never waits long for a reader.
+/// How many items are moved under one lock, so that a loop never waits long for a reader.
 const MOVED_AT_ONCE: usize = 256;
-/// Room for reports that a queue keeps when it is empty; what a burst took beyond that is given back.
+/// Room for items that a queue keeps when it is empty; what a burst took beyond that is given back.
 const ROOM_KEPT: usize = 32_768;
 
-/// Results on their way from the loops to whoever reads them.
-pub(crate) struct CompletionQueue {
-    state: Mutex<State>,
+/// Each item comes out once, to one of the readers. No reader's code runs under the lock.
+pub(crate) struct Queue<T> {
+    state: Mutex<State<T>>,
     arrived: Condvar,
 }
 
-struct State {
-    ready: VecDeque<Report>,
-    /// Readers asleep, each to be woken once `wanted` reports are ready.
-    readers: usize,
-    wanted: usize,
+struct State<T> {
+    ready: VecDeque<T>,
+    sleepers: Sleepers,
     /// Nothing more will come: nobody waits any longer.
     closed: bool,
-    /// Raised exactly while `ready` holds anything, always under the lock.
+    /// Made when the descriptor is first asked for.
     readiness: Option<Readiness>,
+    /// The descriptor is readable.
+    raised: bool,
 }
 
-impl CompletionQueue {
-    pub fn new() -> CompletionQueue {
-        let state = State { ready: VecDeque::new(), readers: 0, wanted: 1, closed: false, readiness: None };
-        CompletionQueue { state: Mutex::new(state), arrived: Condvar::new() }
+/// Readers that are asleep, or have been woken and do not have the lock yet.
+struct Sleepers {
+    count: usize,
+    /// Those of them that wait for more than one item.
+    waiting_for_several: usize,
+    /// No reader waits for fewer items than this.
+    least_wanted: usize,
+}
+
+/// Whom a change of the queue wakes, once the lock is released.
+enum Wake {
+    Some(usize),
+    All,
+}
+
+impl<T> Queue<T> {
+    pub fn new() -> Queue<T> {
+        let sleepers = Sleepers { count: 0, waiting_for_several: 0, least_wanted: usize::MAX };
+        let state = State { ready: VecDeque::new(), sleepers, closed: false, readiness: None, raised: false };
+        Queue { state: Mutex::new(state), arrived: Condvar::new() }
     }
 
-    /// Adds reports under one lock, and wakes a reader if one has waited for as many.
-    pub fn put(&self, reports: impl Iterator<Item = Report>) {
-        let mut state = self.lock();
-        let was_empty = state.ready.is_empty();
-        state.ready.extend(reports);
-        if was_empty
-            && !state.ready.is_empty()
-            && let Some(readiness) = &state.readiness
-        {
-            readiness.raise();
-        }
-        let (wake, count) = (state.readers > 0 && state.ready.len() >= state.wanted, state.ready.len());
+    /// Adds items under one lock, and wakes as many readers as can be served.
+    pub fn put(&self, items: impl Iterator<Item = T>) {
+        let mut state = self.state.lock();
+        let before = state.ready.len();
+        state.ready.extend(items);
+        let wake = state.whom_to_wake(state.ready.len() - before);
+        state.show_readiness();
         drop(state);
-        match (wake, count) {
-            (false, _) => {}
-            (true, 1) => self.arrived.notify_one(),
-            (true, _) => self.arrived.notify_all(),
-        }
+        self.wake(wake);
     }
 
-    /// Hands up to `capacity` reports to `each`, waiting until at least `wanted` are there, `wait` has passed
+    /// Hands up to `capacity` items to `each`, waiting until at least `wanted` are there, `wait` has passed
     /// (`None`: for ever) or the queue is closed. Returns how many it handed out.
-    pub fn take(&self, capacity: usize, wanted: usize, wait: Option<Duration>, mut each: impl FnMut(Report)) -> usize {
-        let mut state = self.wait(self.lock(), wanted.min(capacity), wait);
+    ///
+    /// If `each` panics, the items that it was not given stay in the queue.
+    pub fn take(&self, capacity: usize, wanted: usize, wait: Option<Duration>, mut each: impl FnMut(T)) -> usize {
+        let mut group = Group { queue: self, items: VecDeque::with_capacity(capacity.min(MOVED_AT_ONCE)) };
+        let mut state = self.wait(self.state.lock(), wanted.min(capacity), wait);
         let mut taken = 0;
         loop {
             let count = state.ready.len().min(capacity - taken).min(MOVED_AT_ONCE);
-            state.ready.drain(..count).for_each(&mut each);
+            group.items.extend(state.ready.drain(..count));
             taken += count;
-            if state.ready.is_empty() {
-                if count > 0
-                    && let Some(readiness) = &state.readiness
-                {
-                    readiness.clear();
-                }
-                if state.ready.capacity() > ROOM_KEPT {
-                    state.ready = VecDeque::new();
-                }
-                return taken;
-            }
-            if taken == capacity {
-                // What is left is for another reader, who may have been asleep when its wake-up went to this one.
-                if state.readers > 0 {
-                    self.arrived.notify_one();
-                }
-                return taken;
-            }
+            let unused = state.give_back_room();
+            state.show_readiness();
+            let is_last = state.ready.is_empty() || taken == capacity;
             drop(state);
-            state = self.lock();
+            drop(unused);
+            while let Some(item) = group.items.pop_front() {
+                each(item);
+            }
+            if is_last {
+                return taken;
+            }
+            state = self.state.lock();
         }
     }
 
     fn wait<'a>(
         &'a self,
-        mut state: MutexGuard<'a, State>,
+        mut state: MutexGuard<'a, State<T>>,
         wanted: usize,
         wait: Option<Duration>,
-    ) -> MutexGuard<'a, State> {
+    ) -> MutexGuard<'a, State<T>> {
         let until = wait.and_then(|wait| Instant::now().checked_add(wait));
         while state.ready.len() < wanted && !state.closed {
             let left = match (wait, until) {
@@ -104,37 +105,111 @@ impl CompletionQueue {
                 },
                 _ => None,
             };
-            state.readers += 1;
-            state.wanted = wanted;
+            state.sleepers.enter(wanted);
             state = match left {
                 Some(left) => self.arrived.wait_timeout(state, left),
                 None => self.arrived.wait(state),
             };
-            state.readers -= 1;
+            state.sleepers.leave(wanted);
         }
         state
     }
 
-    /// Wakes every reader, now and from now on.
+    /// Wakes every reader, now and from now on. What is in the queue can still be taken.
     pub fn close(&self) {
-        self.lock().closed = true;
+        self.state.lock().closed = true;
         self.arrived.notify_all();
     }
 
-    /// The descriptor that is readable exactly while reports wait; made when first asked for.
+    /// The descriptor that is readable exactly while items wait; made when first asked for.
     pub fn raw_fd(&self) -> io::Result<c_int> {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         if state.readiness.is_none() {
-            let readiness = Readiness::new()?;
-            if !state.ready.is_empty() {
-                readiness.raise();
-            }
-            state.readiness = Some(readiness);
+            state.readiness = Some(Readiness::new()?);
+            state.show_readiness();
         }
         Ok(state.readiness.as_ref().map_or(-1, Readiness::raw_fd))
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock()
+    fn wake(&self, wake: Wake) {
+        match wake {
+            Wake::Some(readers) => (0..readers).for_each(|_| self.arrived.notify_one()),
+            Wake::All => self.arrived.notify_all(),
+        }
     }
 }
+
+impl<T> State<T> {
+    /// Whom to wake when so many items are new: a reader for each, since a reader may take no more than one. A reader that
+    /// finds nothing left goes back to sleep.
+    fn whom_to_wake(&self, new: usize) -> Wake {
+        let Sleepers { count, waiting_for_several, least_wanted } = self.sleepers;
+        if count == 0 || self.ready.len() < least_wanted {
+            Wake::Some(0)
+        } else if waiting_for_several > 0 || new >= count {
+            Wake::All // if only some were woken, they could be those that wait for more
+        } else {
+            Wake::Some(new)
+        }
+    }
+
+    /// The memory that a burst took, to be freed without the lock.
+    fn give_back_room(&mut self) -> Option<VecDeque<T>> {
+        let unused = self.ready.is_empty() && self.ready.capacity() > ROOM_KEPT;
+        unused.then(|| std::mem::take(&mut self.ready))
+    }
+
+    /// Makes the descriptor show whether items wait. If the system refuses, the next change of the queue tries again.
+    fn show_readiness(&mut self) {
+        let Some(readiness) = &self.readiness else { return };
+        let changed = match (self.raised, self.ready.is_empty()) {
+            (false, false) => readiness.raise(),
+            (true, true) => readiness.clear(),
+            _ => return,
+        };
+        if changed.is_ok() {
+            self.raised = !self.raised;
+        }
+    }
+}
+
+impl Sleepers {
+    fn enter(&mut self, wanted: usize) {
+        self.count += 1;
+        self.waiting_for_several += usize::from(wanted > 1);
+        self.least_wanted = self.least_wanted.min(wanted);
+    }
+
+    fn leave(&mut self, wanted: usize) {
+        self.count -= 1;
+        self.waiting_for_several -= usize::from(wanted > 1);
+        if self.count == 0 {
+            self.least_wanted = usize::MAX;
+        }
+    }
+}
+
+/// Items on their way from the queue to a reader. Those that the reader did not get, since its code panicked, go back.
+struct Group<'a, T> {
+    queue: &'a Queue<T>,
+    items: VecDeque<T>,
+}
+
+impl<T> Drop for Group<'_, T> {
+    fn drop(&mut self) {
+        if self.items.is_empty() {
+            return;
+        }
+        let mut state = self.queue.state.lock();
+        let returned = self.items.len();
+        self.items.append(&mut state.ready);
+        state.ready = std::mem::take(&mut self.items);
+        let wake = state.whom_to_wake(returned);
+        state.show_readiness();
+        drop(state);
+        self.queue.wake(wake);
+    }
+}
+
+#[cfg(test)]
+mod tests;
