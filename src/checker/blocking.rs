@@ -57,7 +57,7 @@ impl Checker {
             Target::Name(_) => Pending::Submitted(asked),
         };
         let queue = Arc::new(CompletionQueue::new());
-        let sink = Sink::Queue(queue.clone());
+        let sink = Sink::Call(queue.clone());
         let command = match command {
             Pending::Submitted(asked) => Command::Batch { sink, checks: vec![asked] },
             Pending::Started(started) => Command::TakeOver { sink, started },
@@ -166,7 +166,7 @@ impl Checker {
                 let handle = idlest.unwrap_or(0);
                 loop_of.push(handle);
                 to_do[handle] += number;
-                let command = Command::Batch { sink: Sink::Queue(queue.clone()), checks };
+                let command = Command::Batch { sink: Sink::Call(queue.clone()), checks };
                 if let Err(status) = handles[handle].inbox.give_unless(command, || self.cancelled_since(cancels)) {
                     for index in first..given {
                         self.shared.counters.add_one(status, false);

@@ -34,9 +34,9 @@ impl Drop for OpenSink {
     fn drop(&mut self) {
         // Only a loop that died of a defect leaves reports unsent. Whoever waits for them must not wait for ever.
         if self.expected > 0
-            && let Some(Sink::Queue(queue)) = &self.sink
+            && let Some(sink) = &self.sink
         {
-            queue.close();
+            sink.lose_results();
         }
     }
 }
@@ -74,7 +74,7 @@ impl Outbox {
             let last = open.expected == 0;
             let mut reports = self.finished.drain(..run).map(|(_, report)| report);
             match &open.sink {
-                Some(Sink::Queue(queue)) => queue.put(reports),
+                Some(Sink::Queue(queue) | Sink::Call(queue)) => queue.put(reports),
                 _ => {
                     if let (Some(Sink::Callback(callback)), Some(report)) = (open.sink.take(), reports.next()) {
                         // A panic of the host's own callback is not the loop's defect.
@@ -112,6 +112,22 @@ mod tests {
 
     fn up() -> Verdict {
         Verdict::without_segments(Status::Up, 0)
+    }
+
+    #[test]
+    fn a_dead_loop_leaves_nobody_waiting_for_it_alone_and_does_not_close_the_queue_of_all() {
+        let mut outbox = Outbox::default();
+        let (call, shared) = (Arc::new(CompletionQueue::new()), Arc::new(CompletionQueue::new()));
+        outbox.expect(Sink::Call(call.clone()), 1);
+        outbox.expect(Sink::Queue(shared.clone()), 1);
+        drop(outbox);
+        call.take(1, 1, None, |_: Report| unreachable!("nothing was put there"));
+        shared.put(std::iter::once(Report { id: 7, tag: 0, verdict: up() }));
+        assert_eq!(ids_in(&shared), [7]);
+        let wait = std::time::Duration::from_millis(20);
+        let begun = std::time::Instant::now();
+        shared.take(1, 1, Some(wait), |_: Report| unreachable!("nothing was put there"));
+        assert!(begun.elapsed() >= wait, "the queue of all is closed");
     }
 
     fn ids_in(queue: &CompletionQueue) -> Vec<u64> {
