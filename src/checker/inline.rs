@@ -1,0 +1,73 @@
+//! The start of a check on the caller's own thread.
+
+use super::Checker;
+use crate::check::target::Target;
+use crate::check::verdict::Verdict;
+use crate::engine::Conclusion;
+use crate::engine::socket::inline::{self, InlineStart};
+use crate::event_loop::command::{StartedCheck, SubmittedCheck, Terms};
+use crate::event_loop::handle::LoopHandle;
+use crate::event_loop::shared::Shared;
+use crate::sys::clock;
+
+impl Checker {
+    /// Makes the check on the calling thread, where a target on this machine has answered by the time connect
+    /// returns: waking the loop's thread, and being woken by it, would cost several times the check. What has no
+    /// answer yet is for the loop to go on with.
+    pub(super) fn begin_here(&self, handle: &LoopHandle, asked: SubmittedCheck) -> Result<Verdict, Pending> {
+        let Target::Literal(target) = asked.target else { return Err(Pending::Submitted(asked)) };
+        let Terms { close_mode, submitted, .. } = asked.terms;
+        if !handle.permits.take_as_caller() {
+            return Err(Pending::Submitted(asked));
+        }
+        let permit = CallersPermit { shared: &self.shared, handle };
+        if self.shared.rate.take(clock::now).is_err() {
+            return Err(Pending::Submitted(asked));
+        }
+        // A little early, which the proof can bear, and one reading of the clock saved.
+        let syn_at = submitted;
+        match inline::start(&self.shared.opener, &handle.spare, &target, close_mode, syn_at) {
+            InlineStart::Concluded(Conclusion { mut verdict, at, .. }) => {
+                drop(permit);
+                verdict.elapsed_us = (at - submitted) / 1000;
+                self.shared.counters.add_submitted(1);
+                self.shared.counters.add_one(verdict.status, close_mode.was_thwarted(&verdict));
+                Ok(verdict)
+            }
+            InlineStart::Waiting(socket) => {
+                permit.hand_over();
+                let SubmittedCheck { tag, terms, .. } = asked;
+                Err(Pending::Started(Box::new(StartedCheck { tag, target, terms, socket, syn_at })))
+            }
+            InlineStart::NotStarted => Err(Pending::Submitted(asked)),
+        }
+    }
+}
+
+/// What the loop is to go on with.
+pub(super) enum Pending {
+    Submitted(SubmittedCheck),
+    Started(Box<StartedCheck>),
+}
+
+/// A permit for a check on the caller's thread, given back when dropped.
+struct CallersPermit<'a> {
+    shared: &'a Shared,
+    handle: &'a LoopHandle,
+}
+
+impl CallersPermit<'_> {
+    /// The check goes on in the loop, which gives the permit back.
+    fn hand_over(self) {
+        self.handle.permits.hand_over();
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for CallersPermit<'_> {
+    fn drop(&mut self) {
+        self.handle.permits.give_back_as_caller();
+        self.handle.tell_of_room();
+        self.shared.tell_of_descriptor();
+    }
+}

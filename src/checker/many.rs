@@ -1,0 +1,91 @@
+//! Blocking checks of a list, fed to the loops bit by bit.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::Checker;
+use crate::check::request::Request;
+use crate::check::verdict::{Status, Verdict};
+use crate::completion::{CompletionQueue, Sink};
+use crate::event_loop::command::{Command, SubmittedCheck};
+
+/// Checks of a list that go to a loop together: enough to be worth its waking, few enough to divide fairly.
+const SHARE_MIN: usize = 256;
+const SHARE_MAX: usize = 4096;
+
+impl Checker {
+    /// Checks many targets, and returns when there is a verdict on each, in the order of the requests.
+    ///
+    /// It paces itself: a request's time runs from its own start, so none ends as [`Status::Busy`].
+    pub fn check_many(&self, requests: &[Request]) -> Vec<Verdict> {
+        let mut verdicts = vec![Verdict::without_segments(Status::Internal, 0); requests.len()];
+        let done = self.check_each(requests.iter().cloned(), |index, verdict| verdicts[index] = verdict);
+        if let Err(status) = done {
+            verdicts.fill(Verdict::without_segments(status, 0));
+        }
+        verdicts
+    }
+
+    /// As [`Checker::check_many`], for requests that are made as they are needed; each verdict comes with the
+    /// number of its request, as soon as it is there.
+    ///
+    /// # Errors
+    /// [`Status::Closed`], [`Status::Forked`] or [`Status::Deadlock`] when no check was begun.
+    pub fn check_each(
+        &self,
+        requests: impl ExactSizeIterator<Item = Request>,
+        mut verdict: impl FnMut(usize, Verdict),
+    ) -> Result<(), Status> {
+        self.may_block()?;
+        let count = requests.len();
+        let mut requests = requests.enumerate();
+        let handles = &self.shared.handles;
+        let share = (count / (16 * handles.len())).clamp(SHARE_MIN, SHARE_MAX);
+        // Enough to keep every loop busy while this thread prepares more; no more than that, so that memory stays flat.
+        let places: usize = handles.iter().map(|handle| handle.permits.limit() as usize).sum();
+        let ahead = places + 2 * share * handles.len();
+        let cancels = self.shared.cancels.load(Ordering::SeqCst);
+        let queue = Arc::new(CompletionQueue::new());
+        // Each share goes to the loop that has the fewest checks to do; whose each was is known by its number.
+        let mut to_do = vec![0; handles.len()];
+        let mut loop_of: Vec<usize> = Vec::new();
+        let first_loop = self.turn();
+        let (mut given, mut done) = (0, 0);
+        while done < count {
+            while given < count && given - done + share <= ahead {
+                let asked = |(index, request)| self.asked(Request { tag: index, ..request }, 0, 0, true);
+                let checks: Vec<SubmittedCheck> = requests.by_ref().take(share).map(asked).collect();
+                let (first, number) = (given, checks.len());
+                given += number;
+                self.shared.counters.add_submitted(number as u64);
+                let idlest = (0..handles.len())
+                    .map(|handle| (handle + first_loop) % handles.len())
+                    .min_by_key(|handle| to_do[*handle]);
+                let handle = idlest.unwrap_or(0);
+                loop_of.push(handle);
+                to_do[handle] += number;
+                let command = Command::Batch { sink: Sink::Call(queue.clone()), checks };
+                if let Err(status) = handles[handle].inbox.give_unless(command, || self.cancelled_since(cancels)) {
+                    for index in first..given {
+                        self.shared.counters.add_one(status, false);
+                        verdict(index, Verdict::without_segments(status, 0));
+                    }
+                    done += number; // and still to do for the handle, which refuses whatever comes next
+                }
+            }
+            if done == count {
+                break;
+            }
+            let wanted = if given < count { given + share - ahead - done } else { count - done };
+            let taken = queue.take(usize::MAX, wanted, None, |report| {
+                to_do[loop_of[report.tag / share]] -= 1;
+                verdict(report.tag, report.verdict);
+            });
+            if taken == 0 {
+                return Err(Status::Internal); // a loop died of a defect
+            }
+            done += taken;
+        }
+        Ok(())
+    }
+}

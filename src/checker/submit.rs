@@ -1,0 +1,118 @@
+//! The asynchronous calls: submit, cancel, reap, and the descriptor that shows whether there is anything to reap.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::Checker;
+use crate::check::request::Request;
+use crate::check::verdict::{Report, Status};
+use crate::completion::{Callback, Sink};
+use crate::event_loop::command::Command;
+use crate::event_loop::inbox::Inbox;
+use crate::sys::clock;
+
+/// A batch smaller than this is not worth waking a second loop for.
+const WORTH_SPLITTING: usize = 64;
+
+impl Checker {
+    /// Submits checks whose reports go to [`Checker::reap`]. Returns the id of the first; the others' follow one by
+    /// one.
+    ///
+    /// # Errors
+    /// [`Status::Closed`] or [`Status::Forked`]; then none was accepted.
+    pub fn submit(&self, requests: Vec<Request>) -> Result<u64, Status> {
+        self.submit_each(requests.into_iter().map(|request| (request, None)))
+    }
+
+    /// Submits one check whose report goes to `callback`, on a loop's thread, where it must not block.
+    ///
+    /// # Errors
+    /// As [`Checker::submit`]; then the callback is never called.
+    pub fn submit_with(&self, request: Request, callback: Box<dyn FnOnce(&Report) + Send>) -> Result<u64, Status> {
+        self.submit_each(std::iter::once((request, Some(callback))))
+    }
+
+    pub(crate) fn submit_each(
+        &self,
+        requests: impl ExactSizeIterator<Item = (Request, Option<Callback>)>,
+    ) -> Result<u64, Status> {
+        self.not_forked()?;
+        let count = requests.len();
+        if count == 0 {
+            let closed = self.shared.closed.load(Ordering::SeqCst);
+            return if closed { Err(Status::Closed) } else { Ok(0) }; // nobody's id
+        }
+        let submitted = clock::now();
+        let first_id = self.next_id.fetch_add(count as u64, Ordering::Relaxed);
+        let handles = &self.shared.handles;
+        let loops = if count < WORTH_SPLITTING { 1 } else { handles.len() };
+        let first_loop = if loops == 1 { self.turn() } else { 0 };
+        let mut requests = (first_id..).zip(requests);
+        let mut shares = Vec::with_capacity(loops);
+        for index in 0..loops {
+            let share = count / loops + usize::from(index < count % loops);
+            let mut commands = Vec::new();
+            let mut room = share;
+            for (id, (request, callback)) in requests.by_ref().take(share) {
+                let asked = self.asked(request, id, submitted, false);
+                match (callback, commands.last_mut()) {
+                    (Some(callback), _) => {
+                        commands.push(Command::Batch { sink: Sink::Callback(callback), checks: vec![asked] })
+                    }
+                    (None, Some(Command::Batch { sink: Sink::Queue(_), checks })) => checks.push(asked),
+                    (None, _) => {
+                        // The share's first batch is mostly its only one.
+                        let mut checks = Vec::with_capacity(std::mem::take(&mut room));
+                        checks.push(asked);
+                        commands.push(Command::Batch { sink: Sink::Queue(self.shared.completions.clone()), checks });
+                    }
+                }
+            }
+            shares.push((&handles[first_loop + index].inbox, commands));
+        }
+        // Counted first: whoever sees a result finds that it was submitted.
+        self.shared.counters.add_submitted(count as u64);
+        Inbox::give_all(shares).inspect_err(|_| self.shared.counters.take_back(count as u64))?;
+        Ok(first_id)
+    }
+
+    /// Adds up to `capacity` reports to `reports`, waiting up to `wait` (`None`: for ever) for the first. Returns
+    /// how many.
+    ///
+    /// From one of the checker's own callbacks it does not wait; nor after a shutdown, when all reports are there.
+    pub fn reap(&self, reports: &mut Vec<Report>, capacity: usize, wait: Option<Duration>) -> usize {
+        self.reap_each(capacity, wait, |report| reports.push(report))
+    }
+
+    pub(crate) fn reap_each(&self, capacity: usize, wait: Option<Duration>, each: impl FnMut(Report)) -> usize {
+        if self.is_forked() {
+            return 0;
+        }
+        let wait = if self.is_own_thread() { Some(Duration::ZERO) } else { wait };
+        self.shared.completions.take(capacity, 1, wait, each)
+    }
+
+    /// A descriptor that is readable exactly while reports wait to be reaped; `None` if there is none to be had.
+    ///
+    /// It belongs to the checker: it may be polled, never read or closed.
+    pub fn raw_fd(&self) -> Option<std::ffi::c_int> {
+        if self.is_forked() { None } else { self.shared.completions.raw_fd().ok() }
+    }
+
+    /// Cancels the check of this id, or with 0 every check submitted before. A cancelled check yields its one
+    /// report like any other; a check that is done already, or never was, is not affected.
+    pub fn cancel(&self, id: u64) -> Status {
+        if let Err(status) = self.not_forked() {
+            return status;
+        }
+        if id == 0 {
+            self.shared.cancels.fetch_add(1, Ordering::SeqCst);
+        }
+        let command = || if id == 0 { Command::CancelAll } else { Command::Cancel(id) };
+        // All are told, even if one has ended.
+        self.shared
+            .handles
+            .iter()
+            .fold(Status::Up, |status, handle| handle.inbox.give(command()).err().unwrap_or(status))
+    }
+}
