@@ -1,12 +1,13 @@
 //! The asynchronous calls: submit, cancel, reap, and the descriptor that shows whether there is anything to reap.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::Checker;
 use crate::check::request::Request;
 use crate::check::verdict::{Report, Status};
-use crate::completion::{Callback, Sink};
+use crate::completion::{Callback, CompletionQueue, Sink};
 use crate::event_loop::command::Command;
 use crate::event_loop::inbox::Inbox;
 use crate::sys::clock;
@@ -34,6 +35,16 @@ impl Checker {
 
     pub(crate) fn submit_each(
         &self,
+        requests: impl ExactSizeIterator<Item = (Request, Option<Callback>)>,
+    ) -> Result<u64, Status> {
+        self.submit_to(&self.shared.completions, requests)
+    }
+
+    /// Submits checks whose reports go to their callback, or without one to `queue`. Its owner closes it: the checker reports
+    /// every check that it accepted, and knows of no reader.
+    pub(crate) fn submit_to(
+        &self,
+        queue: &Arc<CompletionQueue>,
         requests: impl ExactSizeIterator<Item = (Request, Option<Callback>)>,
     ) -> Result<u64, Status> {
         self.not_forked()?;
@@ -64,7 +75,7 @@ impl Checker {
                         // The share's first batch is mostly its only one.
                         let mut checks = Vec::with_capacity(std::mem::take(&mut room));
                         checks.push(asked);
-                        commands.push(Command::Batch { sink: Sink::Queue(self.shared.completions.clone()), checks });
+                        commands.push(Command::Batch { sink: Sink::Queue(queue.clone()), checks });
                     }
                 }
             }
