@@ -2,16 +2,19 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use super::Checker;
 use crate::check::request::Request;
-use crate::check::verdict::{Status, Verdict};
+use crate::check::verdict::{Report, Status, Verdict};
 use crate::completion::{CompletionQueue, Sink};
 use crate::event_loop::command::{Command, SubmittedCheck};
 
 /// Checks of a list that go to a loop together: enough to be worth its waking, few enough to divide fairly.
 const SHARE_MIN: usize = 256;
 const SHARE_MAX: usize = 4096;
+/// How long a verdict waits for others, so that many of them wake the caller once.
+const GATHERING: Duration = Duration::from_millis(10);
 
 impl Checker {
     /// Checks many targets, and returns when there is a verdict on each, in the order of the requests.
@@ -27,7 +30,9 @@ impl Checker {
     }
 
     /// As [`Checker::check_many`], for requests that are made as they are needed; each verdict comes with the
-    /// number of its request, as soon as it is there.
+    /// number of its request, within some ten milliseconds after it is there.
+    ///
+    /// `verdict` is called on this thread and under no lock, so it may take its time, and call the checker itself.
     ///
     /// # Errors
     /// [`Status::Closed`], [`Status::Forked`] or [`Status::Deadlock`] when no check was begun.
@@ -50,9 +55,10 @@ impl Checker {
         let mut to_do = vec![0; handles.len()];
         let mut loop_of: Vec<usize> = Vec::new();
         let first_loop = self.turn();
+        let has_room = |given, done| given < count && given - done + share <= ahead;
         let (mut given, mut done) = (0, 0);
         while done < count {
-            while given < count && given - done + share <= ahead {
+            if has_room(given, done) {
                 let asked = |(index, request)| self.asked(Request { tag: index, ..request }, 0, 0, true);
                 let checks: Vec<SubmittedCheck> = requests.by_ref().take(share).map(asked).collect();
                 let (first, number) = (given, checks.len());
@@ -73,16 +79,21 @@ impl Checker {
                     done += number; // and still to do for the handle, which refuses whatever comes next
                 }
             }
-            if done == count {
-                break;
-            }
-            let wanted = if given < count { given + share - ahead - done } else { count - done };
-            let taken = queue.take(usize::MAX, wanted, None, |report| {
+            let wanted = match given {
+                _ if has_room(given, done) => 0,
+                _ if given < count => given + share - ahead - done,
+                _ => count - done,
+            };
+            let mut hand_out = |report: Report| {
                 to_do[loop_of[report.tag / share]] -= 1;
                 verdict(report.tag, report.verdict);
-            });
-            if taken == 0 {
-                return Err(Status::Internal); // a loop died of a defect
+            };
+            let mut taken = queue.take(usize::MAX, wanted, Some(GATHERING), &mut hand_out);
+            if taken == 0 && wanted > 0 {
+                taken = queue.take(usize::MAX, 1, None, &mut hand_out);
+                if taken == 0 {
+                    return Err(Status::Internal); // a loop died of a defect
+                }
             }
             done += taken;
         }

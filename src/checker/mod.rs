@@ -138,8 +138,8 @@ impl Checker {
         Ok(())
     }
 
-    /// Whether everything was cancelled since the count was read. SubmittedCheck under a handle's lock, so that a cancel comes either
-    /// before a command or after it.
+    /// Whether everything was cancelled since the count was read. Asked under a handle's lock, so that a cancel comes either before a
+    /// command or after it.
     fn cancelled_since(&self, cancels: u64) -> Option<Status> {
         (self.shared.cancels.load(Ordering::SeqCst) != cancels).then_some(Status::Cancelled)
     }
