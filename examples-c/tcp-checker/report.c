@@ -11,44 +11,9 @@
 /* A run that is over sooner needs no progress line. */
 enum { FIRST_PROGRESS_US = 1000000, PROGRESS_EVERY_US = 200000 };
 
-static const struct {
-    shaker_status status;
-    const char *word;
-} KINDS[STATUS_KINDS] = {
-    {SHAKER_OK, "up"},
-    {SHAKER_TIMEOUT, "timeout"},
-    {SHAKER_REFUSED, "refused"},
-    {SHAKER_UNREACHABLE, "unreachable"},
-    {SHAKER_ERR_INVALID, "invalid"},
-    {SHAKER_ERR_ADDRESS, "address"},
-    {SHAKER_ERR_RESOLVE, "resolve"},
-    {SHAKER_ERR_LOCAL, "local"},
-    {SHAKER_ERR_CANCELLED, "cancelled"},
-    {SHAKER_ERR_CLOSED, "closed"},
-    {SHAKER_ERR_FORKED, "forked"},
-    {SHAKER_ERR_DEADLOCK, "deadlock"},
-    {SHAKER_ERR_BUSY, "busy"},
-    {SHAKER_ERR_UNSUPPORTED, "unsupported"},
-    {SHAKER_ERR_INTERNAL, "internal"}, /* and whatever a later library may add */
-};
-
-static size_t kind_of(shaker_status status)
-{
-    size_t kind = 0;
-
-    while (kind + 1 < STATUS_KINDS && KINDS[kind].status != status)
-        kind++;
-    return kind;
-}
-
-const char *status_word(shaker_status status)
-{
-    return KINDS[kind_of(status)].word;
-}
-
 static uint64_t count_of(const struct report *report, shaker_status status)
 {
-    return report->by_kind[kind_of(status)];
+    return report->by_kind[status_index(status)];
 }
 
 uint64_t now_us(void)
@@ -213,7 +178,7 @@ static void describe(const struct target *target, const shaker_result *result, c
 
 void report_result(struct report *report, struct target *target, const shaker_result *result)
 {
-    size_t kind = kind_of(result->status);
+    size_t kind = status_index(result->status);
 
     if (result->status == SHAKER_ERR_ADDRESS)
         report_malformed(report, target);
@@ -250,8 +215,8 @@ static void print_kinds(const struct report *report, FILE *out)
     for (size_t kind = 0; kind < STATUS_KINDS; kind++) {
         if (report->by_kind[kind] == 0)
             continue;
-        fprintf(out, "  %-11s %10llu", KINDS[kind].word, (unsigned long long)report->by_kind[kind]);
-        if (KINDS[kind].status != SHAKER_OK) {
+        fprintf(out, "  %-11s %10llu", STATUSES[kind].word, (unsigned long long)report->by_kind[kind]);
+        if (STATUSES[kind].status != SHAKER_OK) {
             fputs(report->by_kind[kind] > 1 ? "  such as " : "  ", out);
             print_plain(report->example[kind], out);
         }

@@ -55,13 +55,27 @@ void rtt_add(struct rtt *rtt, uint32_t us);
 uint64_t rtt_percentile(const struct rtt *rtt, unsigned percent);
 void rtt_print(const struct rtt *rtt, FILE *out);
 
+/* ---- status.c: one word for each status, for tables and for programs ---- */
+
+enum { STATUS_KINDS = 15 };
+
+struct named_status {
+    shaker_status status;
+    const char *word;
+};
+
+extern const struct named_status STATUSES[STATUS_KINDS];
+/* A status that this program does not know counts as the last kind, the library's defects. */
+size_t status_index(shaker_status status);
+const char *status_word(shaker_status status);
+
 /* ---- metrics.c: what the checker counted, as Prometheus text ---- */
 
 void metrics_print(const shaker_stats *stats, const struct rtt *rtt, FILE *out);
 
 /* ---- report.c: everything else that is printed ---- */
 
-enum { STATUS_KINDS = 15, DESCRIPTION = 512 };
+enum { DESCRIPTION = 512 };
 
 struct report {
     const struct options *options;
@@ -81,8 +95,6 @@ struct report {
 };
 
 uint64_t now_us(void);
-/* One word for each status, for tables and for programs. */
-const char *status_word(shaker_status status);
 void report_start(struct report *report, const struct options *options);
 void report_result(struct report *report, struct target *target, const shaker_result *result);
 void report_progress(struct report *report);
