@@ -8,11 +8,13 @@
 
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 
-#include "tcp-checker/tool.h"
+#include "tcp-checker/options.h"
+#include "tcp-checker/report.h"
 
 enum { BATCH = 256, MOST_QUEUED = 512, LONGEST_WAIT_MS = 200 };
 

@@ -2,7 +2,8 @@
  * (https://prometheus.io/docs/instrumenting/exposition_formats/). */
 #include <inttypes.h>
 
-#include "tool.h"
+#include "metrics.h"
+#include "status.h"
 
 static void describe(FILE *out, const char *name, const char *type, const char *help)
 {

@@ -3,11 +3,12 @@
 
 #include <errno.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "tool.h"
+#include "options.h"
 
 /* A list of many targets deserves more than one at a time, and a machine less than all of them. */
 enum { MOST_AT_ONCE_BY_DEFAULT = 256, MOST_AT_ONCE = 1000000 };

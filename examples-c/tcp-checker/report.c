@@ -6,7 +6,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "tool.h"
+#include "metrics.h"
+#include "report.h"
 
 /* A run that is over sooner needs no progress line. */
 enum { FIRST_PROGRESS_US = 1000000, PROGRESS_EVERY_US = 200000 };

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "tool.h"
+#include "rtt.h"
 
 static size_t bucket_of(uint32_t us)
 {

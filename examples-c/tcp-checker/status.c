@@ -1,5 +1,5 @@
 /* One word for each status, and its place in tables that have a row for each. */
-#include "tool.h"
+#include "status.h"
 
 const struct named_status STATUSES[STATUS_KINDS] = {
     {SHAKER_OK, "up"},
