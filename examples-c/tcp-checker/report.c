@@ -2,6 +2,7 @@
 #define _POSIX_C_SOURCE 200809L
 
 #include <netdb.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -23,6 +24,12 @@ uint64_t now_us(void)
 
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+void give_up(const char *what, shaker_status status)
+{
+    fprintf(stderr, "tcp-checker: %s: %s\n", what, shaker_status_str(status));
+    exit(EXIT_NO_VERDICT);
 }
 
 void report_start(struct report *report, const struct options *options)

@@ -33,6 +33,9 @@ struct report {
     int progress_width;              /* of the progress line now on the terminal */
 };
 
+/* Ends the program with EXIT_NO_VERDICT, and says what could not be done. */
+void give_up(const char *what, shaker_status status);
+
 void report_start(struct report *report, const struct options *options);
 void report_result(struct report *report, struct target *target, const shaker_result *result);
 void report_progress(struct report *report);
