@@ -1,8 +1,8 @@
 /* tcp-checker: checks many TCP ports at once from the command line; tcp-checker -h says how.
  *
- * The command line is read in tcp-checker/options.c, the checks are made in tcp-checker/window.c at
- * the rate of tcp-checker/pace.c, printing is done in tcp-checker/report.c, and tcp-checker/rtt.c
- * keeps the distribution of round-trip times.
+ * The command line is read in tcp-checker/options.c; the checks are made in tcp-checker/window.c or
+ * tcp-checker/one_at_a_time.c, at the rate of tcp-checker/pace.c; printing is done in
+ * tcp-checker/report.c, and tcp-checker/rtt.c keeps the distribution of round-trip times.
  */
 #define _XOPEN_SOURCE 700
 
@@ -11,6 +11,7 @@
 #include <sys/resource.h>
 
 #include "tcp-checker/interrupt.h"
+#include "tcp-checker/one_at_a_time.h"
 #include "tcp-checker/options.h"
 #include "tcp-checker/pace.h"
 #include "tcp-checker/report.h"
@@ -54,7 +55,10 @@ int main(int argc, char **argv)
 
     report_start(&report, &options);
     pace_start(&pace, &options, report.started_us);
-    run_window(checker, &pace, &report);
+    if (options.at_once == 1)
+        run_one_at_a_time(checker, &pace, &report);
+    else
+        run_window(checker, &pace, &report);
     shaker_checker_stats(checker, &stats, sizeof stats);
     exit_status = report_end(&report, &stats);
 

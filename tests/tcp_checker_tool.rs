@@ -7,10 +7,12 @@ mod support;
 use c_programs::{
     FLAVOURS, Finished, Running, TextFile, command, dead, finish, finish_with_input, live, program, silent,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 use support::namespace::{find_program, skip};
+use support::process::until;
 
 const UP: i32 = 0;
 const SOME_DOWN: i32 = 1;
@@ -405,23 +407,90 @@ fn ctrl_c_in_full_flight_loses_no_check() {
 }
 
 #[test]
+fn ctrl_c_ends_the_one_check_under_way_whenever_it_comes() {
+    let (_listener, up) = live();
+    let (_full, silent) = silent();
+    for delay in (0..40).chain([500]) {
+        let targets = ["-vv", "-c", "1", "-a", &up, "-a", &silent, "-a", &up, "-t", "600000"];
+        let mut running = Running::start(&mut tool(&targets));
+        running.wait_for_line(&[&up, "up"]);
+        std::thread::sleep(Duration::from_micros(50 * delay * delay));
+        running.signal(if delay % 2 == 0 { libc::SIGINT } else { libc::SIGTERM });
+        let run = running.finish();
+        assert_eq!(run.code(), NO_VERDICT, "{run:?}");
+        assert_eq!(closing_lines(&run.stdout)[..2], ["Finished 1/3 checks", "  Succeed: 1"], "{run:?}");
+        // Where it came before the second check began, there was nothing to cancel.
+        assert!(verdicts(&run.stdout, "cancelled") <= 1, "{run:?}");
+    }
+}
+
+#[test]
+fn ctrl_c_ends_a_run_that_waits_for_its_rate() {
+    let (_listener, up) = live();
+    for at_once in ["1", "2"] {
+        let mut running = Running::start(&mut tool(&["-vv", "-a", &up, "-n", "1000", "-c", at_once, "-r", "1"]));
+        running.wait_for_line(&[&up, "up"]);
+        running.signal(libc::SIGINT);
+        let run = running.finish();
+        assert_eq!(run.code(), NO_VERDICT, "{run:?}");
+        assert!(verdicts(&run.stdout, "up") < 900, "{run:?}");
+    }
+}
+
+#[test]
+fn a_reader_that_goes_away_ends_the_run() {
+    let (_listener, up) = live();
+    for at_once in ["1", "2"] {
+        let mut tool = tool(&["-vv", "-a", &up, "-n", "4000000000", "-c", at_once]);
+        let mut running = tool.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        drop(running.stdout.take());
+        until("it ends", || running.try_wait().unwrap().is_some());
+        assert_eq!(running.wait().unwrap().signal(), Some(libc::SIGPIPE));
+    }
+}
+
+#[test]
+fn one_at_a_time_is_asked_by_the_thread_that_tells_and_not_by_the_librarys() {
+    if !has("strace", "one_at_a_time_is_asked_by_the_thread_that_tells") {
+        return;
+    }
+    let (_listener, up) = live();
+    let log = TextFile::new("strace", "");
+    let mut strace = Command::new("strace");
+    strace.env_remove("LD_LIBRARY_PATH").args(["-f", "-e", "trace=connect,write", "-o", log.path()]);
+    strace.arg(program("dynamic", "tcp-checker")).args(["-vv", "-c", "1", "-n", "20", "-a", &up]);
+    let run = finish(&mut strace);
+    assert_eq!(run.code(), UP, "{run:?}");
+    let told = std::fs::read_to_string(log.path()).unwrap();
+    let threads = |call: &str| -> BTreeSet<&str> {
+        let calls = told.lines().filter(|line| line.contains(call));
+        calls.map(|line| line.split_whitespace().next().unwrap()).collect()
+    };
+    let asking = threads(" connect(");
+    assert_eq!(asking.len(), 1, "{told}");
+    assert_eq!(asking, threads(&format!("\"{up} up")), "{told}");
+}
+
+#[test]
 fn a_rate_is_kept_and_no_check_is_late_for_it() {
     let (_listener, up) = live();
     let started = Instant::now();
-    // Handed over all at once, the last would wait a second for its turn, far past this timeout.
-    let run = finish(&mut tool(&["-a", &up, "-n", "100", "-c", "100", "-r", "100", "-t", "400"]));
+    // Handed over all at once, the last would wait four seconds for its turn, far past this timeout.
+    let run = finish(&mut tool(&["-a", &up, "-n", "400", "-c", "400", "-r", "100", "-t", "1500"]));
     assert_eq!(run.code(), UP, "{run:?}");
     // The first few may go at once, and the clocks need not agree to the last per cent.
-    assert!(started.elapsed() > Duration::from_millis(850), "{:?}: {run:?}", started.elapsed());
+    assert!(started.elapsed() > Duration::from_millis(3_800), "{:?}: {run:?}", started.elapsed());
 }
 
 #[test]
 fn a_rate_slower_than_the_timeout_still_gives_every_check_its_turn() {
     let (_listener, up) = live();
-    let started = Instant::now();
-    let run = finish(&mut tool(&["-a", &up, "-n", "4", "-c", "4", "-r", "4", "-t", "120"]));
-    assert_eq!(run.code(), UP, "{run:?}");
-    assert!(started.elapsed() > Duration::from_millis(700), "{:?}: {run:?}", started.elapsed());
+    for at_once in ["1", "4"] {
+        let started = Instant::now();
+        let run = finish(&mut tool(&["-a", &up, "-n", "4", "-c", at_once, "-r", "1", "-t", "900"]));
+        assert_eq!(run.code(), UP, "{run:?}");
+        assert!(started.elapsed() > Duration::from_millis(2_900), "{:?}: {run:?}", started.elapsed());
+    }
 }
 
 #[test]
