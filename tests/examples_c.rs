@@ -9,6 +9,7 @@ use c_programs::{FLAVOURS, Running, command, dead, finish, live, make, program, 
 use std::io::Write;
 use std::net::IpAddr;
 use std::process::Command;
+use std::time::Duration;
 use support::process::sysctl;
 use support::targets::{Listener, at};
 
@@ -166,4 +167,18 @@ fn the_event_loop_without_targets_is_a_usage_error() {
     let refused = finish(&mut command("static", "event_loop"));
     assert_eq!(refused.code(), 2, "{refused:?}");
     assert!(refused.stderr.starts_with("usage: event_loop"), "{refused:?}");
+}
+
+/// Of what the tests run programs with: what one said before it hung is what its author needs.
+#[test]
+fn program_that_hangs_is_ended_and_both_its_outputs_are_told() {
+    let ended = std::thread::spawn(|| {
+        let mut hangs = Command::new("sh");
+        hangs.args(["-c", "echo one; echo two >&2; sleep 30 & wait"]);
+        c_programs::finish_within(&mut hangs, "", Duration::from_millis(500))
+    });
+    let told = ended.join().expect_err("it hangs").downcast::<String>().expect("a text");
+    for said in ["still running", "one", "two"] {
+        assert!(told.contains(said), "{said:?} is missing: {told}");
+    }
 }

@@ -5,8 +5,8 @@ use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::OnceLock;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -14,6 +14,8 @@ use crate::support::targets::{DEAD_PORT, FullListener, Listener, V4, at};
 
 /// Nothing here takes a hundredth of this; it only keeps a hang from lasting for ever.
 const PATIENCE: Duration = Duration::from_secs(120);
+/// What is printed by a program that was killed comes at once, or never.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 
 pub const FLAVOURS: [&str; 2] = ["dynamic", "static"];
 
@@ -96,7 +98,10 @@ pub struct Running {
     pub child: Child,
     lines: Receiver<String>,
     seen: String,
-    stderr: Receiver<String>,
+    /// What came on standard error so far.
+    errors: Arc<Mutex<Vec<u8>>>,
+    /// Is disconnected at the end of standard error.
+    errors_end: Receiver<()>,
 }
 
 impl Running {
@@ -109,7 +114,9 @@ impl Running {
             .unwrap_or_else(|error| panic!("{command:?}: {error}"));
         let (stdout, mut stderr) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
         let (line_sender, lines) = mpsc::channel();
-        let (text_sender, text) = mpsc::channel();
+        let (end_sender, errors_end) = mpsc::channel();
+        let errors = Arc::new(Mutex::new(Vec::new()));
+        let sink = errors.clone();
         thread::spawn(move || {
             let mut reader = BufReader::new(stdout);
             let mut line = Vec::new();
@@ -121,11 +128,13 @@ impl Running {
             }
         });
         thread::spawn(move || {
-            let mut bytes = Vec::new();
-            let _ = stderr.read_to_end(&mut bytes);
-            let _ = text_sender.send(String::from_utf8_lossy(&bytes).into_owned());
+            let mut bytes = [0; 4096];
+            while let Ok(count @ 1..) = stderr.read(&mut bytes) {
+                sink.lock().unwrap().extend_from_slice(&bytes[..count]);
+            }
+            drop(end_sender);
         });
-        Running { child, lines, seen: String::new(), stderr: text }
+        Running { child, lines, seen: String::new(), errors, errors_end }
     }
 
     /// Waits for a line of standard output that holds each of these texts.
@@ -140,10 +149,7 @@ impl Running {
                         return line;
                     }
                 }
-                Err(_) => {
-                    let _ = self.child.kill();
-                    panic!("no line with {texts:?}; there was:\n{}", self.seen);
-                }
+                Err(_) => self.give_up(&format!("no line with {texts:?}")),
             }
         }
     }
@@ -157,20 +163,35 @@ impl Running {
         self.finish_within(PATIENCE)
     }
 
+    /// Ends the program, and tells what it said on both its outputs.
+    #[track_caller]
+    fn give_up(&mut self, why: &str) -> ! {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        // A child of its own may hold the pipes open for as long as it likes.
+        self.seen.extend(std::iter::from_fn(|| self.lines.recv_timeout(LAST_WORDS).ok()));
+        let errors = self.errors(LAST_WORDS);
+        panic!("{why}; it printed:\n{}\nand on standard error:\n{errors}", self.seen);
+    }
+
+    /// What came on standard error until its end, or so far if the end does not come in time.
+    fn errors(&self, patience: Duration) -> String {
+        let _ = self.errors_end.recv_timeout(patience);
+        String::from_utf8_lossy(&self.errors.lock().unwrap()).into_owned()
+    }
+
+    #[track_caller]
     fn finish_within(mut self, patience: Duration) -> Finished {
         let deadline = Instant::now() + patience;
         loop {
             match self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
                 Ok(line) => self.seen.push_str(&line),
                 Err(RecvTimeoutError::Disconnected) => break,
-                Err(RecvTimeoutError::Timeout) => {
-                    let _ = self.child.kill();
-                    panic!("still running after {patience:?}; it printed:\n{}", self.seen);
-                }
+                Err(RecvTimeoutError::Timeout) => self.give_up(&format!("still running after {patience:?}")),
             }
         }
         let status = self.child.wait().unwrap();
-        let stderr = self.stderr.recv_timeout(patience).unwrap_or_default();
+        let stderr = self.errors(patience);
         Finished { status, stdout: self.seen, stderr }
     }
 }
