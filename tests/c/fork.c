@@ -95,10 +95,10 @@ static void checks_in_flight_outlive_a_child(void) {
   static shaker_result results[2 * MANY];
   checker = new_checker();
   shaker_checker *shared = shaker_checker_default();
-  EXPECT_EQ(shaker_check_addr(shared, up.text, 0, NULL), SHAKER_OK);
+  EXPECT_EQ(shaker_check_addr(shared, up.text, PATIENCE_MS, NULL), SHAKER_OK);
   int fd = shaker_checker_fd(checker);
   for (int i = 0; i < 2 * MANY; i++) {
-    requests[i] = ask(i % 2 ? &up : &mute, 3000);
+    requests[i] = i % 2 ? ask(&up, PATIENCE_MS) : ask(&mute, 3000);
     if (i >= MANY) requests[i].callback = count;
   }
   EXPECT_EQ(shaker_submit(checker, requests, 2 * MANY, NULL), SHAKER_OK);
@@ -175,14 +175,66 @@ static void a_callback_may_fork(void) {
 /* How many sockets of this machine try to connect to the target. The table is not read at one instant, so that an
  * entry may be missed or seen twice while others come and go: a single look proves nothing. */
 static int connecting_to(const struct target *target) {
-  static char table[1 << 20];
-  char remote[32];
   const struct sockaddr_in *address = &target->address.in;
-  snprintf(remote, sizeof remote, "%08X:%04X 02 ", address->sin_addr.s_addr, ntohs(address->sin_port));
-  read_text("/proc/net/tcp", table, sizeof table);
+  char remote[32], *line = NULL;
+  size_t capacity = 0;
   int found = 0;
-  for (char *at = table; (at = strstr(at, remote)) != NULL; at++) found++;
+  snprintf(remote, sizeof remote, "%08X:%04X 02 ", address->sin_addr.s_addr, ntohs(address->sin_port));
+  FILE *table = fopen("/proc/net/tcp", "re");
+  NEED(table != NULL);
+  while (getline(&line, &capacity, table) >= 0) found += strstr(line, remote) != NULL;
+  NEED(!ferror(table));
+  free(line);
+  fclose(table);
   return found;
+}
+
+/* Forks a child that holds a copy of every descriptor until it is killed. */
+static pid_t fork_idle_child(void) {
+  pid_t one = fork_child();
+  if (one == 0) {
+    pause();
+    _exit(0);
+  }
+  return one;
+}
+
+static void end_idle_child(pid_t one) {
+  EXPECT_EQ(kill(one, SIGKILL), 0);
+  EXPECT_EQ(wait_for(one), 128 + SIGKILL);
+}
+
+/* Reaps so many results, all with this status. */
+static void reap_all(size_t left, shaker_status status) {
+  static shaker_result results[MANY];
+  while (left > 0) {
+    size_t count = shaker_reap(checker, results, left, PATIENCE_MS);
+    EXPECT(count > 0);
+    if (count == 0) return;
+    for (size_t i = 0; i < count; i++) EXPECT_EQ(results[i].status, status);
+    left -= count;
+  }
+}
+
+/* Forks while MANY checks of a silent target are in flight, half of which have this timeout and the others a long one.
+ * Returns the child; 0 if the machine was so slow that some had ended: then all are over, and there is no child. */
+static pid_t fork_in_mid_check(uint32_t timeout_ms) {
+  shaker_request requests[MANY];
+  shaker_result results[MANY];
+  uint64_t over = stats_of(checker).timed_out;
+  for (int i = 0; i < MANY; i++) requests[i] = ask(&mute, i % 2 ? timeout_ms : 100 * PATIENCE_MS);
+  for (int i = 0; i < MANY; i += 4) requests[i].flags = requests[i + 1].flags = SHAKER_LINGER;
+  EXPECT_EQ(shaker_submit(checker, requests, MANY, NULL), SHAKER_OK);
+  UNTIL(connecting_to(&mute) == MANY || stats_of(checker).timed_out > over);
+  pid_t one = fork_idle_child();
+  if (stats_of(checker).timed_out == over) return one;
+  end_idle_child(one);
+  EXPECT_EQ(shaker_cancel(checker, 0), SHAKER_OK);
+  for (size_t left = MANY, count; left > 0; left -= count) {
+    count = shaker_reap(checker, results, left, PATIENCE_MS);
+    NEED(count > 0);
+  }
+  return 0;
 }
 
 /* A child that lives on holds a copy of every descriptor, so closing ends no connection; the checks end theirs. */
@@ -190,38 +242,21 @@ static void a_child_that_lives_on_keeps_nothing_alive(void) {
   static shaker_request requests[MANY];
   static shaker_result results[MANY];
   struct target live_one = live(AF_INET);
-  int before;
-  UNTIL((before = connecting_to(&mute)) > 0); /* what keeps the queue full */
+  pid_t one = 0;
   checker = new_checker();
   /* Some sockets to inherit that lie idle, and some in mid-check. */
   for (int i = 0; i < MANY; i++) requests[i] = ask(&live_one, PATIENCE_MS);
   EXPECT_EQ(shaker_check_many(checker, requests, MANY, NULL), SHAKER_OK);
-  for (int i = 0; i < MANY; i++) requests[i] = ask(&mute, i % 2 ? 1000 : 100 * PATIENCE_MS);
-  for (int i = 0; i < MANY; i += 4) requests[i].flags = requests[i + 1].flags = SHAKER_LINGER;
-  EXPECT_EQ(shaker_submit(checker, requests, MANY, NULL), SHAKER_OK);
-  UNTIL(connecting_to(&mute) == before + MANY);
-  pid_t one = fork_child();
-  if (one == 0) {
-    pause();
-    _exit(0);
+  for (uint32_t timeout_ms = 1000; one == 0 && timeout_ms < PATIENCE_MS; timeout_ms *= 2) {
+    one = fork_in_mid_check(timeout_ms);
   }
+  NEED(one != 0);
   /* By time, by cancel, by free: the connection attempt is over when the check is. */
-  for (size_t left = MANY / 2; left > 0;) {
-    size_t count = shaker_reap(checker, results, left, PATIENCE_MS);
-    EXPECT(count > 0);
-    if (count == 0) break;
-    for (size_t i = 0; i < count; i++) EXPECT_EQ(results[i].status, SHAKER_TIMEOUT);
-    left -= count;
-  }
-  UNTIL(connecting_to(&mute) == before + MANY / 2);
+  reap_all(MANY / 2, SHAKER_TIMEOUT);
+  UNTIL(connecting_to(&mute) == MANY / 2);
   EXPECT_EQ(shaker_cancel(checker, 0), SHAKER_OK);
-  for (size_t left = MANY / 2; left > 0;) {
-    size_t count = shaker_reap(checker, results, left, PATIENCE_MS);
-    EXPECT(count > 0);
-    if (count == 0) break;
-    left -= count;
-  }
-  UNTIL(connecting_to(&mute) == before);
+  reap_all(MANY / 2, SHAKER_ERR_CANCELLED);
+  UNTIL(connecting_to(&mute) == 0);
 
   /* The inherited sockets serve again, and are reset each time: no ACK slips out in the half second after. */
   for (int i = 0; i < MANY; i++) requests[i] = ask(&live_one, PATIENCE_MS);
@@ -230,14 +265,13 @@ static void a_child_that_lives_on_keeps_nothing_alive(void) {
   for (int i = 0; i < MANY; i++) EXPECT_EQ(shaker_check(checker, &requests[i], NULL), SHAKER_OK);
   requests[0] = ask(&mute, 100 * PATIENCE_MS);
   EXPECT_EQ(shaker_submit(checker, requests, 1, NULL), SHAKER_OK);
-  UNTIL(connecting_to(&mute) == before + 1);
+  UNTIL(connecting_to(&mute) == 1);
   uint64_t completed = stats_of(checker).completed_handshakes;
   EXPECT_EQ(shaker_checker_free(checker), SHAKER_OK);
-  UNTIL(connecting_to(&mute) == before);
+  UNTIL(connecting_to(&mute) == 0);
   pause_ms(500);
   EXPECT((uint64_t)accept_all(&live_one) <= completed);
-  EXPECT_EQ(kill(one, SIGKILL), 0);
-  EXPECT_EQ(wait_for(one), 128 + SIGKILL);
+  end_idle_child(one);
   close_target(&live_one);
 }
 
@@ -252,11 +286,7 @@ static void *fork_again_and_again(void *unused) {
       kill(children[i], SIGKILL);
       wait_for(children[i]);
     }
-    children[i] = fork_child();
-    if (children[i] == 0) {
-      pause();
-      _exit(0);
-    }
+    children[i] = fork_idle_child();
     pause_ms(2);
   }
   for (int i = 0; i < CHILDREN; i++) {

@@ -9,11 +9,9 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 
-enum { FILLERS = 8 };
-
 struct target {
   int fd;
-  int fillers[FILLERS]; /* connections that keep a queue full; 0 where there is none */
+  int filler; /* a connection that keeps a queue full; 0 where there is none */
   shaker_address address;
   socklen_t length;
   char text[80]; /* host:port */
@@ -67,28 +65,27 @@ static inline struct target dead(int family) {
   return bound(family);
 }
 
+/* Whether the queue of connections that wait to be accepted is full. Of a listener, TCP_INFO tells how long the queue
+ * is and how long it may be (tcp_get_info); one more than that fits in (sk_acceptq_is_full). */
+static inline int queue_is_full(int fd) {
+  struct tcp_info info;
+  socklen_t length = sizeof info;
+  NEED(getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) == 0);
+  return info.tcpi_unacked > info.tcpi_sacked;
+}
+
 /* Never answers: the queue of established connections is full, so the kernel drops every SYN. */
 static inline struct target silent(void) {
   struct target target = bound(AF_INET);
   NEED(listen(target.fd, 0) == 0);
-  for (int i = 0; i < FILLERS; i++) {
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    NEED(fd >= 0);
-    target.fillers[i] = fd;
-    int tries = 20; /* the one that finds the queue full goes on trying for as long as any test runs */
-    NEED(setsockopt(fd, IPPROTO_TCP, TCP_SYNCNT, &tries, sizeof tries) == 0);
-    NEED(connect(fd, &target.address.sa, target.length) == 0 || errno == EINPROGRESS);
-    struct pollfd connecting = {.fd = fd, .events = POLLOUT};
-    if (poll(&connecting, 1, 500) == 0) return target;
-  }
-  NEED(!"the queue fills up");
+  target.filler = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  NEED(target.filler >= 0 && connect(target.filler, &target.address.sa, target.length) == 0);
+  UNTIL(queue_is_full(target.fd));
   return target;
 }
 
 static inline void close_target(struct target *target) {
-  for (int i = 0; i < FILLERS; i++) {
-    if (target->fillers[i] > 0) close(target->fillers[i]);
-  }
+  if (target->filler > 0) close(target->filler);
   close(target->fd);
 }
 

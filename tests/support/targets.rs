@@ -2,11 +2,13 @@
 
 use std::io::{ErrorKind, Read};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
+use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
 
 use socket2::{Domain, Socket, Type};
 
 use super::handshake;
+use super::process::until;
 
 /// IPv4 loopback.
 pub const V4: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
@@ -49,6 +51,19 @@ impl Listener {
         self.socket.local_addr().expect("a bound socket")
     }
 
+    /// Of a listener, the kernel tells how long its queue is and how long it may be (tcp_get_info); one more than that
+    /// fits in (sk_acceptq_is_full).
+    fn is_full(&self) -> bool {
+        // SAFETY: all zeroes is a valid struct.
+        let mut info: libc::tcp_info = unsafe { std::mem::zeroed() };
+        let (level, option, mut length) = (libc::IPPROTO_TCP, libc::TCP_INFO, size_of_val(&info) as libc::socklen_t);
+        let descriptor = self.socket.as_raw_fd();
+        // SAFETY: the descriptor is open, and the kernel writes no more than `length` bytes.
+        let told = unsafe { libc::getsockopt(descriptor, level, option, (&raw mut info).cast(), &mut length) };
+        assert_eq!(told, 0, "{}", std::io::Error::last_os_error());
+        info.tcpi_unacked > info.tcpi_sacked
+    }
+
     /// Nothing ever arrived: accept() says EAGAIN. Where the ACK cannot be withheld, whatever arrived was reset.
     #[track_caller]
     pub fn assert_untouched(&self) {
@@ -79,18 +94,15 @@ impl Listener {
 /// A listener whose queue of established connections is full: the kernel leaves new SYNs unanswered.
 pub struct FullListener {
     listener: Listener,
-    _queued: Vec<TcpStream>,
+    _queued: TcpStream,
 }
 
 impl FullListener {
-    /// Listens with the shortest queue and fills it.
+    /// Listens with the shortest queue, which one connection fills.
     pub fn on(ip: IpAddr, port: u16) -> FullListener {
         let listener = Listener::with_backlog(at(ip, port), 0);
-        let mut queued = Vec::new();
-        while let Ok(stream) = TcpStream::connect_timeout(&listener.address(), Duration::from_millis(500)) {
-            queued.push(stream);
-            assert!(queued.len() < 100, "the queue of {} never fills", listener.address());
-        }
+        let queued = TcpStream::connect(listener.address()).expect("the first connection");
+        until("a full queue", || listener.is_full());
         FullListener { listener, _queued: queued }
     }
 
