@@ -9,6 +9,7 @@ static shaker_checker *checker;
 static struct target mute;
 static char name[64]; /* the same target by a name, which is looked up first */
 static atomic_int came_back, went_on;
+static uint64_t completed; /* handshakes, by the checkers' own count */
 static shaker_result result;
 
 static void check_addr(void) {
@@ -70,6 +71,7 @@ static void *cancel_oneself_and_call(void *up) {
   EXPECT_EQ(shaker_reap(checker, &result, 1, PATIENCE_MS), 1);
   EXPECT_EQ(shaker_checker_new(NULL, &own), SHAKER_OK);
   EXPECT_EQ(shaker_check_addr(own, request.addr, PATIENCE_MS, NULL), SHAKER_OK);
+  completed += stats_of(own).completed_handshakes;
   EXPECT_EQ(shaker_checker_free(own), SHAKER_OK);
   came_back = 1;
   pthread_testcancel();
@@ -117,8 +119,10 @@ int main(void) {
   shaker_stats stats = stats_of(checker);
   EXPECT_EQ(stats.in_flight, 0);
   EXPECT_EQ(stats.queued, 0);
+  completed += stats.completed_handshakes;
   EXPECT_EQ(shaker_checker_free(checker), SHAKER_OK);
-  EXPECT((accept_all(&up) == 0) == withholds_ack());
+  uint64_t arrived = (uint64_t)accept_all(&up);
+  EXPECT(arrived <= completed && (arrived > 0 || withholds_ack()));
   UNTIL(threads() == 1);
   close_target(&up);
   close_target(&mute);

@@ -70,9 +70,13 @@ static inline int outcome(void) {
   return failures != 0;
 }
 
+/* A checker at its defaults, but as patient as the tests are: a check that names no timeout has an answer to come. */
 static inline shaker_checker *new_checker(void) {
   shaker_checker *checker = NULL;
-  NEED(shaker_checker_new(NULL, &checker) == SHAKER_OK && checker != NULL);
+  shaker_config *config = shaker_config_new();
+  NEED(config != NULL && shaker_config_set_timeout(config, PATIENCE_MS) == SHAKER_OK);
+  NEED(shaker_checker_new(config, &checker) == SHAKER_OK && checker != NULL);
+  shaker_config_free(config);
   return checker;
 }
 

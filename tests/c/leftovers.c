@@ -29,7 +29,7 @@ static void use(uint32_t loops) {
   shaker_config_free(config);
   snprintf(name, sizeof name, "localhost:%u", ntohs(up.address.in.sin_port));
   EXPECT(shaker_checker_fd(checker) >= 0);
-  EXPECT_EQ(shaker_check_addr(checker, up.text, 0, NULL), SHAKER_OK);
+  EXPECT_EQ(shaker_check_addr(checker, up.text, PATIENCE_MS, NULL), SHAKER_OK);
   EXPECT_EQ(shaker_check_addr(checker, name, PATIENCE_MS, NULL), SHAKER_OK);
   for (int i = 0; i < MANY; i++) {
     requests[i] = ask(i % 3 == 0 ? &up : i % 3 == 1 ? &down : &mute, 50);
@@ -59,11 +59,11 @@ int main(void) {
 
   /* Several at once, freed in another order. */
   shaker_checker *several[3] = {new_checker(), new_checker(), new_checker()};
-  for (int i = 0; i < 3; i++) EXPECT_EQ(shaker_check_addr(several[i], up.text, 0, NULL), SHAKER_OK);
+  for (int i = 0; i < 3; i++) EXPECT_EQ(shaker_check_addr(several[i], up.text, PATIENCE_MS, NULL), SHAKER_OK);
   EXPECT_EQ(shaker_checker_free(several[1]), SHAKER_OK);
-  EXPECT_EQ(shaker_check_addr(several[2], up.text, 0, NULL), SHAKER_OK);
+  EXPECT_EQ(shaker_check_addr(several[2], up.text, PATIENCE_MS, NULL), SHAKER_OK);
   EXPECT_EQ(shaker_checker_free(several[0]), SHAKER_OK);
-  EXPECT_EQ(shaker_check_addr(several[2], down.text, 0, NULL), SHAKER_REFUSED);
+  EXPECT_EQ(shaker_check_addr(several[2], down.text, PATIENCE_MS, NULL), SHAKER_REFUSED);
   EXPECT_EQ(shaker_checker_free(several[2]), SHAKER_OK);
   EXPECT_EQ(descriptors(), descriptors_before);
   UNTIL(threads() == threads_before);

@@ -32,7 +32,8 @@ static void blocking(shaker_checker *checker) {
   shaker_request requests[3];
   shaker_result result, results[3];
   for (int i = 0; i < 3; i++) {
-    requests[i] = ask(targets[i], i == 2 ? 100 : 0);
+    const uint32_t timeout_ms = i == 2 ? 100 : PATIENCE_MS;
+    requests[i] = ask(targets[i], timeout_ms);
     requests[i].user_data = &mark + i;
     memset(&result, 0xAA, sizeof result);
     EXPECT_EQ(shaker_check(checker, &requests[i], &result), expected[i]);
@@ -40,12 +41,12 @@ static void blocking(shaker_checker *checker) {
     EXPECT_EQ(result.id, 0);
     EXPECT(i != 2 || result.elapsed_us >= 100 * 1000);
     memset(&result, 0xAA, sizeof result);
-    EXPECT_EQ(shaker_check_addr(checker, targets[i]->text, 100, &result), expected[i]);
+    EXPECT_EQ(shaker_check_addr(checker, targets[i]->text, timeout_ms, &result), expected[i]);
     whole(&result, targets[i], expected[i], NULL);
     EXPECT_EQ(result.id, 0);
     memset(&result, 0xAA, sizeof result);
     const struct sockaddr *address = &targets[i]->address.sa;
-    EXPECT_EQ(shaker_check_sockaddr(checker, address, targets[i]->length, 100, &result), expected[i]);
+    EXPECT_EQ(shaker_check_sockaddr(checker, address, targets[i]->length, timeout_ms, &result), expected[i]);
     whole(&result, targets[i], expected[i], NULL);
     EXPECT_EQ(shaker_check(checker, &requests[i], NULL), expected[i]);
   }
