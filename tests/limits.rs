@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
+use support::handshake::assert_proven;
 use support::lists::*;
 use support::process::{Forked, until};
 use support::rlimit::{NoDescriptorLeft, set_descriptor_limit};
@@ -102,6 +103,7 @@ mod descriptors {
                 verdicts
             });
             assert_eq!(tally(&verdicts), HashMap::from([(Status::Up, 8)]));
+            assert_proven(&verdicts);
             assert_eq!(checker.stats().in_flight, 1);
         }
         listener.assert_untouched();

@@ -13,7 +13,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use support::capture::tcpdump;
-use support::handshake::often;
+use support::handshake::{assert_proven, often};
 use support::process::until;
 use support::targets::{Listener, at};
 use tcpshaker::{Checker, Config, Request, Status};
@@ -156,6 +156,7 @@ fn list_keeps_to_it(threads: u32) {
     let stalls = Stalls::watch();
     let verdicts = checker.check_many(&(0..checks()).map(request).collect::<Vec<_>>());
     assert!(verdicts.iter().all(|verdict| verdict.status == Status::Up));
+    assert_proven(&verdicts);
     judge(syns.finish(checks()), threads as usize, stalls);
     listener.assert_untouched();
 }
@@ -171,6 +172,7 @@ fn submitted_checks_keep_to_it(threads: u32) {
         assert_ne!(checker.reap(&mut reports, checks(), Some(Duration::from_secs(60))), 0);
     }
     assert!(reports.iter().all(|report| report.verdict.status == Status::Up));
+    assert_proven(reports.iter().map(|report| &report.verdict));
     judge(syns.finish(checks()), threads as usize, stalls);
     listener.assert_untouched();
 }
@@ -190,7 +192,9 @@ fn blocking_callers_keep_to_it(threads: u32) {
                     if number >= checks() {
                         break;
                     }
-                    assert_eq!(checker.check(&request(number)).status, Status::Up);
+                    let verdict = checker.check(&request(number));
+                    assert_eq!(verdict.status, Status::Up);
+                    assert_proven(&[verdict]);
                 }
             });
         }

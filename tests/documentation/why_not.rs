@@ -12,6 +12,7 @@ use crate::page::block;
 use crate::support::capture::tcpdump;
 use crate::support::far_host::FarHost;
 use crate::support::firewall::{self, Hook};
+use crate::support::handshake::proves;
 use crate::support::lists::checker;
 use crate::support::process::{feed, sh, sysctl, until};
 use crate::support::targets::{DEAD_PORT, Listener, V4, at, wait_for_server};
@@ -39,7 +40,7 @@ fn sidecar_makes_a_dead_port_look_up() {
     assert_eq!(checker.check(&Request::new(dead)).status, Status::Refused);
     feed("nft", &["-f", "-"], &block(PAGE, "rule", "sidecar"));
     let verdict = checker.check(&Request::new(dead));
-    assert_eq!((verdict.status, verdict.half_open), (Status::Up, true), "{verdict:?}");
+    assert_eq!((verdict.status, verdict.half_open), (Status::Up, proves(&verdict)), "{verdict:?}");
     sidecar.assert_untouched();
 }
 
@@ -78,7 +79,7 @@ fn syn_proxy_makes_a_dead_server_look_up_and_tells_a_live_one_nothing() {
 
     let half_open = captured(target, || {
         let verdict = checker.check(&Request::new(target));
-        assert_eq!((verdict.status, verdict.half_open), (Status::Up, true), "{verdict:?}");
+        assert_eq!((verdict.status, verdict.half_open), (Status::Up, proves(&verdict)), "{verdict:?}");
     });
     assert_eq!(half_open, shown("synproxy", PORT));
     let plain = captured(target, || {

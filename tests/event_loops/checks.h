@@ -128,10 +128,13 @@ static inline int end_checks(void)
 {
     struct pollfd fd = {.fd = checks.fd, .events = POLLIN};
     int readable = poll(&fd, 1, 0);
+    shaker_stats stats;
+    if (shaker_checker_stats(checks.checker, &stats, sizeof stats) != SHAKER_OK) give_up("shaker_checker_stats");
     if (shaker_checker_free(checks.checker) != SHAKER_OK) give_up("shaker_checker_free");
     printf("up %u\nrefused %u\nwrong %u\ntwice %u\n", checks.up, checks.refused, checks.wrong, checks.twice);
     printf("readable at the end %d\nthreads %u\n", readable, checks.most_threads);
     printf("idle wake-ups %u\n", checks.idle_wakeups);
+    printf("completed handshakes %llu\n", (unsigned long long)stats.completed_handshakes);
     fprintf(stderr, "%u wake-ups\n", checks.wakeups);
     return 0;
 }

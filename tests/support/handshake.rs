@@ -2,6 +2,7 @@
 //! `TCPSHAKER_HANDSHAKE` has it behave as a system that does not (src/socket/forced.rs), and the same tests run there.
 
 use std::io::Write;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use tcpshaker::{Stats, Status, Verdict};
 
@@ -26,16 +27,50 @@ pub fn is_at_its_best() -> bool {
 /// TCP_DELACK_MAX in microseconds, less what src/socket.rs takes off for the kernel's clock.
 const ACK_WITHHELD_US: u32 = 180_000;
 
+/// The kernel sends a SYN again after a second, and never sooner than a second after the last.
+const SYN_AGAIN_US: u64 = 1_000_000;
+
+/// How many verdicts of this process came without their proof, because the machine held the check up.
+static HELD_UP: AtomicU64 = AtomicU64::new(0);
+
 /// Whether such a verdict comes with the proof that no ACK was sent. Of an answer that came late only the reset socket
 /// has one, and a closed socket cannot be asked.
+///
+/// A busy machine may keep a check from its processor, between the answer and the reset, for as long as the kernel
+/// withholds the ACK. Then there is no proof, and the time that the check took excuses it.
 pub fn proves(verdict: &Verdict) -> bool {
     let late = verdict.syn_retransmits > 0 || verdict.rtt_us >= ACK_WITHHELD_US;
-    verdict.status == Status::Up && withholds_ack() && (reuses_sockets() || !late)
+    let can_be_proven = verdict.status == Status::Up && withholds_ack() && (reuses_sockets() || !late);
+    let answered_us = u64::from(verdict.syn_retransmits) * SYN_AGAIN_US;
+    let was_held_up = verdict.elapsed_us >= answered_us + u64::from(ACK_WITHHELD_US);
+    let is_excused = can_be_proven && !verdict.half_open && was_held_up;
+    HELD_UP.fetch_add(u64::from(is_excused), Ordering::SeqCst);
+    can_be_proven && !is_excused
+}
+
+/// How many of the verdicts that were looked at lacked their proof, excused by the time they took: so many handshakes
+/// may have been completed, and the verdicts admit it.
+pub fn held_up() -> u64 {
+    HELD_UP.load(Ordering::SeqCst)
+}
+
+/// Each verdict has the proof that it can have.
+#[track_caller]
+pub fn assert_proven<'a>(verdicts: impl IntoIterator<Item = &'a Verdict>) {
+    verdicts.into_iter().for_each(|verdict| assert_eq!(verdict.half_open, proves(verdict), "{verdict:?}"));
 }
 
 /// What goes over the wire for a check of a live target, as a capture tells it.
 pub fn conversation() -> &'static [&'static str] {
     if withholds_ack() { &[">S", "<S.", ">R."] } else { &[">S", "<S.", ">.", ">R."] }
+}
+
+/// Each conversation is that of a check; but for those of checks that were held up, which show the ACK as well.
+#[track_caller]
+pub fn assert_conversations(conversations: &[Vec<String>]) {
+    let others: Vec<_> = conversations.iter().filter(|segments| *segments != conversation()).collect();
+    assert!(others.len() as u64 <= held_up(), "{others:?}");
+    assert!(others.iter().all(|segments| **segments == [">S", "<S.", ">.", ">R."]), "{others:?}");
 }
 
 /// How many segments such a check sends.
@@ -61,13 +96,14 @@ impl Completed {
         Completed { by_kernel: Rise::of("TcpPassiveOpens"), sent_again: Rise::of("TcpRetransSegs") }
     }
 
-    /// None was, and the checker counts none. Where the ACK cannot be withheld, that of every check was, and the checker
-    /// admits it; where there is no proof of a late answer, the checker admits those that were asked twice.
+    /// None was, and the checker counts none, but for the checks that were held up, if their verdicts were looked at. Where
+    /// the ACK cannot be withheld, that of every check was, and the checker admits it; where there is no proof of a late
+    /// answer, the checker admits those that were asked twice.
     #[track_caller]
     pub fn assert_none(&self, stats: &Stats) {
         if withholds_ack() {
-            assert_eq!(self.by_kernel.now(), 0, "{stats:?}");
-            assert!(stats.completed_handshakes <= self.without_proof(), "{stats:?}");
+            assert!(self.by_kernel.now() <= held_up(), "{} completed: {stats:?}", self.by_kernel.now());
+            assert!(stats.completed_handshakes <= self.without_proof() + held_up(), "{stats:?}");
         }
         self.assert_none_in_silence(stats);
     }
@@ -78,10 +114,13 @@ impl Completed {
     #[track_caller]
     pub fn assert_none_in_silence(&self, stats: &Stats) {
         let (completed, admitted) = (self.by_kernel.now(), stats.completed_handshakes);
-        if !withholds_ack() {
-            return assert_eq!((completed, admitted), (stats.up, stats.up), "{stats:?}");
-        }
         assert!(completed <= admitted, "{completed} completed: {stats:?}");
+        if !withholds_ack() {
+            // Where answers come faster than a busy server's kernel takes them in, the reset may overtake the ACK, or meet
+            // a full queue: the server never learns of what the client has completed.
+            assert_eq!(admitted, stats.up, "{stats:?}");
+            return assert!(completed > 0 || stats.up == 0, "{stats:?}");
+        }
         assert!(admitted <= self.without_proof() + stats.up / 100, "{completed} completed: {stats:?}");
     }
 

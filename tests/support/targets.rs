@@ -64,16 +64,22 @@ impl Listener {
         info.tcpi_unacked > info.tcpi_sacked
     }
 
-    /// Nothing ever arrived: accept() says EAGAIN. Where the ACK cannot be withheld, whatever arrived was reset.
+    /// Nothing ever arrived: accept() says EAGAIN at once, or after no more connections than checks were held up. Where the
+    /// ACK cannot be withheld, whatever arrived was reset.
     #[track_caller]
     pub fn assert_untouched(&self) {
         if !handshake::withholds_ack() {
             return self.assert_reset();
         }
-        match self.socket.accept() {
-            Ok((_, peer)) => panic!("accept() on {} gave a connection from {peer}", self.address()),
-            Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock, "{error}"),
-        }
+        let mut peers = Vec::new();
+        let end = loop {
+            match self.socket.accept() {
+                Ok((_, peer)) => peers.push(peer),
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(end.kind(), ErrorKind::WouldBlock, "{end}");
+        assert!(peers.len() as u64 <= handshake::held_up(), "{} was handed connections from {peers:?}", self.address());
     }
 
     #[track_caller]
