@@ -78,7 +78,7 @@ fn cancelling_by_id_ends_submitted_checks_wherever_they_are_and_no_other() {
         config.set_max_in_flight(100).unwrap();
         config.set_threads(2).unwrap();
     });
-    let requests = (0..1_000).map(|number| tagged(number, with_timeout(1_500, at(nth(number), SILENT_PORT))));
+    let requests = (0..1_000).map(|number| tagged(number, with_timeout(3_000, at(nth(number), SILENT_PORT))));
     let first = checker.submit(requests.collect()).expect("a live checker");
     // In flight, queued, or still on their way to the loop: every third.
     for id in (first..first + 1_000).step_by(3) {
@@ -90,7 +90,7 @@ fn cancelling_by_id_ends_submitted_checks_wherever_they_are_and_no_other() {
         let status = report.verdict.status;
         if report.tag % 3 == 0 {
             assert_eq!(status, Status::Cancelled, "{report:?}");
-            assert!(report.verdict.elapsed_us < 1_500_000, "{report:?}");
+            assert!(report.verdict.elapsed_us < 3_000_000, "{report:?}");
         } else {
             assert!(status == Status::TimedOut || status == Status::Busy, "{report:?}");
         }

@@ -485,14 +485,14 @@ mod turns {
         namespaced!("nft");
         for threads in [1, 2] {
             let checker = few_places(threads);
-            let requests = (0..200).map(|number| tagged(number, with_timeout(300, at(nth(number), SILENT_PORT))));
+            let requests = (0..200).map(|number| tagged(number, with_timeout(1_000, at(nth(number), SILENT_PORT))));
             checker.submit(requests.collect()).expect("a live checker");
             let reports = reap(&checker, 200);
             let verdicts: Vec<Verdict> = reports.iter().map(|report| report.verdict).collect();
             assert_eq!(tally(&verdicts), HashMap::from([(Status::TimedOut, 10), (Status::Busy, 190)]));
             for verdict in verdicts {
                 assert_eq!((verdict.os_error, verdict.address.is_some()), (0, verdict.status == Status::TimedOut));
-                assert!(verdict.elapsed_us >= 300_000, "{verdict:?}");
+                assert!(verdict.elapsed_us >= 1_000_000, "{verdict:?}");
             }
             assert_eq!(checker.stats().busy, 190);
         }
@@ -526,10 +526,10 @@ mod turns {
                 (0..200).map(|number| with_timeout(50, at(nth(number), SILENT_PORT))).collect();
             let verdicts = checker.check_many(&requests);
             assert_eq!(tally(&verdicts), HashMap::from([(Status::TimedOut, 200)]));
-            for verdict in verdicts {
-                // From its own start: nobody is charged for the wait.
-                assert!((50_000..1_050_000).contains(&verdict.elapsed_us), "{verdict:?}");
-            }
+            assert!(verdicts.iter().all(|verdict| verdict.elapsed_us >= 50_000), "{verdicts:?}");
+            // From its own start: nobody is charged for the wait, which is longer than this for half of them.
+            let charged = verdicts.iter().filter(|verdict| verdict.elapsed_us > 500_000).count();
+            assert!(charged < 50, "{charged} of 200: {verdicts:?}");
         }
     }
 

@@ -205,11 +205,12 @@ mod never_down_by_mistake {
     fn answer_that_waits_while_the_process_is_stopped_beats_its_deadline() {
         namespaced!("nft");
         let listener = Listener::on(V4, PORT);
-        // The answer to the second SYN comes at one second, the deadline at two; the process sleeps through both.
-        let beyond_the_deadline = || std::thread::sleep(Duration::from_millis(1500));
-        let verdict = check_while_stopped(&checker(), listener.address(), 2000, beyond_the_deadline);
+        // The answer to the second SYN comes at one second, or to the third at three, where it takes so long to let them
+        // through; the deadline at four. The process sleeps through both.
+        let beyond_the_deadline = || std::thread::sleep(Duration::from_millis(3500));
+        let verdict = check_while_stopped(&checker(), listener.address(), 4000, beyond_the_deadline);
         assert_eq!(verdict.status, Status::Up, "{verdict:?}");
-        assert!(verdict.elapsed_us >= 2_000_000, "the stop ended before the deadline: {verdict:?}");
+        assert!(verdict.elapsed_us >= 4_000_000, "the stop ended before the deadline: {verdict:?}");
     }
 
     #[test]
@@ -368,6 +369,10 @@ mod reuse {
             By::Caller => checker.check(request),
             By::Loop => checker.check_many(std::slice::from_ref(request))[0],
         };
+        // A slow machine may not even begin a check within the time of a silent target's: then it says nothing.
+        if (verdict.status, *expected) == (Status::Busy, Status::TimedOut) {
+            return assert_checked(checker, by, &(request.clone(), *expected));
+        }
         assert_eq!(verdict.status, *expected, "{verdict:?}");
         assert_eq!(verdict.half_open, proves(&verdict), "{verdict:?}");
     }
@@ -464,14 +469,16 @@ mod nothing_left {
         assert_eq!(checker.check(&silent).status, Status::TimedOut);
         assert_eq!(checker.check_addr("localhost:9", 0).status, Status::Refused);
         std::thread::sleep(Duration::from_millis(300));
-        let own = |(thread, _): &(u32, String)| !before.contains(thread);
-        let asleep: Vec<_> = activity().into_iter().filter(own).collect();
-        assert!(!asleep.is_empty(), "the checker has a thread");
-        assert!(asleep.iter().all(|(_, activity)| activity.contains("State:\tS")), "{asleep:#?}");
-        std::thread::sleep(Duration::from_secs(2));
-        // Who slept before, sleeps now, and was not scheduled in between, made no system call.
-        let still: Vec<_> = activity().into_iter().filter(own).collect();
-        assert_eq!(still, asleep);
+        let own = || activity().into_iter().filter(|(thread, _)| !before.contains(thread)).collect::<Vec<_>>();
+        assert!(!own().is_empty(), "the checker has a thread");
+        // A busy machine may take longer to come to rest; a tick would come every time.
+        let is_quiet = (0..3).any(|_| {
+            let asleep = own();
+            std::thread::sleep(Duration::from_secs(2));
+            // Who slept before, sleeps now, and was not scheduled in between, made no system call.
+            asleep.iter().all(|(_, activity)| activity.contains("State:\tS")) && own() == asleep
+        });
+        assert!(is_quiet, "{:#?}", own());
     }
 
     #[test]
