@@ -88,7 +88,8 @@ pub unsafe extern "C" fn shaker_result_str(
         // SAFETY: NULL, or a result of the caller's.
         let text = unsafe { result.as_ref() }.map(describe).unwrap_or_default();
         if !buffer.is_null() && capacity > 0 {
-            let cut = text.floor_char_boundary(capacity - 1);
+            let longest = text.len().min(capacity - 1);
+            let cut = (0..=longest).rev().find(|&end| text.is_char_boundary(end)).unwrap_or(0);
             // SAFETY: the caller's buffer of `capacity` bytes, of which `cut` are less.
             unsafe {
                 std::ptr::copy_nonoverlapping(text.as_ptr().cast(), buffer, cut);
