@@ -17,4 +17,5 @@ pub mod lists;
 pub mod name_server;
 pub mod process;
 pub mod rlimit;
+pub mod skipped;
 pub mod targets;

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use super::handshake;
 use super::process::sh;
+use super::skipped;
 
 /// Set in the inner half to the name of the test that it is.
 const INSIDE: &str = "TCPSHAKER_TEST_INSIDE";
@@ -46,7 +47,15 @@ macro_rules! namespaced {
 /// Says that a test did not run, and why, past the harness that would hide it. In CI nothing is skipped.
 pub fn skip(test: &str, why: &str) {
     assert!(std::env::var_os("CI").is_none(), "SKIPPED counts as failed where CI is set: {why}");
-    let _ = writeln!(std::io::stderr(), "SKIPPED {test}: {why}");
+    tell_skipped(&format!("SKIPPED {test}: {why}"));
+}
+
+/// The inner half's output is the outer half's to tell.
+fn tell_skipped(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+    if std::env::var_os(INSIDE).is_none() {
+        skipped::note(line);
+    }
 }
 
 /// Whether this is the inner half. `here` is the path of an item within the test function, which names the test.
@@ -116,8 +125,9 @@ fn run_inside(test: &str) {
         .expect("unshare starts");
     let ended = wait_for(child);
     let said = String::from_utf8_lossy(&std::fs::read(&log).expect("the log")).into_owned();
-    for skipped in said.lines().filter(|line| line.starts_with("SKIPPED")) {
-        let _ = writeln!(std::io::stderr(), "{skipped}");
+    // The harness has begun the line with the test's name.
+    for line in said.lines().filter_map(|line| line.find("SKIPPED ").map(|at| &line[at..])) {
+        tell_skipped(line);
     }
     match ended {
         None => panic!("{test} was still running after {TIME_LIMIT:?} and was killed; it said:\n{said}"),
