@@ -84,9 +84,9 @@ int main(int argc, char **argv) {
   if (took) memset(took, 0xff, checks * sizeof *took);
   double wall = now(), used = cpu(), user = user_cpu();
   switch (mode) {
-    case 'b': batch(checker, requests, results, checks); break;
-    case 'r': reap(checker, checks, window); break;
-    default: one_by_one(checker, checks, took); break;
+  case 'b': batch(checker, requests, results, checks); break;
+  case 'r': reap(checker, checks, window); break;
+  default: one_by_one(checker, checks, took); break;
   }
   wall = now() - wall;
   used = cpu() - used;

@@ -146,8 +146,8 @@ static void idle(size_t count, unsigned seconds) {
   struct effort before = effort_of_the_others();
   sleep(seconds);
   struct effort after = effort_of_the_others();
-  printf("idle sockets=%llu seconds=%u threads=%llu switches=%llu cpu_ns=%llu\n", (unsigned long long)stats.sockets, seconds,
-         after.threads, after.switches - before.switches, after.cpu_ns - before.cpu_ns);
+  printf("idle sockets=%llu seconds=%u threads=%llu switches=%llu cpu_ns=%llu\n", (unsigned long long)stats.sockets,
+         seconds, after.threads, after.switches - before.switches, after.cpu_ns - before.cpu_ns);
   shaker_checker_free(checker);
 }
 

@@ -14,9 +14,10 @@
 
 static int usage(void)
 {
-    fputs("usage: check host:port [timeout_ms] [host:port [timeout_ms]]...\n"
-          "       timeout_ms: 1 to 4294967295, for the target before it; 1000 if left out\n",
-          stderr);
+    fputs(
+        "usage: check host:port [timeout_ms] [host:port [timeout_ms]]...\n"
+        "       timeout_ms: 1 to 4294967295, for the target before it; 1000 if left out\n",
+        stderr);
     return 2;
 }
 

@@ -146,6 +146,7 @@ int main(void)
     close(dead.fd);
     if (ipv6.fd >= 0)
         close(ipv6.fd);
-    printf("\n%s\n", demo.surprises == 0 ? "every verdict was the expected one" : "NOT every verdict was the expected one");
+    printf("\n%s\n",
+           demo.surprises == 0 ? "every verdict was the expected one" : "NOT every verdict was the expected one");
     return demo.surprises == 0 ? 0 : 1;
 }

@@ -179,8 +179,8 @@ void options_read(struct options *options, int argc, char **argv)
                    "expected an IP address, one for each family");
             break;
         case 'T':
-            judged(shaker_config_set_threads(options->config, (uint32_t)number('T', value, 0, UINT32_MAX)), 'T',
-                   value, "too many threads");
+            judged(shaker_config_set_threads(options->config, (uint32_t)number('T', value, 0, UINT32_MAX)), 'T', value,
+                   "too many threads");
             break;
         case 'v':
             options->verbose++;
@@ -210,8 +210,8 @@ void options_read(struct options *options, int argc, char **argv)
 
     options->checks = options->target_count * each;
     if (options->at_once == 0)
-        options->at_once = options->target_count < MOST_AT_ONCE_BY_DEFAULT ? (uint32_t)options->target_count
-                                                                           : MOST_AT_ONCE_BY_DEFAULT;
+        options->at_once =
+            options->target_count < MOST_AT_ONCE_BY_DEFAULT ? (uint32_t)options->target_count : MOST_AT_ONCE_BY_DEFAULT;
     judged(shaker_config_set_timeout(options->config, options->timeout_ms), 't', "", "the library refuses it");
     judged(shaker_config_set_max_in_flight(options->config, options->at_once), 'c', "", "the library refuses it");
     judged(shaker_config_set_max_rate(options->config, options->rate), 'r', "", "the library refuses it");

@@ -94,7 +94,12 @@ static void print_plain(const char *text, FILE *out)
 /* How many bytes the UTF-8 sequence at the start of the text has; 0 if there is none. */
 static int utf8_length(const unsigned char *text)
 {
-    int length = text[0] < 0x80 ? 1 : text[0] < 0xc2 ? 0 : text[0] < 0xe0 ? 2 : text[0] < 0xf0 ? 3 : text[0] < 0xf5 ? 4 : 0;
+    int length = text[0] < 0x80   ? 1
+                 : text[0] < 0xc2 ? 0
+                 : text[0] < 0xe0 ? 2
+                 : text[0] < 0xf0 ? 3
+                 : text[0] < 0xf5 ? 4
+                                  : 0;
 
     for (int i = 1; i < length; i++) {
         if ((text[i] & 0xc0) != 0x80)
@@ -134,7 +139,8 @@ static void print_json_address(const shaker_address *address, FILE *out)
     socklen_t length = address->sa.sa_family == AF_INET6 ? sizeof address->in6 : sizeof address->in;
 
     if (address->sa.sa_family == AF_UNSPEC
-        || getnameinfo(&address->sa, length, host, sizeof host, port, sizeof port, NI_NUMERICHOST | NI_NUMERICSERV) != 0) {
+        || getnameinfo(&address->sa, length, host, sizeof host, port, sizeof port, NI_NUMERICHOST | NI_NUMERICSERV)
+               != 0) {
         fputs("null", out);
         return;
     }
@@ -147,7 +153,9 @@ static void print_json(const struct target *target, const shaker_result *result,
     fputs("{\"target\":", out);
     print_json_string(target->text, out);
     fprintf(out, ",\"verdict\":\"%s\",\"status\":\"%s\",\"code\":%d,\"os_error\":%d,\"address\":",
-            result->status == SHAKER_OK ? "up" : result->status > SHAKER_OK ? "down" : "none",
+            result->status == SHAKER_OK  ? "up"
+            : result->status > SHAKER_OK ? "down"
+                                         : "none",
             status_word(result->status), (int)result->status, (int)result->os_error);
     print_json_address(&result->address, out);
     fprintf(out, ",\"rtt_us\":%lu,\"syn_retransmits\":%lu,\"elapsed_us\":%llu,\"half_open\":%s}\n",

@@ -86,7 +86,11 @@ static void *cut(const void *address, size_t size) {
 static void lengths(void) {
   struct sockaddr_in in = up.address.in;
   struct sockaddr_in6 in6 = {.sin6_family = AF_INET6, .sin6_port = in.sin_port, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
-  struct { const void *address; size_t size; socklen_t claimed; } impossible[] = {
+  struct {
+    const void *address;
+    size_t size;
+    socklen_t claimed;
+  } impossible[] = {
     {&in, 0, 0},
     {&in, 1, 1},
     {&in, 2, 2},
@@ -147,9 +151,9 @@ static void addresses(void) {
   char long_name[300];
   memset(long_name, 'a', sizeof long_name);
   memcpy(long_name + sizeof long_name - 4, ":80", 4);
-  const char *malformed[] = {"",        ":",     "127.0.0.1", "127.0.0.1:", "127.0.0.1:0", "127.0.0.1:65536",
-                             "[]:80",   "::1",   "::1:80",    "[::1]",      "[::1",        "127.0.0.1:-1",
-                             "[::1:80", "[::1]80", long_name, "\xff\xfe:80x y"};
+  const char *malformed[] = {"",        ":",       "127.0.0.1", "127.0.0.1:",    "127.0.0.1:0", "127.0.0.1:65536",
+                             "[]:80",   "::1",     "::1:80",    "[::1]",         "[::1",        "127.0.0.1:-1",
+                             "[::1:80", "[::1]80", long_name,   "\xff\xfe:80x y"};
   for (size_t i = 0; i < sizeof malformed / sizeof *malformed; i++) {
     shaker_request request = {0};
     request.addr = malformed[i];
@@ -218,8 +222,8 @@ static void settings(void) {
   EXPECT_EQ(shaker_config_set_family(config, AF_UNSPEC), SHAKER_OK);
   EXPECT_EQ(shaker_config_set_family(config, AF_INET), SHAKER_OK);
 
-  const char *no_sources[] = {"", " ", "localhost", "127.0.0.1:80", "127.0.0", "127.0.0.256", "1", "::g", "[::1]",
-                              "127.0.0.1 ", "224.0.0.1", "ff02::1", "\xff\xff"};
+  const char *no_sources[] = {"",    " ",     "localhost",  "127.0.0.1:80", "127.0.0", "127.0.0.256", "1",
+                              "::g", "[::1]", "127.0.0.1 ", "224.0.0.1",    "ff02::1", "\xff\xff"};
   EXPECT_EQ(shaker_config_set_source(config, "::1"), SHAKER_OK);
   EXPECT_EQ(shaker_config_set_source(config, "127.0.0.9"), SHAKER_OK);
   EXPECT_EQ(shaker_config_set_source(config, "127.0.0.1"), SHAKER_OK);

@@ -88,7 +88,10 @@ static inline void start_checks(int argc, char **argv)
     submit_wave();
 }
 
-static inline bool is_over(void) { return checks.back == CHECKS; }
+static inline bool is_over(void)
+{
+    return checks.back == CHECKS;
+}
 
 /* Takes all results there are. */
 static inline void on_readable(void)
