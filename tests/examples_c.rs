@@ -154,7 +154,7 @@ fn the_event_loop_goes_on_when_its_input_has_ended_and_says_once_what_it_cannot_
     let mut running = Running::start(command("dynamic", "event_loop").args(["nowhere", &target]));
     drop(running.child.stdin.take());
     running.wait_for_line(&[&target, "unknown -> up"]);
-    std::thread::sleep(std::time::Duration::from_millis(2500)); // two more rounds
+    std::thread::sleep(Duration::from_millis(2500)); // two more rounds
     running.signal(libc::SIGTERM);
     let finished = running.finish();
     assert_eq!(finished.status.code(), None, "it still ran: {finished:?}");

@@ -1,7 +1,7 @@
 use std::ffi::c_char;
 
 use super::guard::guard;
-use crate::capabilities;
+use crate::capabilities::capabilities;
 
 /// The version of this header, to be compared with shaker_version() of the library that was loaded.
 pub const SHAKER_VERSION_MAJOR: u32 = 0;
@@ -38,7 +38,7 @@ pub extern "C" fn shaker_version() -> *const c_char {
 #[unsafe(no_mangle)]
 pub extern "C" fn shaker_capabilities() -> u32 {
     guard(0, || {
-        let can = capabilities::capabilities();
+        let can = capabilities();
         [
             (can.half_open, SHAKER_CAN_HALF_OPEN),
             (can.poll_fd, SHAKER_CAN_POLL_FD),
