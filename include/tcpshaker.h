@@ -14,7 +14,7 @@
  * Threads. A checker is made to be shared: every function may be called from any thread at any time, but
  * shaker_checker_free, which wants the checker for itself. A shaker_config belongs to one thread at a time. const
  * on a checker means that the call changes nothing that another call could see. Callbacks run on the checker's own
- * thread, which blocks all signals; they must not block it.
+ * thread, which blocks all signals but those of a fault (SIGSEGV, SIGBUS, ...); they must not block it.
  *
  * Ways to ask. Blocking: shaker_check_addr, shaker_check_sockaddr, shaker_check, and shaker_check_many for lists.
  * Not blocking: shaker_submit, then a callback for each result, or shaker_reap, when shaker_checker_fd is readable.
@@ -30,6 +30,7 @@
  *
  * Fork. After fork() a checker belongs to the parent: the child's calls on it return SHAKER_ERR_FORKED, disturb
  * nothing there, and shaker_checker_free only releases memory. shaker_checker_default() in the child is a new one.
+ * A child that is forked in a callback and returns from it ends with the thread: nothing but that thread is in it.
  *
  * Addresses. "127.0.0.1:80", "[::1]:80", "[fe80::1%eth0]:80", "example.com:80", "example.com:http", ":80" (this
  * host). Anything else is SHAKER_ERR_ADDRESS, with nothing sent. The addresses of a name are tried in the

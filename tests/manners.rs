@@ -17,6 +17,10 @@ mod forked_child_uses_and_disturbs_nothing_of_its_parents {
     runs!("fork" []; with_the_shared_object Shared, with_the_archive Archive, under_valgrind ForkingValgrind);
 }
 
+mod child_that_returns_from_the_callback_that_forked_it_never_goes_on_with_its_parents_loop {
+    runs!("fork_and_return" []; with_the_shared_object Shared, with_the_archive Archive);
+}
+
 mod nothing_is_left_after_the_last_free {
     runs!("leftovers" []; with_the_shared_object Shared, with_the_archive Archive, under_valgrind Valgrind,
         under_the_sanitizers Sanitized);
@@ -33,6 +37,11 @@ mod unloaded_library_is_gone_and_can_be_loaded_again {
 
 mod storm_of_signals_reaches_no_thread_of_the_library {
     runs!("signals" []; with_the_shared_object Shared, with_the_archive Archive, under_the_sanitizers Sanitized);
+}
+
+mod fault_in_a_callback_reaches_the_programs_crash_handler {
+    // Not under the sanitizers or valgrind, which have handlers of their own.
+    runs!("faults" []; with_the_shared_object Shared, with_the_archive Archive);
 }
 
 mod cancelled_thread_of_the_program_ends_after_its_call_and_tears_nothing_apart {

@@ -28,6 +28,21 @@ fn a_burst_does_not_hold_its_sockets_for_ever() {
     assert_eq!(checker.check(&Request::new(target)).status, crate::Status::TimedOut);
 }
 
+#[test]
+fn the_spare_sockets_of_callers_are_not_held_for_ever() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let checker = Checker::new(&Config { idle_ms: 50, ..Config::default() }).unwrap();
+    let target = Request::new(listener.local_addr().unwrap());
+    for _ in 0..2 {
+        assert_eq!(checker.check(&target).status, crate::Status::Up);
+        let patience = Instant::now() + Duration::from_secs(20);
+        while checker.stats().sockets > 0 {
+            assert!(Instant::now() < patience, "{} sockets are held still", checker.stats().sockets);
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
 /// The heap of a process is measured, so the test has a process of its own.
 #[cfg(target_env = "gnu")]
 #[test]

@@ -5,7 +5,7 @@ use crate::check::target::Target;
 use crate::check::verdict::Verdict;
 use crate::engine::Conclusion;
 use crate::engine::socket::inline::{self, InlineStart};
-use crate::event_loop::command::{StartedCheck, SubmittedCheck, Terms};
+use crate::event_loop::command::{Command, StartedCheck, SubmittedCheck, Terms};
 use crate::event_loop::handle::LoopHandle;
 use crate::event_loop::shared::Shared;
 use crate::sys::clock;
@@ -14,7 +14,7 @@ impl Checker {
     /// Makes the check on the calling thread, where a target on this machine has answered by the time connect
     /// returns: waking the loop's thread, and being woken by it, would cost several times the check. What has no
     /// answer yet is for the loop to go on with.
-    pub(super) fn begin_here(&self, handle: &LoopHandle, asked: SubmittedCheck) -> Result<Verdict, Pending> {
+    pub(super) fn begin_here(&self, handle: &LoopHandle, mut asked: SubmittedCheck) -> Result<Verdict, Pending> {
         let Target::Literal(target) = asked.target else { return Err(Pending::Submitted(asked)) };
         let Terms { close_mode, submitted, .. } = asked.terms;
         if !handle.permits.take_as_caller() {
@@ -24,11 +24,15 @@ impl Checker {
         if self.shared.rate.take(clock::now).is_err() {
             return Err(Pending::Submitted(asked));
         }
+        asked.terms.has_token = true;
         // A little early, which the proof can bear, and one reading of the clock saved.
         let syn_at = submitted;
         match inline::start(&self.shared.opener, &handle.spare, &target, close_mode, syn_at) {
-            InlineStart::Concluded(Conclusion { mut verdict, at, .. }) => {
+            InlineStart::Concluded { conclusion: Conclusion { mut verdict, at, .. }, tell_loop } => {
                 drop(permit);
+                if tell_loop {
+                    let _ = handle.inbox.give(Command::Sweep); // a loop that has ended closes them all
+                }
                 verdict.elapsed_us = (at - submitted) / 1000;
                 self.shared.counters.add_submitted(1);
                 self.shared.counters.add_one(verdict.status, close_mode.was_thwarted(&verdict));

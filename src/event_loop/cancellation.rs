@@ -44,7 +44,7 @@ impl Cancellation {
     /// Ends the checks at the head of the queue that are meant, so that none of them starts.
     pub fn clear_head(&self, checks: &mut Checks) {
         let Some(pass) = &self.0 else { return };
-        while let Some(slot) = checks.table.first_queued()
+        while let Some(slot) = checks.table.first_queued(true)
             && checks.end_if_older(slot, pass.before, pass.status)
         {}
     }

@@ -19,6 +19,10 @@ pub(super) struct Check {
     /// Tells this check from earlier ones of its slot.
     pub generation: u32,
     pub close_mode: CloseMode,
+    /// It has its token of the rate.
+    pub has_token: bool,
+    /// Its target gave no answer last time, and it waits in a queue of its own.
+    pub silent: bool,
     pub stage: Stage,
     pub timer: Option<Timer>,
 }
@@ -93,13 +97,56 @@ impl Hasher for IdHasher {
 /// In the map of ids, the slot is a race's.
 const RACE: u32 = 1 << 31;
 
+/// Checks that wait for their turn: slot and generation. What was cancelled or judged meanwhile is passed over.
+#[derive(Default)]
+struct Queue {
+    entries: VecDeque<(u32, u32)>,
+    /// How many of them are still there to be started.
+    live: usize,
+}
+
+impl Queue {
+    fn push_back(&mut self, slot: u32, generation: u32) {
+        self.entries.push_back((slot, generation));
+        self.live += 1;
+    }
+
+    fn push_front(&mut self, slot: u32, generation: u32) {
+        self.entries.push_front((slot, generation));
+        self.live += 1;
+    }
+
+    /// Slot and generation of the check whose turn it is.
+    fn first(&mut self, checks: &Slab<Check>) -> Option<(u32, u32)> {
+        while let Some(&(slot, generation)) = self.entries.front() {
+            if is_queued(checks, slot, generation) {
+                return Some((slot, generation));
+            }
+            self.entries.pop_front();
+        }
+        None
+    }
+
+    /// A check that waits here is gone. Behind a head that waits, entries of checks that are gone must not pile up.
+    fn lose_one(&mut self, checks: &Slab<Check>) {
+        self.live -= 1;
+        if self.entries.len() > 64 + 2 * self.live {
+            self.entries.retain(|&(slot, generation)| is_queued(checks, slot, generation));
+            self.entries.shrink_to(2 * self.live + 64);
+        }
+    }
+}
+
+fn is_queued(checks: &Slab<Check>, slot: u32, generation: u32) -> bool {
+    checks.get(slot as usize).is_some_and(|check| check.generation == generation && !check.is_in_flight())
+}
+
 #[derive(Default)]
 pub(super) struct CheckTable {
     checks: Slab<Check>,
-    /// Checks that wait for their turn: slot and generation. What was cancelled or judged meanwhile is passed over.
-    queue: VecDeque<(u32, u32)>,
-    /// Of those, how many are still there to be started.
-    queued: usize,
+    queue: Queue,
+    /// Checks of targets that gave no answer last time.
+    silent_queue: Queue,
     by_id: HashMap<u64, u32, BuildHasherDefault<IdHasher>>,
     generation: u32,
 }
@@ -122,8 +169,8 @@ impl CheckTable {
     pub fn remove(&mut self, slot: u32) -> Check {
         let check = self.checks.remove(slot as usize);
         if !check.is_in_flight() {
-            self.queued -= 1;
-            self.drop_stale_entries();
+            let queue = if check.silent { &mut self.silent_queue } else { &mut self.queue };
+            queue.lose_one(&self.checks);
         }
         check
     }
@@ -136,37 +183,50 @@ impl CheckTable {
         &mut self.checks[slot as usize]
     }
 
-    /// Puts a check at the end of the queue.
+    /// Puts a check at the end of its queue.
     pub fn queue(&mut self, slot: u32) {
-        let generation = self.checks[slot as usize].generation;
-        self.queue.push_back((slot, generation));
-        self.queued += 1;
+        let Check { generation, silent, .. } = self.checks[slot as usize];
+        self.queue_of(silent).push_back(slot, generation);
     }
 
-    /// Puts a check that has had its turn at the head of the queue.
+    /// Puts a check that has had its turn at the head of its queue.
     pub fn queue_first(&mut self, slot: u32) {
-        let generation = self.checks[slot as usize].generation;
-        self.queue.push_front((slot, generation));
-        self.queued += 1;
+        let Check { generation, silent, .. } = self.checks[slot as usize];
+        self.queue_of(silent).push_front(slot, generation);
     }
 
-    /// The check whose turn it is.
-    pub fn first_queued(&mut self) -> Option<u32> {
-        while let Some(&(slot, generation)) = self.queue.front() {
-            if is_queued(&self.checks, slot, generation) {
-                return Some(slot);
+    /// Moves a check from the head of its queue to the end of that of silent targets.
+    pub fn move_to_silent(&mut self, slot: u32) {
+        self.queue.entries.pop_front();
+        self.queue.live -= 1;
+        self.checks[slot as usize].silent = true;
+        self.queue(slot);
+    }
+
+    fn queue_of(&mut self, silent: bool) -> &mut Queue {
+        if silent { &mut self.silent_queue } else { &mut self.queue }
+    }
+
+    /// The check whose turn it is: the one that came first, of those that may start.
+    pub fn first_queued(&mut self, silent_may_start: bool) -> Option<u32> {
+        let first = self.queue.first(&self.checks);
+        let silent = if silent_may_start { self.silent_queue.first(&self.checks) } else { None };
+        match (first, silent) {
+            (Some((_, generation)), Some((silent, silent_generation))) if is_before(silent_generation, generation) => {
+                Some(silent)
             }
-            self.queue.pop_front();
+            (Some((slot, _)), _) | (None, Some((slot, _))) => Some(slot),
+            (None, None) => None,
         }
-        None
     }
 
-    /// The first queued check is in flight now.
-    pub fn start_first(&mut self, syn_at: u64, engine_slot: u32) {
-        if let Some((slot, _)) = self.queue.pop_front() {
-            self.put_in_flight(slot, syn_at, engine_slot);
-            self.queued -= 1;
-        }
+    /// The check at the head of its queue is in flight now.
+    pub fn start_first(&mut self, slot: u32, syn_at: u64, engine_slot: u32) {
+        let silent = self.checks[slot as usize].silent;
+        let queue = self.queue_of(silent);
+        queue.entries.pop_front();
+        queue.live -= 1;
+        self.put_in_flight(slot, syn_at, engine_slot);
     }
 
     /// The check has its socket and its SYN is about to leave.
@@ -175,12 +235,17 @@ impl CheckTable {
     }
 
     pub fn has_queued(&self) -> bool {
-        self.queued > 0
+        self.queued() > 0
     }
 
     /// Checks that wait for their turn.
     pub fn queued(&self) -> usize {
-        self.queued
+        self.queue.live + self.silent_queue.live
+    }
+
+    /// Those of them whose targets are not known to be silent.
+    pub fn queued_of_others(&self) -> usize {
+        self.queue.live
     }
 
     /// Slots that may hold a check.
@@ -190,15 +255,6 @@ impl CheckTable {
 
     pub fn is_empty(&self) -> bool {
         self.checks.is_empty()
-    }
-
-    /// Behind a head that waits, entries of checks that are gone must not pile up.
-    fn drop_stale_entries(&mut self) {
-        if self.queue.len() > 64 + 2 * self.queued {
-            let checks = &self.checks;
-            self.queue.retain(|&(slot, generation)| is_queued(checks, slot, generation));
-            self.queue.shrink_to(2 * self.queued + 64);
-        }
     }
 
     /// Where a submitted check is, for a cancel. Id 0 is nobody's.
@@ -236,10 +292,6 @@ pub(super) fn is_before(generation: u32, other: u32) -> bool {
     (generation.wrapping_sub(other) as i32) < 0
 }
 
-fn is_queued(checks: &Slab<Check>, slot: u32, generation: u32) -> bool {
-    checks.get(slot as usize).is_some_and(|check| check.generation == generation && !check.is_in_flight())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -253,6 +305,8 @@ mod tests {
             timeout_ms: 1,
             generation,
             close_mode: CloseMode::HALF_OPEN,
+            has_token: false,
+            silent: false,
             stage: Stage::Queued,
             timer: None,
         })
@@ -266,11 +320,27 @@ mod tests {
         table.queue(second);
         table.queue_first(third);
         let mut started = Vec::new();
-        while let Some(slot) = table.first_queued() {
+        while let Some(slot) = table.first_queued(true) {
             started.push(slot);
-            table.start_first(0, 0);
+            table.start_first(slot, 0, 0);
         }
         assert_eq!(started, [third, first, second]);
+        assert!(!table.has_queued());
+    }
+
+    #[test]
+    fn silent_targets_wait_in_a_queue_of_their_own_and_start_in_their_turn_when_they_may() {
+        let mut table = CheckTable::default();
+        let (silent, other) = (add(&mut table), add(&mut table));
+        table.check(silent).silent = true;
+        table.queue(silent);
+        table.queue(other);
+        assert_eq!(table.first_queued(true), Some(silent));
+        assert_eq!(table.first_queued(false), Some(other));
+        table.start_first(other, 0, 0);
+        assert_eq!(table.first_queued(false), None);
+        assert_eq!((table.queued(), table.queued_of_others()), (1, 0));
+        table.remove(silent);
         assert!(!table.has_queued());
     }
 
@@ -284,7 +354,7 @@ mod tests {
         let later = add(&mut table);
         assert_eq!(later, cancelled);
         table.queue(later);
-        assert_eq!(table.first_queued(), Some(other));
+        assert_eq!(table.first_queued(true), Some(other));
         assert_eq!(table.queued(), 2);
     }
 
@@ -298,8 +368,8 @@ mod tests {
             table.queue(slot);
             table.remove(slot);
         }
-        assert_eq!(table.first_queued(), Some(head));
-        assert!(table.queue.capacity() < 1_000, "room for {} entries", table.queue.capacity());
+        assert_eq!(table.first_queued(true), Some(head));
+        assert!(table.queue.entries.capacity() < 1_000, "room for {} entries", table.queue.entries.capacity());
     }
 
     #[test]

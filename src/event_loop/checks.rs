@@ -11,6 +11,7 @@ use super::handle::LoopHandle;
 use super::outbox::{Outbox, ReplyTo};
 use super::round_clock::RoundClock;
 use super::shared::Shared;
+use super::silent::Silent;
 use super::timers::{TimerOwner, Timers};
 use crate::check::slot::SlotKey;
 use crate::check::verdict::{Status, Verdict};
@@ -21,18 +22,16 @@ use crate::sys::os_error;
 
 /// When a loop asks again for a descriptor that nobody told it of, in nanoseconds.
 const SHORTAGE_RETRY: u64 = 50_000_000;
-/// Idle sockets closed at once for want of descriptors; each costs a few microseconds.
-const FREED_AT_ONCE: usize = 64;
-
 pub(super) struct Checks {
-    shared: Arc<Shared>,
-    handle: Arc<LoopHandle>,
+    pub shared: Arc<Shared>,
+    pub handle: Arc<LoopHandle>,
     pub engine: SocketEngine,
     pub table: CheckTable,
     pub timers: Timers,
     pub clock: RoundClock,
     pub gate: Gate,
     pub outbox: Outbox,
+    silent: Silent,
     /// What races have to be told of their addresses.
     race_events: VecDeque<RaceEvent>,
     /// Something lies idle, or will, since the last sweep.
@@ -58,6 +57,7 @@ impl Checks {
             clock: RoundClock::default(),
             gate: Gate::default(),
             outbox: Outbox::default(),
+            silent: Silent::default(),
             race_events: VecDeque::new(),
             used: false,
         }
@@ -76,10 +76,22 @@ impl Checks {
 
     /// Gives a check its slot. Its deadline runs already, unless it is paced. Its place in the queue is up to the caller.
     pub fn admit(&mut self, owner: Owner, target: SocketAddr, terms: Terms) -> u32 {
-        let Terms { submitted, timeout_ms, close_mode, paced } = terms;
+        let Terms { submitted, timeout_ms, close_mode, paced, has_token } = terms;
         let generation = self.table.next_generation();
         let stage = if paced { Stage::Paced } else { Stage::Queued };
-        let check = Check { owner, target, submitted, timeout_ms, generation, close_mode, stage, timer: None };
+        let silent = self.silent.is_silent(&target);
+        let check = Check {
+            owner,
+            target,
+            submitted,
+            timeout_ms,
+            generation,
+            close_mode,
+            has_token,
+            silent,
+            stage,
+            timer: None,
+        };
         let slot = self.table.insert(check);
         if !paced {
             self.table.check(slot).timer = Some(self.timers.set(submitted, timeout_ms, TimerOwner::Check(slot)));
@@ -92,6 +104,9 @@ impl Checks {
         let StartedCheck { target, socket, syn_at, terms, .. } = started;
         let slot = self.admit(Owner::Submitter(reply_to), target, terms);
         let (engine_slot, watched) = self.engine.adopt(socket, SlotKey::of(slot as usize));
+        if self.table.check(slot).silent {
+            self.silent.started();
+        }
         self.table.put_in_flight(slot, syn_at, engine_slot);
         if let Err(errno) = watched {
             let closed = self.engine.last_look(engine_slot, &target, syn_at).closed;
@@ -99,21 +114,37 @@ impl Checks {
         }
     }
 
-    /// Starts the check at the head of the queue. False if nothing can start now.
+    /// What kept checks from starting is to be found out anew.
+    pub fn open_gate(&mut self) {
+        self.gate.open();
+        self.clock.forget_end();
+        let in_flight = self.handle.permits.taken().saturating_sub(self.silent.in_flight());
+        self.silent.others_need(in_flight + self.table.queued_of_others() as u32, self.clock.round());
+    }
+
+    /// Starts the check whose turn it is. False if nothing can start now.
     pub fn start_next(&mut self) -> bool {
-        let Some(slot) = self.table.first_queued() else {
-            self.end_shortage();
+        let silent_may_start = self.silent.may_start(self.handle.permits.limit());
+        let Some(slot) = self.table.first_queued(silent_may_start) else {
+            if self.table.has_queued() {
+                self.gate.wait_for_room(); // until a check of a silent target ends
+            } else {
+                self.end_shortage();
+            }
             return false;
         };
         if self.table.check(slot).is_overdue(self.clock.round()) {
             self.settle_busy(slot); // its deadline has passed, and waits to be judged
             return true;
         }
+        if self.turns_out_silent(slot) {
+            return true;
+        }
         if !self.take_permit() {
             self.gate.wait_for_room();
             return false;
         }
-        if let Err(until) = self.shared.rate.take(clock::now) {
+        if let Err(until) = self.take_token(slot) {
             self.handle.permits.give_back();
             self.gate.wait_until(until);
             return false;
@@ -137,6 +168,16 @@ impl Checks {
         true
     }
 
+    /// Whether the check's target gave no answer to another check while this one waited: it goes to the others of its kind.
+    fn turns_out_silent(&mut self, slot: u32) -> bool {
+        let check = self.table.check(slot);
+        let silent = !check.silent && self.silent.is_silent(&check.target);
+        if silent {
+            self.table.move_to_silent(slot);
+        }
+        silent
+    }
+
     /// Takes a permit, or asks to be woken when one is free.
     fn take_permit(&mut self) -> bool {
         let permits = &self.handle.permits;
@@ -149,22 +190,15 @@ impl Checks {
         }
     }
 
-    /// A socket for the check. When the process has no descriptor left, those that lie idle are closed first.
-    fn acquire_socket(&mut self, slot: u32) -> Result<u32, i32> {
+    /// Has the check pay its token of the rate, once: it may have to wait for a descriptor after that. Otherwise says when to
+    /// ask again.
+    fn take_token(&mut self, slot: u32) -> Result<(), u64> {
         let check = self.table.check(slot);
-        let (target, close_mode, limit) = (check.target, check.close_mode, self.handle.permits.limit());
-        let mut socket = self.engine.acquire(&target, close_mode, limit);
-        if matches!(socket, Err(errno) if os_error::is_out_of_descriptors(errno)) {
-            self.engine.close_idle(FREED_AT_ONCE);
-            self.handle.spare.close_all();
-            self.declare_shortage();
-            // Once more, since one may have been closed before this loop asked to be woken.
-            socket = self.engine.acquire(&target, close_mode, limit);
+        if !check.has_token {
+            self.shared.rate.take(clock::now)?;
+            check.has_token = true;
         }
-        if !matches!(socket, Err(errno) if os_error::is_out_of_descriptors(errno)) {
-            self.end_shortage();
-        }
-        socket
+        Ok(())
     }
 
     /// Sends the SYN of the check at the head of the queue.
@@ -180,7 +214,10 @@ impl Checks {
             check.submitted = now;
         }
         let (target, timeout_ms) = (check.target, check.timeout_ms);
-        self.table.start_first(now, engine_slot);
+        if check.silent {
+            self.silent.started();
+        }
+        self.table.start_first(slot, now, engine_slot);
         match self.engine.start(engine_slot, SlotKey::of(slot as usize), &target, now) {
             Start::InFlight if paced => {
                 let timer = self.timers.set(now, timeout_ms, TimerOwner::Check(slot));
@@ -190,7 +227,11 @@ impl Checks {
             Start::Concluded(conclusion) => self.conclude(slot, conclusion),
             Start::Stale => {
                 self.socket_is_free(true);
-                self.table.check(slot).stage = if paced { Stage::Paced } else { Stage::Queued };
+                let check = self.table.check(slot);
+                check.stage = if paced { Stage::Paced } else { Stage::Queued };
+                if check.silent {
+                    self.silent.ended();
+                }
                 self.table.queue_first(slot);
             }
             Start::Unwatchable { errno, closed } => self.fail_unwatched(slot, errno, closed),
@@ -238,6 +279,12 @@ impl Checks {
 
     fn conclude(&mut self, slot: u32, conclusion: Conclusion) {
         self.clock.note_end(conclusion.at);
+        let target = &self.table.check(slot).target;
+        match conclusion.verdict.status {
+            Status::TimedOut => self.silent.remember(target),
+            Status::Up | Status::Refused | Status::Unreachable => self.silent.forget(target),
+            _ => {}
+        }
         self.socket_is_free(conclusion.closed);
         self.settle(slot, conclusion.verdict, conclusion.at);
     }
@@ -292,6 +339,9 @@ impl Checks {
 
     fn remove(&mut self, slot: u32) -> Check {
         let check = self.table.remove(slot);
+        if check.silent && check.is_in_flight() {
+            self.silent.ended();
+        }
         if let Some(timer) = check.timer {
             self.timers.clear(timer);
         }
@@ -312,38 +362,6 @@ impl Checks {
         }
         self.gate.room_was_made();
         self.used = true;
-    }
-
-    /// From now on, whoever closes a socket of this checker wakes this loop.
-    fn declare_shortage(&mut self) {
-        self.handle.set_wants_room(true);
-        if !self.handle.set_short_of_descriptors(true) {
-            self.shared.opener.count_short_loops(1);
-            self.engine.set_short_of_descriptors(true);
-        }
-        self.shared.have_others_close_idle(&self.handle);
-    }
-
-    /// What this loop kept for itself meanwhile goes to those that are still short.
-    pub fn end_shortage(&mut self) {
-        if self.handle.is_short_of_descriptors() {
-            self.handle.set_short_of_descriptors(false);
-            self.shared.opener.count_short_loops(-1);
-            self.engine.set_short_of_descriptors(false);
-            if self.shared.opener.is_short_of_descriptors() {
-                self.close_idle();
-            }
-        }
-    }
-
-    /// Another loop wants a descriptor.
-    pub fn close_idle(&mut self) {
-        // What a loop that is short itself has idle, it is about to use.
-        if !self.handle.is_short_of_descriptors()
-            && (self.engine.close_idle(FREED_AT_ONCE) | self.handle.spare.close_all())
-        {
-            self.shared.tell_of_descriptor();
-        }
     }
 
     /// Gives back the memory of a burst. Only when there is no check.

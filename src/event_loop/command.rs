@@ -17,6 +17,8 @@ pub(crate) struct Terms {
     pub close_mode: CloseMode,
     /// Its time runs from its own start, not from its submission.
     pub paced: bool,
+    /// It has its token of the rate already.
+    pub has_token: bool,
 }
 
 /// One check as it is handed to a loop.
@@ -59,6 +61,8 @@ pub(crate) enum Command {
     },
     Cancel(u64),
     CancelAll,
+    /// Callers left spare sockets: see in a while whether anybody needs them.
+    Sweep,
     /// Another loop wants a descriptor: close what is idle.
     CloseIdle,
 }

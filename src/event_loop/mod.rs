@@ -14,6 +14,8 @@ mod outbox;
 mod round_clock;
 mod rounds;
 pub(crate) mod shared;
+mod shortage;
+mod silent;
 mod timers;
 
 pub(crate) use rounds::EventLoop;

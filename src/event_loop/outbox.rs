@@ -11,6 +11,7 @@ use crate::check::verdict::{Report, Verdict};
 use crate::completion::Sink;
 use crate::stats::Tally;
 use crate::sys::clock;
+use crate::sys::fork::ForkMark;
 
 /// Reports handed out under one lock.
 const REPORTS: usize = 1024;
@@ -64,8 +65,9 @@ impl Outbox {
         self.finished.is_empty()
     }
 
-    /// Hands out verdicts, for a slice of time at most: a callback takes as long as its author likes.
-    pub fn deliver(&mut self) {
+    /// Hands out verdicts, for a slice of time at most: a callback takes as long as its author likes. Stops at once in a
+    /// process that a callback has forked.
+    pub fn deliver(&mut self, fork_mark: &ForkMark) {
         let slice_ends = clock::now() + SLICE;
         while let Some(&(key, _)) = self.finished.front() {
             let run = self.finished.iter().take(REPORTS).take_while(|(sink, _)| *sink == key).count();
@@ -79,6 +81,9 @@ impl Outbox {
                     if let (Some(Sink::Callback(callback)), Some(report)) = (open.sink.take(), reports.next()) {
                         // A panic of the host's own callback is not the loop's defect.
                         let _ = catch_unwind(AssertUnwindSafe(|| callback(&report)));
+                        if fork_mark.is_child() {
+                            return;
+                        }
                     }
                 }
             }
@@ -145,7 +150,7 @@ mod tests {
         for (sink, id) in [(to_one, 1), (to_other, 2), (to_one, 3)] {
             outbox.put(reply_to(sink, id), up());
         }
-        outbox.deliver();
+        outbox.deliver(&ForkMark::new());
         assert!(outbox.is_empty());
         assert_eq!((ids_in(&one), ids_in(&other)), (vec![1, 3], vec![2]));
         assert!(outbox.sinks.is_empty());
@@ -164,7 +169,7 @@ mod tests {
             let sink = outbox.expect(Sink::Callback(Box::new(callback)), 1);
             outbox.put(reply_to(sink, id), up());
         }
-        outbox.deliver();
+        outbox.deliver(&ForkMark::new());
         assert_eq!(*called.lock().unwrap(), [1, 3]);
     }
 }

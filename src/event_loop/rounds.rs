@@ -58,8 +58,15 @@ impl EventLoop {
     pub fn run(mut self) {
         thread::belong_to(self.shared.identity());
         let status = catch_unwind(AssertUnwindSafe(|| self.rounds())).unwrap_or(Status::Internal);
-        self.handle.inbox.close(status);
-        let _ = catch_unwind(AssertUnwindSafe(|| self.end_everything(status)));
+        if !self.is_in_child() {
+            self.handle.inbox.close(status);
+            let _ = catch_unwind(AssertUnwindSafe(|| self.end_everything(status)));
+        }
+        if self.is_in_child() {
+            // Sockets, poller and locks are the parent's. This thread is all that the child has, and ends.
+            std::mem::forget(self);
+            return;
+        }
         self.checks.end_shortage();
         if self.shared.loops.fetch_sub(1, Ordering::SeqCst) == 1 {
             self.shared.completions.close();
@@ -69,17 +76,27 @@ impl EventLoop {
     fn rounds(&mut self) -> Status {
         loop {
             self.wait();
+            if self.is_in_child() {
+                return Status::Forked;
+            }
             if let Some(status) = self.round() {
                 return status;
             }
         }
     }
 
+    /// Whether a callback forked, and this is the child: it must not touch anything.
+    fn is_in_child(&self) -> bool {
+        self.shared.fork_mark.is_child()
+    }
+
     /// What is to be done after a wait. Returns why nothing more will come, once all commands are applied.
     fn round(&mut self) -> Option<Status> {
         self.checks.clock.begin_round();
         self.read_answers();
-        self.report();
+        if !self.report() {
+            return Some(Status::Forked);
+        }
         if let Some(status) = self.take_commands() {
             return Some(status);
         }
@@ -89,8 +106,7 @@ impl EventLoop {
         self.start_queued();
         self.expect_sweep();
         self.count_queued();
-        self.report();
-        None
+        (!self.report()).then_some(Status::Forked)
     }
 
     /// Waits for answers, commands or the next deadline. While there is anything to do, it only looks.
@@ -120,11 +136,14 @@ impl EventLoop {
         }
     }
 
-    fn report(&mut self) {
-        if !self.checks.outbox.is_empty() {
-            self.shared.counters.add(&mut self.checks.outbox.tally);
-            self.checks.outbox.deliver();
+    /// Hands out verdicts. False in a process that a callback has forked.
+    fn report(&mut self) -> bool {
+        if self.checks.outbox.is_empty() {
+            return true;
         }
+        self.shared.counters.add(&mut self.checks.outbox.tally);
+        self.checks.outbox.deliver(&self.shared.fork_mark);
+        !self.is_in_child()
     }
 
     /// Applies what other threads want, in their order. Returns why nothing more will come, once all is applied.
@@ -154,6 +173,7 @@ impl EventLoop {
             }
             Command::Cancel(id) => self.cancel(id),
             Command::CancelAll => self.end_all_checks(Status::Cancelled),
+            Command::Sweep => self.checks.used = true,
             Command::CloseIdle => self.checks.close_idle(),
         }
     }
@@ -214,7 +234,9 @@ impl EventLoop {
             self.cancellation.go_on(&mut self.checks, &mut self.names);
             self.tell_races();
             self.take_checks();
-            self.report();
+            if !self.report() {
+                return;
+            }
         }
         self.count_queued();
     }
@@ -236,8 +258,7 @@ impl EventLoop {
 
     /// Starts queued checks until a permit, a descriptor, the rate or the slice runs out.
     fn start_queued(&mut self) {
-        self.checks.gate.open();
-        self.checks.clock.forget_end();
+        self.checks.open_gate();
         self.cancellation.clear_head(&mut self.checks);
         while self.checks.start_next() {
             self.tell_races();
@@ -275,8 +296,10 @@ impl EventLoop {
         self.sweep = None;
         let at_rest = self.shrink();
         if !self.checks.engine.close_unneeded() {
-            self.set_sweep(1);
-        } else if !at_rest || self.checks.engine.has_idle() {
+            return self.set_sweep(1);
+        }
+        let spare_left = self.handle.spare.sweep();
+        if !at_rest || self.checks.engine.has_idle() || spare_left {
             self.plan_sweep();
         }
     }

@@ -1,5 +1,5 @@
-//! The threads of the library: they block every signal, so that none of the host's handlers runs on them, and they
-//! know which checker they belong to.
+//! The threads of the library: they block every signal but a fault's own, so that none of the host's handlers runs on
+//! them, and they know which checker they belong to.
 
 #[cfg_attr(unix, path = "thread/unix.rs")]
 #[cfg_attr(windows, path = "thread/windows.rs")]

@@ -145,7 +145,7 @@ impl SocketEngine {
         }
         let socket = self.remove(slot);
         if keep {
-            self.spare.keep(socket);
+            let _ = self.spare.keep(socket); // a sweep follows every check that ends in the loop
         }
         true
     }

@@ -16,7 +16,11 @@ use crate::engine::Conclusion;
 
 /// How far a check got on its caller's thread.
 pub(crate) enum InlineStart {
-    Concluded(Conclusion),
+    Concluded {
+        conclusion: Conclusion,
+        /// The loop does not know yet that it has to sweep the spare sockets.
+        tell_loop: bool,
+    },
     /// No answer yet: the loop goes on with this socket.
     Waiting(Socket),
     /// Nothing was sent, and the loop knows better what to do about it.
@@ -47,13 +51,10 @@ pub(crate) fn start(
         return InlineStart::Waiting(socket);
     }
     let ended = socket.conclude(&observation, target, syn_at);
-    if ended.clean {
-        spare.keep(socket);
-    } else {
-        drop(socket);
-    }
+    let tell_loop = if ended.clean { spare.keep(socket) } else { false };
     if opener.is_short_of_descriptors() {
         spare.close_all();
     }
-    InlineStart::Concluded(Conclusion { verdict: ended.verdict, at: ended.at, closed: true })
+    let conclusion = Conclusion { verdict: ended.verdict, at: ended.at, closed: true };
+    InlineStart::Concluded { conclusion, tell_loop }
 }

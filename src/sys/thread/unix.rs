@@ -31,8 +31,8 @@ impl Thread {
 
 type Body = Box<dyn FnOnce() + Send>;
 
-/// Starts a thread with all signals blocked from its first instruction on. The caller's own mask is the same after
-/// the call as before; a signal that arrives meanwhile is delivered then.
+/// Starts a thread with all signals blocked from its first instruction on, but for those that a fault of its own raises.
+/// The caller's own mask is the same after the call as before; a signal that arrives meanwhile is delivered then.
 pub(super) fn spawn(name: &'static CStr, body: Body) -> io::Result<Thread> {
     let body: Box<Body> = Box::new(Box::new(move || {
         set_name(name);
@@ -46,6 +46,11 @@ pub(super) fn spawn(name: &'static CStr, body: Body) -> io::Result<Thread> {
     let error = unsafe {
         let mut all = MaybeUninit::<libc::sigset_t>::uninit();
         libc::sigfillset(all.as_mut_ptr());
+        // A fault in a callback is the host's crash handler's, as on any thread of the host's own. Blocked, it would end the
+        // process past the handler (signal(7)).
+        for fault in [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGTRAP, libc::SIGSYS] {
+            libc::sigdelset(all.as_mut_ptr(), fault);
+        }
         libc::pthread_attr_init(attributes.as_mut_ptr());
         libc::pthread_attr_setstacksize(attributes.as_mut_ptr(), STACK);
         libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), before.as_mut_ptr());
