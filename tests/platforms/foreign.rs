@@ -45,6 +45,8 @@ fn cargo(subcommand: &str, target: &str) -> Command {
     cargo.env_remove("LD_LIBRARY_PATH").env_remove("MAKEFLAGS").env_remove("MFLAGS");
     cargo.env("PATH", "/usr/bin:/bin").env("RUSTC", "/usr/bin/rustc").env("RUSTC_BOOTSTRAP", "1");
     cargo.env("CARGO_TARGET_DIR", target_directory());
+    // Build scripts need no wrapper, and with the path of another linker cargo would build everything anew.
+    cargo.env("CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_LINKER", "cc");
     // The wrapper of .cargo/config.toml gives symbols their version with the native compiler.
     cargo.env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER", "aarch64-linux-gnu-gcc");
     cargo.current_dir(root()).args([subcommand, "--locked", "--lib", "--target", target]);
