@@ -85,8 +85,8 @@ static void start(pthread_t *thread, struct sequence *sequence)
 
 void run_one_at_a_time(shaker_checker *checker, struct pace *pace, struct report *report)
 {
-    struct sequence sequence = {.checker = checker, .pace = pace, .report = report,
-                                .reporting = PTHREAD_MUTEX_INITIALIZER};
+    struct sequence sequence = {
+        .checker = checker, .pace = pace, .report = report, .reporting = PTHREAD_MUTEX_INITIALIZER};
     struct pollfd end = {.events = POLLIN};
     pthread_t thread;
 
