@@ -1,9 +1,7 @@
 //! What an errno says of the target.
 
 use crate::check::verdict::Status;
-use crate::sys::os_error::{
-    EACCES, ECONNREFUSED, EHOSTDOWN, EHOSTUNREACH, ENETDOWN, ENETUNREACH, ENOPROTOOPT, ETIMEDOUT,
-};
+use crate::sys::os_error::{ECONNREFUSED, EHOSTDOWN, EHOSTUNREACH, ENETDOWN, ENETUNREACH, ENOPROTOOPT, ETIMEDOUT};
 
 /// Who says that a connection cannot be.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -34,7 +32,7 @@ pub(super) fn status_of(errno: i32, origin: Origin) -> Status {
 /// route, a security module.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 fn is_rare_icmp(errno: i32) -> bool {
-    matches!(errno, EACCES | libc::ENONET | libc::EOPNOTSUPP | libc::EPROTO)
+    matches!(errno, libc::EACCES | libc::ENONET | libc::EOPNOTSUPP | libc::EPROTO)
 }
 
 /// Elsewhere ICMP becomes one of the errnos that have no other meaning.
