@@ -28,6 +28,7 @@ var (
 	_ error                                                 = tcp.ErrTimeout
 	_ error                                                 = tcp.ErrCheckerAlreadyStarted
 	_ error                                                 = &tcp.ErrConnect{}
+	_ error                                                 = tcp.ErrConnect{}
 	_ interface {
 		Timeout() bool
 		Temporary() bool

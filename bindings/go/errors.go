@@ -34,20 +34,37 @@ func (e *noAnswer) Temporary() bool { return true }
 func (e *noAnswer) Is(target error) bool { return target == context.DeadlineExceeded }
 
 // ErrConnect means that the target is down: it refused, or there is no way there. It unwraps to the
-// [syscall.Errno], as ECONNREFUSED or EHOSTUNREACH.
+// [syscall.Errno], as ECONNREFUSED or EHOSTUNREACH. Checks return a pointer; [errors.As] finds the value too.
 type ErrConnect struct{ errno syscall.Errno }
 
-func (e *ErrConnect) Error() string { return e.errno.Error() }
+func (e ErrConnect) Error() string { return e.errno.Error() }
 
-func (e *ErrConnect) Unwrap() error { return e.errno }
+func (e ErrConnect) Unwrap() error { return e.errno }
+
+func (e ErrConnect) As(target any) bool {
+	value, ok := target.(*ErrConnect)
+	if ok {
+		*value = e
+	}
+	return ok
+}
 
 // ErrLocal is no verdict: this machine could not make the check. It unwraps to the [syscall.Errno], as EMFILE (no
-// descriptor left), EADDRNOTAVAIL (no port left) or EPERM (a firewall's, or a mark without CAP_NET_ADMIN).
+// descriptor left), EADDRNOTAVAIL (no port left) or EPERM (a firewall's, or a mark without CAP_NET_ADMIN), and reads
+// as it does. Checks return a pointer; [errors.As] finds the value too.
 type ErrLocal struct{ errno syscall.Errno }
 
-func (e *ErrLocal) Error() string { return "tcp: this machine is at fault: " + e.errno.Error() }
+func (e ErrLocal) Error() string { return e.errno.Error() }
 
-func (e *ErrLocal) Unwrap() error { return e.errno }
+func (e ErrLocal) Unwrap() error { return e.errno }
+
+func (e ErrLocal) As(target any) bool {
+	value, ok := target.(*ErrLocal)
+	if ok {
+		*value = e
+	}
+	return ok
+}
 
 // IsDown says whether an error of a check is a verdict: the target is down. It is false for nil, which means up, and
 // for every error that means that nothing was learned about the target.

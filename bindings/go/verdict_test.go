@@ -80,6 +80,18 @@ func TestSilentTargetIsErrTimeoutAfterTheTimeout(t *testing.T) {
 	}
 }
 
+func TestErrorsOfAVerdictAreFoundByValueToo(t *testing.T) {
+	err := running(t).CheckAddr(dead(t), patience)
+	var connect tcp.ErrConnect
+	if !errors.As(err, &connect) || connect.Error() != syscall.ECONNREFUSED.Error() {
+		t.Errorf("%v, and not %v", connect, err)
+	}
+	var local tcp.ErrLocal
+	if errors.As(err, &local) {
+		t.Error("a refusal is no fault of this machine")
+	}
+}
+
 func TestUnroutableTargetIsErrConnect(t *testing.T) {
 	// The kernel has no route to an address of the class-E broadcast.
 	err := running(t).CheckAddr("255.255.255.255:80", patience)
@@ -157,7 +169,8 @@ func TestLocalFaultIsNeverDown(t *testing.T) {
 		t.Fatal(err)
 	}
 	var local *tcp.ErrLocal
-	if !errors.As(err, &local) || !errors.Is(err, syscall.EMFILE) || tcp.IsDown(err) {
+	var value tcp.ErrLocal
+	if !errors.As(err, &local) || !errors.As(err, &value) || !errors.Is(err, syscall.EMFILE) || tcp.IsDown(err) {
 		t.Errorf("without descriptors a check is %T: %v", err, err)
 	}
 	if !errors.As(loop, &local) {
@@ -176,7 +189,8 @@ func TestMarkedCheckNeedsThePrivilege(t *testing.T) {
 		result, err := checker.Check(context.Background(), target.addr, opts)
 		switch {
 		case err == nil && result.Status.Up():
-		case errors.Is(err, syscall.EPERM) && result.Status == tcp.StatusUnsupported && !tcp.IsDown(err):
+		case err != nil && err.Error() == "operation not permitted" && errors.Is(err, syscall.EPERM) &&
+			result.Status == tcp.StatusUnsupported && !tcp.IsDown(err):
 		default:
 			t.Errorf("%+v, %v", result, err)
 		}
