@@ -62,6 +62,9 @@ func (c *Checker) start() (*ring, error) {
 	if c.rings != nil {
 		return nil, ErrCheckerAlreadyStarted
 	}
+	if err := compareVersions(); err != nil {
+		return nil, err
+	}
 	main, err := newRing(0)
 	if err != nil {
 		return nil, err
