@@ -8,13 +8,13 @@ import (
 
 // Checker checks TCP ports. It is safe for any number of goroutines, and one is enough for a process.
 type Checker struct {
-	zeroLinger bool
+	config Config
 
 	mu sync.Mutex
 	// Closed while a CheckingLoop runs.
 	ready chan struct{}
-	// One for each mark in use, 0 included; nil while no CheckingLoop runs.
-	rings map[int]*ring
+	// nil while no CheckingLoop runs.
+	session *session
 }
 
 // NewChecker makes a Checker whose checks end with RST.
@@ -22,7 +22,7 @@ func NewChecker() *Checker { return NewCheckerZeroLinger(true) }
 
 // NewCheckerZeroLinger makes a Checker whose checks end with RST, or else with FIN, so that the handshake completes.
 func NewCheckerZeroLinger(zeroLinger bool) *Checker {
-	return &Checker{zeroLinger: zeroLinger, ready: make(chan struct{})}
+	return &Checker{config: Config{Linger: !zeroLinger}, ready: make(chan struct{})}
 }
 
 var (
@@ -36,8 +36,8 @@ var (
 func DefaultChecker() *Checker {
 	sharedMu.Lock()
 	defer sharedMu.Unlock()
-	if main, err := shared.start(); err == nil {
-		go shared.run(context.Background(), main)
+	if session, err := shared.start(); err == nil {
+		go shared.run(context.Background(), session)
 	}
 	return shared
 }
@@ -49,43 +49,49 @@ func DefaultChecker() *Checker {
 // When it returns, no goroutine, descriptor or thread is left. It waits for a name that is being looked up, as that
 // cannot be interrupted.
 func (c *Checker) CheckingLoop(ctx context.Context) error {
-	main, err := c.start()
+	if ctx == nil {
+		return errNilContext
+	}
+	session, err := c.start()
 	if err != nil {
 		return err
 	}
-	return c.run(ctx, main)
+	return c.run(ctx, session)
 }
 
-func (c *Checker) start() (*ring, error) {
+func (c *Checker) start() (*session, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.rings != nil {
+	if c.session != nil {
 		return nil, ErrCheckerAlreadyStarted
 	}
 	if err := compareVersions(); err != nil {
 		return nil, err
 	}
-	main, err := newRing(0)
+	session, err := newSession(&c.config)
 	if err != nil {
 		return nil, err
 	}
-	c.rings = map[int]*ring{0: main}
+	c.session = session
 	close(c.ready)
-	return main, nil
+	return session, nil
 }
 
-func (c *Checker) run(ctx context.Context, main *ring) error {
-	defer context.AfterFunc(ctx, main.stop)()
-	err := main.run()
+func (c *Checker) run(ctx context.Context, session *session) error {
+	defer context.AfterFunc(ctx, session.main.stop)()
+	err := session.main.serve()
 	c.mu.Lock()
-	rings := c.rings
-	c.rings, c.ready = nil, make(chan struct{})
+	c.session, c.ready = nil, make(chan struct{})
 	c.mu.Unlock()
-	for _, marked := range rings {
-		marked.stop()
-		<-marked.ended
-	}
+	session.end()
 	return err
+}
+
+// current is the session of the CheckingLoop that runs; nil if none does.
+func (c *Checker) current() *session {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.session
 }
 
 // WaitReady returns a channel that is closed when the Checker is ready.
@@ -96,27 +102,21 @@ func (c *Checker) WaitReady() <-chan struct{} {
 }
 
 // IsReady says whether a CheckingLoop runs.
-func (c *Checker) IsReady() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.rings != nil
-}
+func (c *Checker) IsReady() bool { return c.current() != nil }
 
 // PollerFd returns the descriptor that is readable while results wait in the library, or -1 while no CheckingLoop
 // runs. It is the library's: never read, write or close it.
 func (c *Checker) PollerFd() int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.rings == nil {
-		return -1
+	if session := c.current(); session != nil {
+		return session.main.fd
 	}
-	return c.rings[0].fd
+	return -1
 }
 
 // CheckAddr checks "host:port": nil means up, [ErrTimeout] and [*ErrConnect] mean down, and any other error is no
 // verdict. The timeout includes the lookup of a name.
 func (c *Checker) CheckAddr(addr string, timeout time.Duration) error {
-	return c.CheckAddrZeroLinger(addr, timeout, c.zeroLinger)
+	return c.CheckAddrZeroLinger(addr, timeout, !c.config.Linger)
 }
 
 // CheckAddrZeroLinger is CheckAddr that ends with RST, or else with FIN, whatever the Checker's own setting is.
@@ -134,7 +134,10 @@ func (c *Checker) CheckAddrWithOptions(addr string, opts Options) error {
 // is none. At the deadline it returns [ErrTimeout]; ctx.Err() if the context is cancelled before, or was over when the
 // call came.
 func (c *Checker) CheckAddrContext(ctx context.Context, addr string) error {
-	opts := DefaultOptions().WithZeroLinger(c.zeroLinger)
+	if ctx == nil {
+		return errNilContext
+	}
+	opts := DefaultOptions().WithZeroLinger(!c.config.Linger)
 	if deadline, ok := ctx.Deadline(); ok {
 		opts.Timeout = time.Until(deadline)
 	}
@@ -146,7 +149,10 @@ func (c *Checker) CheckAddrContext(ctx context.Context, addr string) error {
 // whichever comes first, with [ErrTimeout]; with ctx.Err() when the context is cancelled, or was over when the call
 // came.
 func (c *Checker) Check(ctx context.Context, addr string, opts Options) (Result, error) {
-	flags, err := opts.flags()
+	if ctx == nil {
+		return Result{Status: StatusInvalid}, errNilContext
+	}
+	flags, mark, err := opts.native()
 	if err != nil {
 		return Result{Status: StatusInvalid}, err
 	}
@@ -167,7 +173,11 @@ func (c *Checker) Check(ctx context.Context, addr string, opts Options) (Result,
 	if asked == nil {
 		return Result{Status: StatusAddress}, verdict(StatusAddress, 0, addr)
 	}
-	through, err := c.ring(opts.Mark)
+	session := c.current()
+	if session == nil {
+		return Result{Status: StatusClosed}, ErrNotReady
+	}
+	through, err := session.ring(mark)
 	if err != nil {
 		return Result{Status: statusOf(err)}, err
 	}
@@ -188,23 +198,4 @@ func (c *Checker) Check(ctx context.Context, addr string, opts Options) (Result,
 		return result, ctx.Err()
 	}
 	return result, verdict(result.Status, int32(asked.result.os_error), addr)
-}
-
-// ring returns the ring for a mark, and makes it if need be.
-func (c *Checker) ring(mark int) (*ring, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.rings == nil {
-		return nil, ErrNotReady
-	}
-	if known := c.rings[mark]; known != nil {
-		return known, nil
-	}
-	made, err := newRing(uint32(mark))
-	if err != nil {
-		return nil, err
-	}
-	c.rings[mark] = made
-	go made.run()
-	return made, nil
 }

@@ -2,7 +2,8 @@
 // sent, so the server's application never sees the check. It stands on the C library libtcpshaker.
 //
 // Its API is that of github.com/tevino/tcp-shaker: a program moves over by changing its import line. Added to it
-// are [Checker.CheckAddrContext], [Checker.Check] with its [Result], [IsDown] and [ErrNotReady].
+// are [Checker.CheckAddrContext], [Checker.Check] with its [Result], [NewCheckerWithConfig], [Checker.Stats], [IsDown]
+// and [ErrNotReady].
 //
 // # Errors
 //

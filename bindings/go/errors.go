@@ -21,6 +21,8 @@ var ErrNotReady = errors.New("tcp: no CheckingLoop runs on this Checker")
 // ErrBusy is no verdict: the time was over before the check's turn came, because too many others were in flight.
 var ErrBusy = errors.New("tcp: the check's turn did not come in time")
 
+var errNilContext = errors.New("tcp: nil Context")
+
 // The text keeps the type from being empty: pointers to empty values may be equal to any other.
 type noAnswer struct{ text string }
 
@@ -112,7 +114,7 @@ func statusOf(err error) Status {
 	switch {
 	case err == ErrNotReady:
 		return StatusClosed
-	case errors.Is(err, syscall.EPERM):
+	case errors.Is(err, syscall.EPERM), errors.Is(err, syscall.ENOTSUP):
 		return StatusUnsupported
 	}
 	return StatusLocal

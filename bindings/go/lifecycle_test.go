@@ -66,6 +66,20 @@ func TestLoopWithAnEndedContextReturnsAtOnce(t *testing.T) {
 	}
 }
 
+func TestNilContextIsAnErrorBeforeAnythingStarts(t *testing.T) {
+	checker := tcp.NewChecker()
+	if err := checker.CheckingLoop(nil); err == nil || checker.IsReady() {
+		t.Errorf("CheckingLoop: %v, ready: %v", err, checker.IsReady())
+	}
+	defer start(t, checker)()
+	if _, err := checker.Check(nil, "127.0.0.1:80", tcp.DefaultOptions()); err == nil || tcp.IsDown(err) {
+		t.Errorf("Check: %v", err)
+	}
+	if err := checker.CheckAddrContext(nil, "127.0.0.1:80"); err == nil || tcp.IsDown(err) {
+		t.Errorf("CheckAddrContext: %v", err)
+	}
+}
+
 func TestDefaultCheckerIsOneAndReady(t *testing.T) {
 	var group sync.WaitGroup
 	for range 20 {
@@ -130,7 +144,7 @@ func TestCancelOfOneCheckLeavesOthersAlone(t *testing.T) {
 func TestContextDeadlineIsTheTimeout(t *testing.T) {
 	checker := running(t)
 	addr := silent(t)
-	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
+	ctx, cancel := context.WithTimeout(context.Background(), 500*time.Millisecond)
 	defer cancel()
 	err := checker.CheckAddrContext(ctx, addr)
 	if err != tcp.ErrTimeout || !errors.Is(err, context.DeadlineExceeded) {

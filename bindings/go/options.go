@@ -1,6 +1,7 @@
 package tcp
 
 import (
+	"fmt"
 	"math"
 	"net"
 	"time"
@@ -15,8 +16,8 @@ type Options struct {
 	Network string
 	// ZeroLinger ends the check with RST. Without it FIN ends it, and the handshake completes.
 	ZeroLinger bool
-	// Mark is the firewall mark (SO_MARK); 0 sets none. It needs CAP_NET_ADMIN. Each mark in use takes a thread
-	// of its own until CheckingLoop ends.
+	// Mark is the firewall mark (SO_MARK), of 32 bits; 0 sets none. It needs CAP_NET_ADMIN. Each mark in use takes a
+	// thread of its own, and has a [Config.MaxInFlight] and a [Config.MaxRate] of its own, until CheckingLoop ends.
 	Mark int
 }
 
@@ -49,9 +50,8 @@ func (o Options) WithMark(m int) Options {
 	return o
 }
 
-// flags are those of a request of the library.
-func (o Options) flags() (uint32, error) {
-	var flags uint32
+// native are the flags of a request of the library, and its mark.
+func (o Options) native() (flags, mark uint32, err error) {
 	switch o.Network {
 	case "", "tcp":
 	case "tcp4":
@@ -59,12 +59,16 @@ func (o Options) flags() (uint32, error) {
 	case "tcp6":
 		flags = onlyIPv6
 	default:
-		return 0, net.UnknownNetworkError(o.Network)
+		return 0, 0, net.UnknownNetworkError(o.Network)
+	}
+	// setsockopt(2) takes an int: a mark with its highest bit set may be written as a negative number.
+	if int64(o.Mark) < math.MinInt32 || int64(o.Mark) > math.MaxUint32 {
+		return 0, 0, fmt.Errorf("tcp: the mark %d has more than 32 bits", o.Mark)
 	}
 	if !o.ZeroLinger {
 		flags |= linger
 	}
-	return flags, nil
+	return flags, uint32(o.Mark), nil
 }
 
 // milliseconds rounds up: a check must not end before its time, and 0 would be the library's own default.

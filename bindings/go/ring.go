@@ -38,7 +38,7 @@ type ring struct {
 	fd int
 	// A copy of fd, which the runtime's poller watches.
 	readable *os.File
-	ended    chan struct{}
+	served   chan struct{}
 
 	mu sync.Mutex
 	// Checks without a result, by the key that travels as their user_data. Keys are never used again.
@@ -70,16 +70,16 @@ func newCheck(addr string, timeoutMS, flags uint32) *check {
 	return &check{addr: addr, timeoutMS: timeoutMS, flags: flags, done: make(chan struct{}, 1)}
 }
 
-// newRing makes a ring whose checks bear a firewall mark; 0 is none. Its run must be called.
-func newRing(mark uint32) (*ring, error) {
-	config := C.shaker_config_new()
-	defer C.shaker_config_free(config)
-	if mark != 0 {
-		C.shaker_config_set_mark(config, C.uint32_t(mark))
+// newRing makes a ring whose checks bear a firewall mark; 0 is none. It must be served, then closed.
+func newRing(config *Config, mark uint32) (*ring, error) {
+	native, err := config.native(mark)
+	if err != nil {
+		return nil, err
 	}
-	r := &ring{ended: make(chan struct{}), waiting: make(map[uintptr]*check)}
+	defer C.shaker_config_free(native)
+	r := &ring{served: make(chan struct{}), waiting: make(map[uintptr]*check)}
 	r.toldAll.L = &r.mu
-	switch status := Status(C.shaker_checker_new(config, &r.checker)); status {
+	switch status := Status(C.shaker_checker_new(native, &r.checker)); status {
 	case StatusUp:
 	case StatusUnsupported:
 		return nil, &ErrLocal{syscall.EPERM}
@@ -88,7 +88,7 @@ func newRing(mark uint32) (*ring, error) {
 		return nil, &ErrLocal{syscall.EAGAIN}
 	}
 	r.memory = (*C.ring_memory)(C.calloc(1, C.sizeof_ring_memory))
-	err := error(&ErrLocal{syscall.ENOMEM})
+	err = &ErrLocal{syscall.ENOMEM}
 	if r.memory != nil {
 		r.fd = int(C.shaker_checker_fd(r.checker))
 		if r.readable, err = watch(r.fd); err == nil {
@@ -236,9 +236,9 @@ func (r *ring) reap(waitMS C.uint32_t) {
 	}
 }
 
-// run hands out results until stop is called, then ends every check and frees the ring.
-func (r *ring) run() error {
-	defer close(r.ended)
+// serve hands out results until stop is called.
+func (r *ring) serve() error {
+	defer close(r.served)
 	results, err := r.readable.SyscallConn()
 	if err == nil {
 		err = results.Read(func(uintptr) bool {
@@ -246,6 +246,17 @@ func (r *ring) run() error {
 			return false
 		})
 	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return nil
+	}
+	return err
+}
+
+// stop makes serve return: a deadline that has passed wakes its goroutine.
+func (r *ring) stop() { r.readable.SetReadDeadline(time.Unix(1, 0)) }
+
+// close ends every check and frees the ring, which nobody serves any more.
+func (r *ring) close() {
 	r.mu.Lock()
 	r.closed = true
 	for r.telling {
@@ -259,14 +270,7 @@ func (r *ring) run() error {
 	}
 	r.readable.Close()
 	r.free()
-	if errors.Is(err, os.ErrDeadlineExceeded) {
-		return nil
-	}
-	return err
 }
-
-// stop makes run end: a deadline that has passed wakes its goroutine.
-func (r *ring) stop() { r.readable.SetReadDeadline(time.Unix(1, 0)) }
 
 func (r *ring) busy() bool {
 	r.mu.Lock()

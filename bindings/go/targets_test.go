@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"net/netip"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -52,6 +53,7 @@ func start(t testing.TB, checker *tcp.Checker) func() {
 type live struct {
 	addr     string
 	accepted atomic.Int64
+	from     chan netip.AddrPort // who the first ones were
 }
 
 func listen(t testing.TB, network, host string) *live {
@@ -60,7 +62,7 @@ func listen(t testing.TB, network, host string) *live {
 	if err != nil {
 		t.Fatal(err)
 	}
-	target := &live{addr: listener.Addr().String()}
+	target := &live{addr: listener.Addr().String(), from: make(chan netip.AddrPort, 8)}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -75,6 +77,10 @@ func listen(t testing.TB, network, host string) *live {
 				continue
 			}
 			target.accepted.Add(1)
+			select {
+			case target.from <- conn.RemoteAddr().(*net.TCPAddr).AddrPort():
+			default:
+			}
 			conn.Close()
 		}
 	}()
@@ -88,13 +94,18 @@ func listen(t testing.TB, network, host string) *live {
 // dead is a port that refuses: it is bound, so nobody else can get it, but nobody listens.
 func dead(t testing.TB) string {
 	t.Helper()
-	return address(t, bound(t))
+	return address(t, bound(t, "127.0.0.1", 0))
 }
 
 // silent is a port that answers nothing: the queue of its listener is full, so the kernel drops every SYN.
 func silent(t testing.TB) string {
 	t.Helper()
-	fd := bound(t)
+	return silentAt(t, "127.0.0.1", 0)
+}
+
+func silentAt(t testing.TB, ip string, port uint16) string {
+	t.Helper()
+	fd := bound(t, ip, port)
 	if err := syscall.Listen(fd, 0); err != nil {
 		t.Fatal(err)
 	}
@@ -110,14 +121,15 @@ func silent(t testing.TB) string {
 	return ""
 }
 
-func bound(t testing.TB) int {
+// bound is a socket that is bound to an address, which refuses while it does not listen.
+func bound(t testing.TB, ip string, port uint16) int {
 	t.Helper()
 	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { syscall.Close(fd) })
-	if err := syscall.Bind(fd, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+	if err := syscall.Bind(fd, &syscall.SockaddrInet4{Addr: netip.MustParseAddr(ip).As4(), Port: int(port)}); err != nil {
 		t.Fatal(err)
 	}
 	return fd
@@ -129,5 +141,6 @@ func address(t testing.TB, fd int) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return (&net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: name.(*syscall.SockaddrInet4).Port}).String()
+	at := name.(*syscall.SockaddrInet4)
+	return netip.AddrPortFrom(netip.AddrFrom4(at.Addr), uint16(at.Port)).String()
 }

@@ -181,22 +181,6 @@ func TestLocalFaultIsNeverDown(t *testing.T) {
 	}
 }
 
-func TestMarkedCheckNeedsThePrivilege(t *testing.T) {
-	checker := running(t)
-	target := listen(t, "tcp4", "127.0.0.1")
-	opts := tcp.DefaultOptions().WithTimeout(patience).WithMark(42)
-	for range 2 {
-		result, err := checker.Check(context.Background(), target.addr, opts)
-		switch {
-		case err == nil && result.Status.Up():
-		case err != nil && err.Error() == "operation not permitted" && errors.Is(err, syscall.EPERM) &&
-			result.Status == tcp.StatusUnsupported && !tcp.IsDown(err):
-		default:
-			t.Errorf("%+v, %v", result, err)
-		}
-	}
-}
-
 func TestApplicationNeverSeesAHalfOpenCheck(t *testing.T) {
 	checker := running(t)
 	target := listen(t, "tcp4", "127.0.0.1")
