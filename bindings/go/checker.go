@@ -2,6 +2,7 @@ package tcp
 
 import (
 	"context"
+	"math"
 	"sync"
 	"time"
 )
@@ -46,8 +47,7 @@ func DefaultChecker() *Checker {
 // verdict by then end with [ErrNotReady]. It may be called again after it has returned; while it runs, a second call
 // returns [ErrCheckerAlreadyStarted].
 //
-// When it returns, no goroutine, descriptor or thread is left. It waits for a name that is being looked up, as that
-// cannot be interrupted.
+// When it returns, no goroutine, descriptor or thread of the Checker is left.
 func (c *Checker) CheckingLoop(ctx context.Context) error {
 	if ctx == nil {
 		return errNilContext
@@ -138,17 +138,18 @@ func (c *Checker) CheckAddrContext(ctx context.Context, addr string) error {
 		return errNilContext
 	}
 	opts := DefaultOptions().WithZeroLinger(!c.config.Linger)
-	if deadline, ok := ctx.Deadline(); ok {
-		opts.Timeout = time.Until(deadline)
+	if _, ok := ctx.Deadline(); ok {
+		opts.Timeout = math.MaxInt64
 	}
 	_, err := c.Check(ctx, addr, opts)
 	return err
 }
 
 // Check makes one check, and returns all that it learned. It ends at the context's deadline or after opts.Timeout,
-// whichever comes first, with [ErrTimeout]; with ctx.Err() when the context is cancelled, or was over when the call
-// came.
+// whichever comes first, with [ErrTimeout], or with a [*net.DNSError] that is a timeout if a name was still being
+// looked up; with ctx.Err() when the context is cancelled, or was over when the call came.
 func (c *Checker) Check(ctx context.Context, addr string, opts Options) (Result, error) {
+	began := time.Now()
 	if ctx == nil {
 		return Result{Status: StatusInvalid}, errNilContext
 	}
@@ -159,19 +160,17 @@ func (c *Checker) Check(ctx context.Context, addr string, opts Options) (Result,
 	if err := ctx.Err(); err != nil {
 		return Result{Status: StatusCancelled}, err
 	}
-	timeout := opts.Timeout
-	deadline, timed := ctx.Deadline()
-	if timed {
-		left := time.Until(deadline)
-		if left <= 0 {
+	deadline := began.Add(opts.Timeout)
+	if earlier, ok := ctx.Deadline(); ok && earlier.Before(deadline) {
+		deadline = earlier
+		if !began.Before(deadline) {
 			// The context has yet to notice.
 			return Result{Status: StatusCancelled}, context.DeadlineExceeded
 		}
-		timeout = min(timeout, left)
 	}
-	asked := newCheck(addr, milliseconds(timeout), flags)
-	if asked == nil {
-		return Result{Status: StatusAddress}, verdict(StatusAddress, 0, addr)
+	target, err := parse(addr)
+	if err != nil {
+		return Result{Status: StatusAddress}, err
 	}
 	session := c.current()
 	if session == nil {
@@ -181,21 +180,20 @@ func (c *Checker) Check(ctx context.Context, addr string, opts Options) (Result,
 	if err != nil {
 		return Result{Status: statusOf(err)}, err
 	}
-	if !through.submit(asked) {
-		return Result{Status: StatusClosed}, ErrNotReady
+	if opts.Timeout <= 0 {
+		return Result{Status: StatusTimeout}, ErrTimeout
 	}
-	select {
-	case <-asked.done:
-	case <-ctx.Done():
-		// A deadline is the check's own too, and its verdict is on the way.
-		if !timed || ctx.Err() != context.DeadlineExceeded {
-			through.cancel(asked)
-		}
-		<-asked.done
+	endpoints, err := session.resolve(ctx, target, opts.Network, deadline)
+	if err != nil {
+		return Result{Status: statusOf(err), Elapsed: time.Since(began)}, err
 	}
-	result := newResult(&asked.result)
-	if result.Status == StatusCancelled {
-		return result, ctx.Err()
+	decisive := through.race(ctx, endpoints, deadline, flags)
+	if decisive == nil {
+		return Result{Status: StatusCancelled, Elapsed: time.Since(began)}, ctx.Err()
 	}
-	return result, verdict(result.Status, int32(asked.result.os_error), addr)
+	result := newResult(&decisive.result)
+	if target.ips == nil {
+		result.Elapsed = time.Since(began)
+	}
+	return result, verdict(result.Status, int32(decisive.result.os_error), addr)
 }

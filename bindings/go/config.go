@@ -8,6 +8,7 @@ import "C"
 
 import (
 	"fmt"
+	"net"
 	"net/netip"
 	"strings"
 	"syscall"
@@ -29,6 +30,8 @@ type Config struct {
 	Sources []netip.Addr
 	// Interface is the name of the interface that checks leave through.
 	Interface string
+	// Resolver looks names and services up. nil is [net.DefaultResolver].
+	Resolver *net.Resolver
 }
 
 // NewCheckerWithConfig makes a Checker, or says which setting cannot be. Whether the machine has the sources and the
@@ -41,6 +44,13 @@ func NewCheckerWithConfig(config Config) (*Checker, error) {
 	C.shaker_config_free(native)
 	config.Sources = append([]netip.Addr(nil), config.Sources...)
 	return &Checker{config: config, ready: make(chan struct{})}, nil
+}
+
+func (c *Config) resolver() *net.Resolver {
+	if c.Resolver != nil {
+		return c.Resolver
+	}
+	return net.DefaultResolver
 }
 
 // native is the library's configuration, to be freed by the caller. No setting is left out in silence.

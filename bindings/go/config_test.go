@@ -15,9 +15,6 @@ import (
 	tcp "github.com/tcpshaker/libtcpshaker/bindings/go"
 )
 
-// patient are options of a check that ends because it was answered.
-func patient() tcp.Options { return tcp.DefaultOptions().WithTimeout(patience) }
-
 // configured makes a Checker whose loop runs until the test ends.
 func configured(t testing.TB, config tcp.Config) *tcp.Checker {
 	t.Helper()

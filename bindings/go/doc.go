@@ -19,6 +19,7 @@
 //
 // # Goroutines and threads
 //
-// A check blocks its goroutine, and no thread. One thread of the library makes the checks of a [Checker], however
-// many goroutines wait, and the runtime's poller tells the goroutine in [Checker.CheckingLoop] of results.
+// A check blocks its goroutine, and no thread. Package net looks names up. One thread of the library makes the checks
+// of a [Checker], however many goroutines wait, and the runtime's poller tells the goroutine in [Checker.CheckingLoop] of
+// results.
 package tcp

@@ -85,8 +85,6 @@ func verdict(status Status, osError int32, addr string) error {
 		return ErrTimeout
 	case StatusAddress:
 		return &net.AddrError{Err: status.String(), Addr: addr}
-	case StatusResolve:
-		return unresolved(osError, addr)
 	case StatusClosed:
 		return ErrNotReady
 	case StatusBusy:
@@ -109,11 +107,19 @@ func verdict(status Status, osError int32, addr string) error {
 	return fmt.Errorf("tcp: no verdict on %s: %v", addr, status)
 }
 
-// statusOf is the status for a Checker that has no ring to make a check with.
+// statusOf is the status for a check that never reached the library.
 func statusOf(err error) Status {
+	var malformed *net.AddrError
+	var unresolved *net.DNSError
 	switch {
+	case err == context.Canceled:
+		return StatusCancelled
 	case err == ErrNotReady:
 		return StatusClosed
+	case errors.As(err, &malformed):
+		return StatusAddress
+	case errors.As(err, &unresolved):
+		return StatusResolve
 	case errors.Is(err, syscall.EPERM), errors.Is(err, syscall.ENOTSUP):
 		return StatusUnsupported
 	}

@@ -9,10 +9,11 @@ import (
 
 // Options are the settings of one check. Start from [DefaultOptions].
 type Options struct {
-	// Timeout is how long the check may take, the lookup of a name included. It is rounded up to whole
-	// milliseconds, of which there is at least one.
+	// Timeout is how long the check may take, the lookup of a name included, rounded up to whole milliseconds. If it
+	// is 0 or less, nothing is sent, and the check is [ErrTimeout] at once.
 	Timeout time.Duration
-	// Network is "tcp" for either family, "tcp4" or "tcp6".
+	// Network is "tcp" for either family, in the resolver's order; "tcp4"; "tcp6"; or "tcp6-then-tcp4" for either
+	// family, IPv6 first.
 	Network string
 	// ZeroLinger ends the check with RST. Without it FIN ends it, and the handshake completes.
 	ZeroLinger bool
@@ -50,14 +51,13 @@ func (o Options) WithMark(m int) Options {
 	return o
 }
 
+// The network of either family, IPv6 first.
+const ipv6First = "tcp6-then-tcp4"
+
 // native are the flags of a request of the library, and its mark.
 func (o Options) native() (flags, mark uint32, err error) {
 	switch o.Network {
-	case "", "tcp":
-	case "tcp4":
-		flags = onlyIPv4
-	case "tcp6":
-		flags = onlyIPv6
+	case "", "tcp", "tcp4", "tcp6", ipv6First:
 	default:
 		return 0, 0, net.UnknownNetworkError(o.Network)
 	}
@@ -66,7 +66,7 @@ func (o Options) native() (flags, mark uint32, err error) {
 		return 0, 0, fmt.Errorf("tcp: the mark %d has more than 32 bits", o.Mark)
 	}
 	if !o.ZeroLinger {
-		flags |= linger
+		flags = linger
 	}
 	return flags, uint32(o.Mark), nil
 }

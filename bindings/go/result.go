@@ -1,15 +1,12 @@
 package tcp
 
 /*
-#include <netdb.h>
 #include <tcpshaker.h>
 */
 import "C"
 
 import (
-	"net"
 	"net/netip"
-	"strconv"
 	"time"
 	"unsafe"
 )
@@ -35,11 +32,7 @@ const (
 	StatusInternal    Status = C.SHAKER_ERR_INTERNAL
 )
 
-const (
-	linger   = C.SHAKER_LINGER
-	onlyIPv4 = C.SHAKER_IPV4
-	onlyIPv6 = C.SHAKER_IPV6
-)
+const linger = C.SHAKER_LINGER
 
 // Up says whether a SYN-ACK came back.
 func (s Status) Up() bool { return s == 0 }
@@ -56,7 +49,7 @@ type Result struct {
 	Status Status
 	// RTT is the time from SYN to SYN-ACK as the kernel measured it; 0 unless the target is up.
 	RTT time.Duration
-	// Elapsed is the time from submission to verdict.
+	// Elapsed is the time from submission to verdict, the lookup of a name included.
 	Elapsed time.Duration
 	// SynRetransmits counts the SYNs that were sent again; RTT means little when it is not 0.
 	SynRetransmits int
@@ -74,50 +67,5 @@ func newResult(r *C.shaker_result) Result {
 		SynRetransmits: int(r.syn_retransmits),
 		HalfOpen:       r.flags&C.SHAKER_HALF_OPEN != 0,
 		Address:        addrPort(unsafe.Pointer(&r.address)),
-	}
-}
-
-// addrPort reads a shaker_address, a union that cgo knows as bytes only.
-func addrPort(address unsafe.Pointer) netip.AddrPort {
-	switch (*C.struct_sockaddr)(address).sa_family {
-	case C.AF_INET:
-		in := (*C.struct_sockaddr_in)(address)
-		ip := netip.AddrFrom4(*(*[4]byte)(unsafe.Pointer(&in.sin_addr)))
-		return netip.AddrPortFrom(ip, port(unsafe.Pointer(&in.sin_port)))
-	case C.AF_INET6:
-		in6 := (*C.struct_sockaddr_in6)(address)
-		ip := netip.AddrFrom16(*(*[16]byte)(unsafe.Pointer(&in6.sin6_addr)))
-		return netip.AddrPortFrom(ip.WithZone(zone(int(in6.sin6_scope_id))), port(unsafe.Pointer(&in6.sin6_port)))
-	}
-	return netip.AddrPort{}
-}
-
-// port reads a port in network order.
-func port(field unsafe.Pointer) uint16 {
-	bytes := (*[2]byte)(field)
-	return uint16(bytes[0])<<8 | uint16(bytes[1])
-}
-
-func zone(scope int) string {
-	if scope == 0 {
-		return ""
-	}
-	if link, err := net.InterfaceByIndex(scope); err == nil {
-		return link.Name
-	}
-	return strconv.Itoa(scope)
-}
-
-// unresolved is what package net says of a name that has no address.
-func unresolved(code int32, addr string) error {
-	name, _, err := net.SplitHostPort(addr)
-	if err != nil {
-		name = addr
-	}
-	return &net.DNSError{
-		Err:         C.GoString(C.gai_strerror(C.int(code))),
-		Name:        name,
-		IsNotFound:  code == C.EAI_NONAME,
-		IsTemporary: code == C.EAI_AGAIN,
 	}
 }

@@ -5,13 +5,13 @@ package tcp
 #include <stdlib.h>
 #include <tcpshaker.h>
 
-enum { BATCH = 256, TEXT = 320 };
+enum { BATCH = 256 };
 
 // C memory, as the library gets no pointer into Go's.
 typedef struct {
   shaker_request requests[BATCH];
   uint64_t ids[BATCH];
-  char texts[BATCH][TEXT];
+  shaker_address addresses[BATCH];
   shaker_result results[BATCH];
 } ring_memory;
 */
@@ -20,7 +20,6 @@ import "C"
 import (
 	"errors"
 	"os"
-	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -53,21 +52,13 @@ type ring struct {
 
 // A check on its way through a ring.
 type check struct {
-	addr      string
+	endpoint  endpoint
 	timeoutMS uint32
 	flags     uint32
 	key       uintptr
 	id        C.uint64_t // the library's, once it was told
 	result    C.shaker_result
-	done      chan struct{}
-}
-
-// newCheck returns nil for a text that cannot be an address.
-func newCheck(addr string, timeoutMS, flags uint32) *check {
-	if len(addr) >= C.TEXT || strings.IndexByte(addr, 0) >= 0 {
-		return nil
-	}
-	return &check{addr: addr, timeoutMS: timeoutMS, flags: flags, done: make(chan struct{}, 1)}
+	done      chan<- *check // has room for it
 }
 
 // newRing makes a ring whose checks bear a firewall mark; 0 is none. It must be served, then closed.
@@ -119,30 +110,32 @@ func watch(fd int) (*os.File, error) {
 	return file, nil
 }
 
-// submit queues a check; false if the ring is closed.
-func (r *ring) submit(c *check) bool {
+// submit queues a check, which is sent to its channel once it has its result.
+func (r *ring) submit(c *check) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.closed {
-		return false
+		c.result.status = C.SHAKER_ERR_CLOSED
+		c.done <- c
+		return
 	}
 	r.lastKey++
 	c.key = r.lastKey
 	r.waiting[c.key] = c
 	r.submits = append(r.submits, c)
 	r.startTelling()
-	return true
 }
 
-// cancel makes the check end soon, if it has not.
-func (r *ring) cancel(c *check) {
+// cancel makes those of the checks end soon that have not ended. Their results may be left in their channels.
+func (r *ring) cancel(checks []*check) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.waiting[c.key] == nil || r.closed {
-		return
+	for _, c := range checks {
+		if r.waiting[c.key] == c && !r.closed {
+			r.cancels = append(r.cancels, c)
+			r.startTelling()
+		}
 	}
-	r.cancels = append(r.cancels, c)
-	r.startTelling()
 }
 
 func (r *ring) startTelling() {
@@ -179,11 +172,9 @@ func (r *ring) tell() {
 
 func (r *ring) submitBatch(batch []*check) {
 	for i, c := range batch {
-		text := &r.memory.texts[i]
-		bytes := unsafe.Slice((*byte)(unsafe.Pointer(text)), len(text))
-		bytes[copy(bytes, c.addr)] = 0
-		request := &r.memory.requests[i]
-		request.addr = &text[0]
+		request, address := &r.memory.requests[i], &r.memory.addresses[i]
+		request.sockaddr_len = c.endpoint.put(address)
+		request.sockaddr = (*C.struct_sockaddr)(unsafe.Pointer(address))
 		request.timeout_ms = C.uint32_t(c.timeoutMS)
 		request.flags = C.uint32_t(c.flags)
 		*userData(&request.user_data) = c.key
@@ -208,10 +199,10 @@ func (r *ring) submitBatch(batch []*check) {
 // userData is the field as the integer that it carries: neither Go nor the library ever follows it.
 func userData(field *unsafe.Pointer) *uintptr { return (*uintptr)(unsafe.Pointer(field)) }
 
-// finish wakes the goroutine that waits for a check. The lock is held.
+// finish sends a check to the goroutine that waits for it. The lock is held.
 func (r *ring) finish(c *check) {
 	delete(r.waiting, c.key)
-	c.done <- struct{}{}
+	c.done <- c
 }
 
 // reap hands out all results that are there, and waits for the first of them.

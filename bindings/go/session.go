@@ -1,10 +1,17 @@
 package tcp
 
-import "sync"
+import (
+	"context"
+	"sync"
+	"time"
+)
 
 // A session is one run of a CheckingLoop.
 type session struct {
 	config *Config
+	// Over when the session ends, and with it the lookups under way.
+	ctx    context.Context
+	cancel context.CancelFunc
 	// Makes the checks without a mark; served by CheckingLoop's own goroutine.
 	main *ring
 
@@ -19,7 +26,9 @@ func newSession(config *Config) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &session{config: config, main: main, marked: make(map[uint32]*ring)}, nil
+	s := &session{config: config, main: main, marked: make(map[uint32]*ring)}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	return s, nil
 }
 
 // ring returns the ring for a mark, and makes it if need be.
@@ -44,6 +53,25 @@ func (s *session) ring(mark uint32) (*ring, error) {
 	return made, nil
 }
 
+// resolve finds the endpoints of a target until the deadline, until ctx is cancelled or until the session ends.
+func (s *session) resolve(ctx context.Context, t target, network string, deadline time.Time) ([]endpoint, error) {
+	if t.isLiteral() {
+		return t.endpoints(t.ips, t.port, network)
+	}
+	lookup, cancel := context.WithDeadline(ctx, deadline)
+	defer cancel()
+	defer context.AfterFunc(s.ctx, cancel)()
+	found, err := t.lookUp(lookup, s.config.resolver(), network)
+	switch {
+	case err == nil:
+	case ctx.Err() == context.Canceled:
+		err = ctx.Err()
+	case s.ctx.Err() != nil:
+		err = ErrNotReady
+	}
+	return found, err
+}
+
 // rings are all that there are.
 func (s *session) rings() []*ring {
 	s.mu.Lock()
@@ -55,8 +83,9 @@ func (s *session) rings() []*ring {
 	return all
 }
 
-// end ends every check. No ring is served any more when it returns.
+// end ends every check and every lookup. No ring is served any more when it returns.
 func (s *session) end() {
+	s.cancel()
 	s.mu.Lock()
 	s.ended = true
 	s.mu.Unlock()

@@ -5,12 +5,13 @@ package tcp
 */
 import "C"
 
-// Stats are the counters of a [Checker] since its CheckingLoop began.
+// Stats are the counters of a [Checker] since its CheckingLoop began. A check of a name counts once for each address
+// that was tried, and not at all while the name is being looked up.
 type Stats struct {
 	Submitted uint64 // accepted by the library
 	// Results, by their Status.
-	Up, TimedOut, Refused, Unreachable                                                     uint64
-	Invalid, BadAddress, Unresolved, Local, Cancelled, Closed, Busy, Unsupported, Internal uint64
+	Up, TimedOut, Refused, Unreachable                                         uint64
+	Invalid, BadAddress, Local, Cancelled, Closed, Busy, Unsupported, Internal uint64
 
 	InFlight uint64 // checks that hold a socket now
 	Queued   uint64 // checks that wait for their turn now
@@ -49,7 +50,6 @@ func (r *ring) addStats(total *Stats) {
 		{&total.Unreachable, stats.unreachable},
 		{&total.Invalid, stats.err_invalid},
 		{&total.BadAddress, stats.err_address},
-		{&total.Unresolved, stats.err_resolve},
 		{&total.Local, stats.err_local},
 		{&total.Cancelled, stats.err_cancelled},
 		{&total.Closed, stats.err_closed},

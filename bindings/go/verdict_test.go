@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
-	"net/netip"
 	"os"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -57,7 +55,7 @@ func TestDeadTargetIsErrConnectThatUnwrapsToErrno(t *testing.T) {
 func TestSilentTargetIsErrTimeoutAfterTheTimeout(t *testing.T) {
 	checker := running(t)
 	addr := silent(t)
-	const timeout = 100 * time.Millisecond
+	const timeout = 500 * time.Millisecond
 	began := time.Now()
 	err := checker.CheckAddr(addr, timeout)
 	if err != tcp.ErrTimeout {
@@ -73,10 +71,24 @@ func TestSilentTargetIsErrTimeoutAfterTheTimeout(t *testing.T) {
 	if !tcp.IsDown(err) {
 		t.Error("a timeout is a verdict")
 	}
-	for _, none := range []time.Duration{0, -time.Second, time.Nanosecond} {
-		if err := checker.CheckAddr(addr, none); err != tcp.ErrTimeout {
-			t.Errorf("with no time at all (%v): %v", none, err)
+}
+
+func TestCheckWithoutAnyTimeIsErrTimeoutWithNothingSent(t *testing.T) {
+	checker, server := tcp.NewChecker(), serveNames(t, nil)
+	t.Cleanup(start(t, checker))
+	target := listen(t, "tcp4", "127.0.0.1")
+	for _, none := range []time.Duration{0, -time.Second} {
+		for _, addr := range []string{target.addr, "silent.test.:80"} {
+			if err := checker.CheckAddr(addr, none); err != tcp.ErrTimeout {
+				t.Errorf("%s within %v: %v", addr, none, err)
+			}
 		}
+	}
+	if err := checker.CheckAddr(silent(t), time.Nanosecond); err != tcp.ErrTimeout && err != tcp.ErrBusy {
+		t.Errorf("within a nanosecond: %v", err)
+	}
+	if seen := accepted(t, target); seen != 0 || server.asked.Load() != 0 {
+		t.Errorf("the target saw %d checks, and the resolver was asked %d times", seen, server.asked.Load())
 	}
 }
 
@@ -98,56 +110,6 @@ func TestUnroutableTargetIsErrConnect(t *testing.T) {
 	var errno syscall.Errno
 	if !errors.As(err, &errno) || errno != syscall.ENETUNREACH && errno != syscall.EACCES {
 		t.Errorf("%T: %v", err, err)
-	}
-}
-
-func TestBadAddressIsNoVerdict(t *testing.T) {
-	checker := running(t)
-	target := listen(t, "tcp4", "127.0.0.1")
-	for _, addr := range []string{
-		"", "127.0.0.1", "::1:80", "[::1:80", "127.0.0.1:0", "127.0.0.1:65536", "127.0.0.1:-1",
-		target.addr + "\x00", target.addr[:9] + "\x00" + target.addr[9:], strings.Repeat("a", 1000) + ":80",
-		strings.Repeat("a", 254) + ":80",
-	} {
-		err := checker.CheckAddr(addr, patience)
-		var bad *net.AddrError
-		if !errors.As(err, &bad) || bad.Addr != addr || tcp.IsDown(err) {
-			t.Errorf("%.40q: %T: %v", addr, err, err)
-		}
-	}
-	for network, addr := range map[string]string{"tcp4": "[::1]:80", "tcp6": target.addr} {
-		opts := tcp.DefaultOptions().WithNetwork(network)
-		result, err := checker.Check(context.Background(), addr, opts)
-		if bad := (*net.AddrError)(nil); !errors.As(err, &bad) || result.Status != tcp.StatusAddress {
-			t.Errorf("%s on %s: %+v, %v", addr, network, result, err)
-		}
-	}
-	err := checker.CheckAddrWithOptions(target.addr, tcp.DefaultOptions().WithNetwork("udp"))
-	if err != net.UnknownNetworkError("udp") || tcp.IsDown(err) {
-		t.Errorf("udp: %T: %v", err, err)
-	}
-}
-
-func TestNameIsResolvedWithinTheFamily(t *testing.T) {
-	checker := running(t)
-	target := listen(t, "tcp4", "127.0.0.1")
-	_, port, _ := net.SplitHostPort(target.addr)
-	opts := tcp.DefaultOptions().WithTimeout(patience).WithNetwork("tcp4")
-	result, err := checker.Check(context.Background(), "localhost:"+port, opts)
-	if err != nil || result.Address != netip.MustParseAddrPort(target.addr) {
-		t.Errorf("%+v, %v", result, err)
-	}
-}
-
-func TestUnresolvedNameIsDNSErrorAndNoVerdict(t *testing.T) {
-	// The service is looked up in a file, so no question leaves the machine.
-	result, err := running(t).Check(context.Background(), "localhost:no-such-service", tcp.DefaultOptions())
-	var unresolved *net.DNSError
-	if !errors.As(err, &unresolved) || unresolved.Name != "localhost" || tcp.IsDown(err) {
-		t.Errorf("%T: %v", err, err)
-	}
-	if result.Status != tcp.StatusResolve || result.Address.IsValid() {
-		t.Errorf("%+v", result)
 	}
 }
 

@@ -1,0 +1,65 @@
+package tcp
+
+import (
+	"context"
+	"time"
+)
+
+// attemptDelay is how long the next address waits for an answer of the one before it (RFC 8305, section 5: Connection
+// Attempt Delay).
+const attemptDelay = 250 * time.Millisecond
+
+// race checks the addresses of a target as the library does those of a name: in their order, the next one as soon as
+// one fails or has had no answer for attemptDelay. It returns the check that found its address up; if none did, that
+// of the first address; and nil when ctx was cancelled.
+func (r *ring) race(ctx context.Context, addresses []endpoint, deadline time.Time, flags uint32) *check {
+	checks := make([]*check, 0, len(addresses))
+	done := make(chan *check, len(addresses))
+	running := 0
+	start := func() {
+		c := &check{
+			endpoint: addresses[len(checks)], timeoutMS: milliseconds(time.Until(deadline)),
+			flags: flags, done: done,
+		}
+		checks = append(checks, c)
+		running++
+		r.submit(c)
+	}
+	defer func() {
+		if running > 0 {
+			r.cancel(checks)
+		}
+	}()
+
+	more := func() bool { return len(checks) < len(addresses) && time.Now().Before(deadline) }
+	cancelled := ctx.Done()
+	start()
+	for {
+		var late <-chan time.Time
+		if more() {
+			late = time.After(attemptDelay)
+		}
+		select {
+		case c := <-done:
+			running--
+			if status := Status(c.result.status); status == StatusUp || status == StatusClosed {
+				return c
+			}
+			if more() {
+				start()
+			} else if running == 0 {
+				return checks[0]
+			}
+		case <-late:
+			if more() {
+				start()
+			}
+		case <-cancelled:
+			if ctx.Err() != context.DeadlineExceeded {
+				return nil
+			}
+			// The deadline is the checks' own too, and their verdicts are on the way.
+			cancelled = nil
+		}
+	}
+}
