@@ -8,7 +8,8 @@ import (
 	tcp "github.com/tcpshaker/libtcpshaker/bindings/go"
 )
 
-// The names and signatures that a program written for tcp-shaker compiles against.
+// The names and signatures that a program written for tcp-shaker compiles against: those of its main branch, and
+// WithMark, which its options had before they were merged.
 var (
 	_ func() *tcp.Checker                                   = tcp.NewChecker
 	_ func(bool) *tcp.Checker                               = tcp.NewCheckerZeroLinger

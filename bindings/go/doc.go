@@ -20,6 +20,6 @@
 // # Goroutines and threads
 //
 // A check blocks its goroutine, and no thread. Package net looks names up. One thread of the library makes the checks
-// of a [Checker], however many goroutines wait, and the runtime's poller tells the goroutine in [Checker.CheckingLoop] of
-// results.
+// of a [Checker], however many goroutines wait, and the runtime's poller tells the goroutine in
+// [Checker.CheckingLoop] of results.
 package tcp

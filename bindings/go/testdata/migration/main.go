@@ -1,5 +1,5 @@
-// A program as people write them for tcp-shaker: it says of each address what became of its check. The test changes
-// its import line, and nothing else.
+// A program as people write them for tcp-shaker, whose main branch has CheckAddrWithOptions: it says of each address
+// what became of its check. The test changes its import line, and nothing else.
 package main
 
 import (
@@ -44,11 +44,14 @@ func main() {
 		fmt.Println(text)
 	}
 
-	opts := tcpshaker.DefaultOptions().WithTimeout(5 * time.Second).WithNetwork("tcp4").WithZeroLinger(true).WithMark(0)
+	opts := tcpshaker.DefaultOptions().WithTimeout(5 * time.Second).WithNetwork("tcp4").WithZeroLinger(true)
 	fmt.Println("again:", say(tcpshaker.DefaultChecker().CheckAddrWithOptions(os.Args[1], opts)))
 	linger := tcpshaker.NewCheckerZeroLinger(true)
 	fmt.Println("not started, ready:", linger.IsReady())
 	fmt.Println("once more:", say(checker.CheckAddrZeroLinger(os.Args[1], 5*time.Second, true)))
+
+	none := tcpshaker.Options{Network: "tcp", ZeroLinger: true}
+	fmt.Println("in no time:", say(checker.CheckAddrWithOptions(os.Args[3], none)))
 
 	stopChecker()
 	<-stopped
@@ -62,6 +65,8 @@ func say(err error) string {
 	case tcpshaker.ErrTimeout:
 		return "connect timed out"
 	}
+	var byValue tcpshaker.ErrConnect
+	errors.As(err, &byValue)
 	if connect, ok := err.(*tcpshaker.ErrConnect); ok {
 		return fmt.Sprintf("connect failed: %v, refused: %v", connect, errors.Is(err, syscall.ECONNREFUSED))
 	}
