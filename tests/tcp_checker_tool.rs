@@ -483,6 +483,21 @@ fn a_rate_is_kept_and_no_check_is_late_for_it() {
 }
 
 #[test]
+fn a_rate_that_a_stalling_machine_cannot_keep_makes_no_check_late() {
+    let (_listener, up) = live();
+    let mut running = Running::start(&mut tool(&["-a", &up, "-n", "400", "-c", "400", "-r", "100", "-t", "1500"]));
+    // It runs for a third of the time. What the library may not start then, it does not make up for.
+    while running.child.try_wait().unwrap().is_none() {
+        running.signal(libc::SIGSTOP);
+        std::thread::sleep(Duration::from_millis(40));
+        running.signal(libc::SIGCONT);
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let run = running.finish();
+    assert_eq!(run.code(), UP, "{run:?}");
+}
+
+#[test]
 fn a_rate_slower_than_the_timeout_still_gives_every_check_its_turn() {
     let (_listener, up) = live();
     for at_once in ["1", "4"] {

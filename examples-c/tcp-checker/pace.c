@@ -8,19 +8,26 @@ void pace_start(struct pace *pace, const struct options *options, uint64_t start
     *pace = (struct pace){.options = options, .allowance = 1, .allowance_us = started_us};
 }
 
+double pace_most(const struct pace *pace)
+{
+    uint32_t timeout_ms = pace->options->timeout_ms < 400 ? pace->options->timeout_ms : 400;
+    double most = (double)pace->options->rate * timeout_ms / 4000;
+
+    return most > 1 ? most : 1;
+}
+
 uint64_t pace_allows(struct pace *pace)
 {
     uint64_t now = now_us();
-    double rate = pace->options->rate;
-    /* What went unused is made up for, but never more than waits its turn in a quarter of its timeout. */
-    double most = rate * (pace->options->timeout_ms < 400 ? pace->options->timeout_ms : 400) / 4000;
+    double rate = pace->options->rate, most = pace_most(pace);
 
     if (pace->options->rate == 0)
         return UINT64_MAX;
     pace->allowance += rate * (double)(now - pace->allowance_us) / 1e6;
     pace->allowance_us = now;
-    if (pace->allowance > most && pace->allowance > 1)
-        pace->allowance = most > 1 ? most : 1;
+    /* What went unused is made up for, but never so much that it waits long with the library. */
+    if (pace->allowance > most)
+        pace->allowance = most;
     return (uint64_t)pace->allowance;
 }
 

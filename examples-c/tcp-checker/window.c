@@ -2,6 +2,7 @@
 #define _POSIX_C_SOURCE 200809L
 
 #include <poll.h>
+#include <stdint.h>
 #include <string.h>
 
 #include "interrupt.h"
@@ -30,6 +31,19 @@ static uint64_t allowed_by_queue(const struct window *window)
     return stats.queued < MOST_QUEUED ? MOST_QUEUED - stats.queued : 0;
 }
 
+/* A machine that stalls starts fewer checks than the rate allows. What the library has not started yet must not grow
+ * until it is too late for its turn. */
+static uint64_t allowed_by_backlog(const struct window *window)
+{
+    uint64_t most = (uint64_t)pace_most(window->pace), waiting;
+    shaker_stats stats;
+
+    if (window->options->rate == 0 || shaker_checker_stats(window->checker, &stats, sizeof stats) != SHAKER_OK)
+        return UINT64_MAX;
+    waiting = window->with_library > stats.in_flight ? window->with_library - stats.in_flight : 0;
+    return waiting < most ? most - waiting : 0;
+}
+
 static uint64_t least(uint64_t a, uint64_t b)
 {
     return a < b ? a : b;
@@ -42,6 +56,7 @@ static void submit_more(struct window *window)
     uint64_t room = least(options->at_once - window->with_library, options->checks - window->submitted);
 
     room = least(room, least(pace_allows(window->pace), allowed_by_queue(window)));
+    room = least(room, allowed_by_backlog(window));
     while (room > 0) {
         shaker_request requests[BATCH];
         size_t count = (size_t)least(room, BATCH);
