@@ -98,7 +98,16 @@ impl Course {
 
     /// The library at checking many, or one at a time. A wrong verdict is an error.
     pub fn race(&self, arguments: &[&str]) -> Result<Figures, String> {
-        let figures = self.ours(Command::new(&self.programs.racer).args(arguments))?;
+        self.race_of(&self.programs.racer, arguments)
+    }
+
+    /// The same with the locks of the crate parking_lot.
+    pub fn race_with_parking_lot(&self, arguments: &[&str]) -> Result<Figures, String> {
+        self.race_of(&self.programs.racer_with_parking_lot, arguments)
+    }
+
+    fn race_of(&self, program: &Path, arguments: &[&str]) -> Result<Figures, String> {
+        let figures = self.ours(Command::new(program).args(arguments))?;
         let right = if arguments[1] == REFUSED_PORT { "refused" } else { "up" };
         if figures.get(right) != figures.get("checks") {
             return Err(format!("wrong verdicts: {} of {} are {right}", figures.get(right), figures.get("checks")));

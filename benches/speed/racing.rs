@@ -37,6 +37,9 @@ pub struct Races {
     /// Checks per second with one loop, two, and so on.
     pub batch_by_loops: Vec<Rounds>,
     pub reap_by_loops: Vec<Rounds>,
+    /// The library with the locks of the crate parking_lot.
+    pub batch_with_parking_lot: Rounds,
+    pub reap_with_parking_lot: Rounds,
     /// Checks per second of two yardsticks at once.
     pub proof_twice: Rounds,
     pub refused: Rounds,
@@ -80,6 +83,8 @@ pub fn run(course: &Course, extent: Extent) -> Result<Races, String> {
         for (index, loops) in loop_counts().iter().map(usize::to_string).enumerate() {
             races.reap_by_loops[index].push(pace(course.race(&["reap", LIVE_PORT, checks, WINDOW, &loops])?));
         }
+        races.batch_with_parking_lot.push(pace(course.race_with_parking_lot(&["batch", LIVE_PORT, checks, WINDOW])?));
+        races.reap_with_parking_lot.push(pace(course.race_with_parking_lot(&["reap", LIVE_PORT, checks, WINDOW])?));
         let two = course.yardsticks(2, &["proof", LIVE_PORT, checks, WINDOW])?;
         races.proof_twice.push(two.into_iter().map(pace).sum());
         races.refused_proof.push(pace(course.yardstick(&["proof", REFUSED_PORT, checks, WINDOW])?));
@@ -130,6 +135,11 @@ impl Races {
             per_second,
             Bar::AtLeast(1.7),
         ));
+        // The bars say only that neither kind of lock is far behind the other.
+        let what = "batch, parking_lot's locks against std's";
+        rows.push(Row::ratio(what, &self.batch_with_parking_lot, &batch[0], per_second, Bar::AtLeast(0.90)));
+        let what = "submit and reap, parking_lot's locks against std's";
+        rows.push(Row::ratio(what, &self.reap_with_parking_lot, &reap[0], per_second, Bar::AtLeast(0.90)));
         let what = "refused port, batch, against proof";
         rows.push(Row::ratio(what, &self.refused, &self.refused_proof, per_second, Bar::AtLeast(0.90)));
         rows
