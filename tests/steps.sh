@@ -20,7 +20,9 @@ step() {
   return $failed
 }
 
-# Where the builds of the feature forced-handshake lie: cargo would build the library anew at each change between them
-# and the plain ones.
+# Where the builds of other features lie: cargo would build the library anew at each change between them and the plain
+# ones.
 # shellcheck disable=SC2034 # for the script that sources this
 forced_target=${CARGO_TARGET_DIR:-target}/forced-handshake
+# shellcheck disable=SC2034
+locks_target=${CARGO_TARGET_DIR:-target}/parking-lot
