@@ -25,3 +25,26 @@ impl Sink {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn lost_results_end_the_wait_of_a_blocking_call_and_of_nobody_else() {
+        let (shared, own) = (Arc::new(CompletionQueue::new()), Arc::new(CompletionQueue::new()));
+        std::thread::scope(|scope| {
+            let call = scope.spawn(|| own.take(1, 1, None, |_| ()));
+            let reaper = scope.spawn(|| shared.take(1, 1, None, |_| ()));
+            Sink::Call(own.clone()).lose_results();
+            Sink::Queue(shared.clone()).lose_results();
+            assert_eq!(call.join().unwrap(), 0);
+            std::thread::sleep(Duration::from_millis(20));
+            assert!(!reaper.is_finished(), "others may still have results for it");
+            shared.close();
+            assert_eq!(reaper.join().unwrap(), 0);
+        });
+    }
+}
