@@ -50,6 +50,10 @@ impl Permits {
         self.taken.load(Ordering::SeqCst)
     }
 
+    pub fn callers_limit(&self) -> u32 {
+        self.callers_limit
+    }
+
     pub fn limit(&self) -> u32 {
         self.limit
     }

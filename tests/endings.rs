@@ -102,6 +102,22 @@ fn cancelling_by_id_ends_submitted_checks_wherever_they_are_and_no_other() {
 }
 
 #[test]
+fn cancelling_by_id_ends_a_check_of_one_target_that_began_on_its_callers_thread() {
+    namespaced!("nft");
+    silence(SILENT_PORT);
+    let checker = loops(2);
+    for number in 0..10 {
+        let request = tagged(number, Request::new(at(nth(number), SILENT_PORT)));
+        let id = checker.submit(vec![request]).expect("a live checker");
+        assert_eq!(checker.stats().in_flight, 1, "submit has sent the SYN already");
+        assert_eq!(checker.cancel(id), Status::Up);
+        let report = reap(&checker, 1)[0];
+        assert_eq!((report.id, report.tag, report.verdict.status), (id, number, Status::Cancelled), "{report:?}");
+    }
+    assert_eq!(checker.stats().cancelled, 10);
+}
+
+#[test]
 fn results_that_wait_at_the_shutdown_can_still_be_reaped() {
     namespaced!("nft");
     let _listener = listen_everywhere();

@@ -9,7 +9,6 @@ use crate::check::request::Request;
 use crate::check::target::Target;
 use crate::check::verdict::{Status, Verdict};
 use crate::completion::{CompletionQueue, Sink};
-use crate::event_loop::command::Command;
 use crate::sys::clock;
 
 impl Checker {
@@ -38,33 +37,22 @@ impl Checker {
         let handle = &self.shared.handles[self.turn()];
         let cancels = self.shared.cancels.load(Ordering::SeqCst);
         let asked = self.asked(request.clone(), 0, clock::now(), false);
-        let command = match &asked.target {
+        let pending = match &asked.target {
             Target::Malformed(_) => return Progress::Done(self.without_segments(Status::BadAddress)),
             Target::Literal(target) if !asked.family.allows(target) => {
                 return Progress::Done(self.without_segments(Status::BadAddress));
             }
             Target::Literal(_) => match self.begin_here(handle, asked) {
                 Ok(verdict) => return Progress::Done(verdict),
-                Err(command) => command,
+                Err(pending) => pending,
             },
             Target::Name(_) => Pending::Submitted(asked),
         };
         let queue = Arc::new(CompletionQueue::new());
-        let sink = Sink::Call(queue.clone());
-        let command = match command {
-            Pending::Submitted(asked) => Command::Batch { sink, checks: vec![asked] },
-            Pending::Started(started) => Command::TakeOver { sink, started },
-        };
-        let taken_over = matches!(command, Command::TakeOver { .. });
         self.shared.counters.add_submitted(1);
-        match handle.inbox.give_unless(command, || self.cancelled_since(cancels)) {
+        match self.hand_over(handle, pending, Sink::Call(queue.clone()), || self.cancelled_since(cancels)) {
             Ok(()) => Progress::Pending(queue),
             Err(status) => {
-                if taken_over {
-                    handle.permits.give_back();
-                    handle.tell_of_room();
-                    self.shared.tell_of_descriptor();
-                }
                 self.shared.counters.add_one(status, false);
                 Progress::Done(Verdict::without_segments(status, 0))
             }

@@ -2,7 +2,8 @@
 
 use super::Checker;
 use crate::check::target::Target;
-use crate::check::verdict::Verdict;
+use crate::check::verdict::{Status, Verdict};
+use crate::completion::Sink;
 use crate::engine::Conclusion;
 use crate::engine::socket::inline::{self, InlineStart};
 use crate::event_loop::command::{Command, StartedCheck, SubmittedCheck, Terms};
@@ -40,11 +41,33 @@ impl Checker {
             }
             InlineStart::Waiting(socket) => {
                 permit.hand_over();
-                let SubmittedCheck { tag, terms, .. } = asked;
-                Err(Pending::Started(Box::new(StartedCheck { tag, target, terms, socket, syn_at })))
+                let SubmittedCheck { id, tag, terms, .. } = asked;
+                Err(Pending::Started(Box::new(StartedCheck { id, tag, target, terms, socket, syn_at })))
             }
             InlineStart::NotStarted => Err(Pending::Submitted(asked)),
         }
+    }
+
+    /// Has the loop go on with a check, unless `refusal` says why not.
+    pub(super) fn hand_over(
+        &self,
+        handle: &LoopHandle,
+        pending: Pending,
+        sink: Sink,
+        refusal: impl FnOnce() -> Option<Status>,
+    ) -> Result<(), Status> {
+        let is_started = matches!(pending, Pending::Started(_));
+        let command = match pending {
+            Pending::Submitted(asked) => Command::Batch { sink, checks: vec![asked] },
+            Pending::Started(started) => Command::TakeOver { sink, started },
+        };
+        handle.inbox.give_unless(command, refusal).inspect_err(|_| {
+            if is_started {
+                handle.permits.give_back();
+                handle.tell_of_room();
+                self.shared.tell_of_descriptor();
+            }
+        })
     }
 }
 

@@ -5,10 +5,12 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::Checker;
+use super::inline::Pending;
 use crate::check::request::Request;
+use crate::check::target::Target;
 use crate::check::verdict::{Report, Status};
 use crate::completion::{Callback, CompletionQueue, Sink};
-use crate::event_loop::command::Command;
+use crate::event_loop::command::{Command, SubmittedCheck};
 use crate::event_loop::inbox::Inbox;
 use crate::sys::clock;
 
@@ -55,10 +57,16 @@ impl Checker {
         }
         let submitted = clock::now();
         let first_id = self.next_id.fetch_add(count as u64, Ordering::Relaxed);
+        let mut requests = (first_id..).zip(requests).peekable();
+        if count == 1
+            && let Some((id, (request, _))) = requests
+                .next_if(|(_, (request, callback))| callback.is_none() && matches!(request.target, Target::Literal(_)))
+        {
+            return self.submit_one(queue, self.asked(request, id, submitted, false));
+        }
         let handles = &self.shared.handles;
         let loops = if count < WORTH_SPLITTING { 1 } else { handles.len() };
         let first_loop = if loops == 1 { self.turn() } else { 0 };
-        let mut requests = (first_id..).zip(requests);
         let mut shares = Vec::with_capacity(loops);
         for index in 0..loops {
             let share = count / loops + usize::from(index < count % loops);
@@ -85,6 +93,29 @@ impl Checker {
         self.shared.counters.add_submitted(count as u64);
         Inbox::give_all(shares).inspect_err(|_| self.shared.counters.take_back(count as u64))?;
         Ok(first_id)
+    }
+
+    /// Submits a check of an address. As for a blocking check, a target on this machine has mostly answered by the time
+    /// connect returns, and waking the loop's thread would cost several times the check.
+    fn submit_one(&self, queue: &Arc<CompletionQueue>, asked: SubmittedCheck) -> Result<u64, Status> {
+        if self.shared.closed.load(Ordering::SeqCst) {
+            return Err(Status::Closed);
+        }
+        let handle = &self.shared.handles[self.turn()];
+        let (id, tag) = (asked.id, asked.tag);
+        let starts_here = matches!(&asked.target, Target::Literal(target) if asked.family.allows(target))
+            && handle.has_few_checks()
+            && !self.is_own_thread();
+        let begun = if starts_here { self.begin_here(handle, asked) } else { Err(Pending::Submitted(asked)) };
+        match begun {
+            Ok(verdict) => queue.put(std::iter::once(Report { id, tag, verdict })),
+            Err(pending) => {
+                self.shared.counters.add_submitted(1);
+                self.hand_over(handle, pending, Sink::Queue(queue.clone()), || None)
+                    .inspect_err(|_| self.shared.counters.take_back(1))?;
+            }
+        }
+        Ok(id)
     }
 
     /// Adds up to `capacity` reports to `reports`, waiting up to `wait` (`None`: for ever) for the first. Returns

@@ -103,6 +103,7 @@ impl Checks {
     pub fn take_over(&mut self, reply_to: ReplyTo, started: StartedCheck) {
         let StartedCheck { target, socket, syn_at, terms, .. } = started;
         let slot = self.admit(Owner::Submitter(reply_to), target, terms);
+        self.table.remember(reply_to.id, Place::Check(slot));
         let (engine_slot, watched) = self.engine.adopt(socket, SlotKey::of(slot as usize));
         if self.table.check(slot).silent {
             self.silent.started();

@@ -32,6 +32,7 @@ pub(crate) struct SubmittedCheck {
 
 /// A check that a caller began on its own thread, socket and all.
 pub(crate) struct StartedCheck {
+    pub id: u64,
     pub tag: usize,
     pub target: SocketAddr,
     pub terms: Terms,

@@ -31,6 +31,12 @@ impl LoopHandle {
         }
     }
 
+    /// Whether a check that starts on a caller's thread takes nobody's turn, and whether its socket will be kept: those
+    /// that come from callers are, as long as they are few.
+    pub fn has_few_checks(&self) -> bool {
+        self.queued.load(Ordering::Relaxed) == 0 && self.permits.taken() < self.permits.callers_limit()
+    }
+
     /// The loop's side: whether it needs to hear of permits and descriptors that others give up. It must try once more
     /// after it has said so.
     pub fn set_wants_room(&self, wants_room: bool) {

@@ -165,7 +165,7 @@ impl EventLoop {
             }
             Command::TakeOver { sink, started } => {
                 let sink = self.checks.outbox.expect(sink, 1);
-                self.checks.take_over(ReplyTo { sink, id: 0, tag: started.tag }, *started);
+                self.checks.take_over(ReplyTo { sink, id: started.id, tag: started.tag }, *started);
             }
             Command::LookupBegan { race, generation } => self.names.lookup_began(&mut self.checks, race, generation),
             Command::Resolved { race, generation, addresses } => {
