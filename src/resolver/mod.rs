@@ -1,9 +1,9 @@
 //! Names to addresses: getaddrinfo on a few threads of its own, identical lookups shared.
 //!
 //! getaddrinfo cannot be interrupted, so the threads never hold anybody up but [`Resolver::join`], and a lookup is told
-//! not to try for longer than the checks that wait for it (see `look_up.rs`).
+//! not to try for longer than the checks that wait for it (see `lookup.rs`).
 
-mod look_up;
+mod lookup;
 
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
@@ -17,8 +17,8 @@ use crate::sys::clock;
 use crate::sys::lock::{Condvar, Mutex, MutexGuard};
 use crate::sys::thread::{self, Thread};
 
-pub(crate) use look_up::NOT_IN_TIME;
-use look_up::{NO_THREAD, look_up};
+pub(crate) use lookup::NOT_IN_TIME;
+use lookup::{NO_THREAD, look_up};
 
 /// Lookups at once. More would only queue up in front of the same name server.
 const THREADS: usize = 4;
