@@ -30,6 +30,8 @@ use crate::sys::thread::{self, Thread};
 
 /// Nobody has more descriptors than this to spare for one checker, whatever the limit says.
 const IN_FLIGHT_MAX: u64 = 1 << 20;
+/// The host's callbacks run on it; musl's own default would be 128 KiB.
+const LOOP_STACK: usize = 2 << 20;
 
 /// Checks TCP ports. Made to be shared: every function may be called from any thread at any time.
 ///
@@ -85,7 +87,8 @@ impl Checker {
             let engine = SocketEngine::new(poll, shared.opener.clone(), handle.spare.clone());
             let event_loop = EventLoop::new(shared, handle, engine);
             // Dropping the checker ends the loops that have started.
-            let thread = thread::spawn(c"shaker-loop", move || event_loop.run()).map_err(|_| Status::LocalFault)?;
+            let thread =
+                thread::spawn(c"shaker-loop", LOOP_STACK, move || event_loop.run()).map_err(|_| Status::LocalFault)?;
             checker.threads.push(thread);
         }
         Ok(checker)

@@ -22,6 +22,8 @@ use lookup::{NO_THREAD, look_up};
 
 /// Lookups at once. More would only queue up in front of the same name server.
 const THREADS: usize = 4;
+/// For getaddrinfo; musl's own default would be 128 KiB.
+const STACK: usize = 2 << 20;
 
 /// Who waits for a name: a race of a loop.
 pub(crate) struct Asker {
@@ -73,7 +75,7 @@ impl Resolver {
         }
         if state.queue.len() >= state.idle && state.threads.len() < THREADS && !state.askers.contains_key(&query) {
             let resolver = self.clone();
-            match thread::spawn(c"shaker-resolver", move || resolver.run()) {
+            match thread::spawn(c"shaker-resolver", STACK, move || resolver.run()) {
                 Ok(thread) => state.threads.push(thread),
                 Err(error) if state.threads.is_empty() => return Err(error.raw_os_error().unwrap_or(NO_THREAD)),
                 Err(_) => {} // the ones there are will come to it

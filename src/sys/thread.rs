@@ -12,9 +12,6 @@ use std::io;
 pub(crate) use system::Thread;
 
 const NO_LOOP: usize = usize::MAX;
-/// For callbacks and getaddrinfo; musl's own default would be 128 KiB.
-const STACK: usize = 2 << 20;
-
 thread_local! {
     /// Which checker's loop runs on this thread; 0 on everybody else's, NO_LOOP on the library's other threads.
     static CHECKER: Cell<usize> = const { Cell::new(0) };
@@ -35,10 +32,11 @@ pub(crate) fn belongs_to(checker: usize) -> bool {
     CHECKER.get() == checker
 }
 
-/// Starts a thread. `name` has at most 15 bytes (pthread_setname_np(3)).
-pub(crate) fn spawn(name: &'static CStr, body: impl FnOnce() + Send + 'static) -> io::Result<Thread> {
+/// Starts a thread with a stack of so many bytes. `name` has at most 15 bytes (pthread_setname_np(3)).
+pub(crate) fn spawn(name: &'static CStr, stack: usize, body: impl FnOnce() + Send + 'static) -> io::Result<Thread> {
     system::spawn(
         name,
+        stack,
         Box::new(|| {
             CHECKER.set(NO_LOOP);
             body();

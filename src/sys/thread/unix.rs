@@ -5,8 +5,6 @@ use std::ffi::{CStr, c_void};
 use std::io;
 use std::mem::MaybeUninit;
 
-use super::STACK;
-
 /// A thread that is still to be joined.
 pub(crate) struct Thread(libc::pthread_t);
 
@@ -33,7 +31,7 @@ type Body = Box<dyn FnOnce() + Send>;
 
 /// Starts a thread with all signals blocked from its first instruction on, but for those that a fault of its own raises.
 /// The caller's own mask is the same after the call as before; a signal that arrives meanwhile is delivered then.
-pub(super) fn spawn(name: &'static CStr, body: Body) -> io::Result<Thread> {
+pub(super) fn spawn(name: &'static CStr, stack: usize, body: Body) -> io::Result<Thread> {
     let body: Box<Body> = Box::new(Box::new(move || {
         set_name(name);
         body();
@@ -52,7 +50,7 @@ pub(super) fn spawn(name: &'static CStr, body: Body) -> io::Result<Thread> {
             libc::sigdelset(all.as_mut_ptr(), fault);
         }
         libc::pthread_attr_init(attributes.as_mut_ptr());
-        libc::pthread_attr_setstacksize(attributes.as_mut_ptr(), STACK);
+        libc::pthread_attr_setstacksize(attributes.as_mut_ptr(), stack);
         libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), before.as_mut_ptr());
         let error = libc::pthread_create(thread.as_mut_ptr(), attributes.as_ptr(), run, body.cast());
         libc::pthread_sigmask(libc::SIG_SETMASK, before.as_ptr(), std::ptr::null_mut());

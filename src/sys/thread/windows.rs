@@ -4,8 +4,6 @@ use std::ffi::CStr;
 use std::io;
 use std::thread::{Builder, JoinHandle};
 
-use super::STACK;
-
 /// A thread that is still to be joined.
 pub(crate) struct Thread(JoinHandle<()>);
 
@@ -19,7 +17,7 @@ impl Thread {
     pub fn detach(self) {}
 }
 
-pub(super) fn spawn(name: &'static CStr, body: Box<dyn FnOnce() + Send>) -> io::Result<Thread> {
+pub(super) fn spawn(name: &'static CStr, stack: usize, body: Box<dyn FnOnce() + Send>) -> io::Result<Thread> {
     let name = name.to_string_lossy().into_owned();
-    Builder::new().name(name).stack_size(STACK).spawn(body).map(Thread)
+    Builder::new().name(name).stack_size(stack).spawn(body).map(Thread)
 }
