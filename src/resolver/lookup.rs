@@ -101,7 +101,11 @@ mod patience {
     struct ResState {
         retrans: i32,
         retry: i32,
+        options: std::ffi::c_ulong,
     }
+
+    /// The state is filled.
+    const RES_INIT: std::ffi::c_ulong = 1;
 
     unsafe extern "C" {
         fn __res_state() -> *mut ResState;
@@ -115,9 +119,13 @@ mod patience {
 
     /// Keeps this thread's next lookup to about `seconds`.
     pub(super) fn limit(seconds: u64) -> Before {
-        // SAFETY: res_init fills this thread's own state, which __res_state points to.
+        // SAFETY: __res_state points to this thread's own state, which res_init fills.
         let state = unsafe {
-            if (*__res_state()).retrans == 0 {
+            if (*__res_state()).options & RES_INIT == 0 {
+                // A thread whose stack another one had before finds numbers of that one here. glibc would take them for
+                // the program's own.
+                (*__res_state()).retrans = 0;
+                (*__res_state()).retry = 0;
                 libc::res_init();
             }
             &mut *__res_state()
