@@ -10,6 +10,8 @@ use crate::engine::wire::Wire;
 
 /// More loops than this help nobody, and a mistyped number should not start ten thousand threads.
 const LOOPS_MAX: u32 = 256;
+/// Each lookup at once needs a thread.
+const LOOKUPS_MAX: u32 = 1024;
 
 /// How a checker checks. Settings are read once, by [`Checker::new`](crate::Checker::new).
 #[derive(Clone, Debug)]
@@ -18,6 +20,7 @@ pub struct Config {
     pub(crate) timeout_ms: u32,
     pub(crate) max_in_flight: Option<u32>,
     pub(crate) max_rate: u32,
+    pub(crate) max_lookups: u32,
     pub(crate) family: Family,
     /// A socket that was not needed for this long is closed within as long again.
     pub(crate) idle_ms: u32,
@@ -32,6 +35,7 @@ impl Default for Config {
             timeout_ms: 1000,
             max_in_flight: None,
             max_rate: 0,
+            max_lookups: 64,
             family: Family::Any,
             idle_ms: 60_000,
             zero_linger: true,
@@ -75,6 +79,19 @@ impl Config {
     /// How many checks may start per second. Default 0: no limit.
     pub fn set_max_rate(&mut self, checks_per_second: u32) -> Result<(), Status> {
         self.max_rate = checks_per_second;
+        Ok(())
+    }
+
+    /// How many names may be looked up at once, each on a thread of its own while it lasts; more wait their turn.
+    /// Default 64; 0 and more than 1024 are refused.
+    ///
+    /// Names that were slow of late have at most half of these places, so that they cannot keep others waiting. A lookup cannot be interrupted: those that no check
+    /// waits for any more do not count, though never more than as many again.
+    pub fn set_max_lookups(&mut self, lookups: u32) -> Result<(), Status> {
+        if lookups == 0 || lookups > LOOKUPS_MAX {
+            return Err(Status::Invalid);
+        }
+        self.max_lookups = lookups;
         Ok(())
     }
 

@@ -5,13 +5,17 @@
 mod support;
 
 use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 use support::etc;
+use support::handshake::Completed;
 use support::lists::*;
 use support::name_server::{Answer, NameServer};
-use support::targets::V4;
-use tcpshaker::{Request, Status};
+use support::process::until;
+use support::targets::{Listener, V4, at};
+use tcpshaker::{Checker, Request, Status};
 
 fn names(kind: &str, count: usize) -> Vec<String> {
     (0..count).map(|number| format!("{kind}-{number}.test")).collect()
@@ -26,6 +30,121 @@ fn name_server(delay: Duration, silent: &[String], known: &[String]) -> NameServ
 
 fn ask(name: &str, timeout_ms: u32) -> Request {
     Request { timeout_ms, ..Request::new(format!("{name}:{PORT}").as_str()) }
+}
+
+/// How many threads of this process have a name that begins so.
+fn threads_named(prefix: &str) -> usize {
+    let tasks = std::fs::read_dir("/proc/self/task").expect("/proc");
+    let names = tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("comm")).ok());
+    names.filter(|name| name.starts_with(prefix)).count()
+}
+
+const RESOLVER: &str = "shaker-resolver";
+
+#[test]
+fn as_many_names_are_looked_up_at_once_as_the_setting_says() {
+    namespaced!();
+    etc::replace();
+    etc::use_name_server(30, 1);
+    let silent = names("silent", 40);
+    let server = name_server(Duration::ZERO, &silent, &[]);
+    for most in [1, 7] {
+        let checker = checker(|config| config.set_max_lookups(most).unwrap());
+        let asked = || silent.iter().map(|name| server.asked_for_v4(name)).sum::<usize>();
+        let before = asked();
+        // Each has two seconds, so that freeing the checker does not take longer.
+        checker.submit(silent.iter().map(|name| ask(name, 2_000)).collect()).expect("a live checker");
+        until("they are being looked up", || asked() - before == most as usize);
+        std::thread::sleep(Duration::from_millis(100));
+        assert_eq!(asked() - before, most as usize);
+        assert_eq!(checker.cancel(0), Status::Up);
+    }
+}
+
+#[test]
+fn time_of_a_check_in_a_list_runs_from_when_its_name_is_looked_up() {
+    namespaced!();
+    etc::replace();
+    etc::use_name_server(30, 1);
+    let known = names("known", 6);
+    let _server = name_server(Duration::from_millis(600), &[], &known);
+    let _listener = Listener::on(V4, PORT);
+    let checker = checker(|config| config.set_max_lookups(1).unwrap());
+    let requests: Vec<Request> = known.iter().map(|name| ask(name, 3_000)).collect();
+    // The last one waits for three seconds before its lookup begins.
+    assert_eq!(tally(&checker.check_many(&requests)), HashMap::from([(Status::Up, 6)]));
+    // The time of checks that are submitted runs meanwhile.
+    let reports = {
+        checker.submit(requests.clone()).expect("a live checker");
+        reap(&checker, 6)
+    };
+    assert!(reports.iter().any(|report| report.verdict.status == Status::Unresolved), "{reports:?}");
+}
+
+#[test]
+fn names_whose_checks_ran_out_of_time_hold_up_no_other() {
+    namespaced!();
+    etc::replace();
+    etc::use_name_server(20, 1);
+    // They are never asked for twice, so that nobody can know that they are slow.
+    let (dead, fresh) = (names("dead", 400), names("fresh", 20));
+    let server = name_server(Duration::ZERO, &dead, &fresh);
+    let _listener = Listener::on(V4, PORT);
+    let checker = loops(1);
+    // The lookup is to last as long as the one patient check of the name has time, which is cancelled.
+    let patient = dead.iter().take(64).map(|name| ask(name, 20_000)).collect();
+    let first = checker.submit(patient).expect("a live checker");
+    until("they are being looked up", || dead.iter().take(64).all(|name| server.asked_for_v4(name) > 0));
+    checker.submit(dead.iter().map(|name| ask(name, 300)).collect()).expect("a live checker");
+    (first..first + 64).for_each(|id| assert_eq!(checker.cancel(id), Status::Up));
+    let reports = reap(&checker, 64 + 400);
+    assert!(reports.iter().all(|report| report.verdict.status != Status::Up));
+    let verdicts = checker.check_many(&fresh.iter().map(|name| ask(name, 6_000)).collect::<Vec<_>>());
+    assert_eq!(tally(&verdicts), HashMap::from([(Status::Up, 20)]));
+}
+
+#[test]
+fn hundred_thousand_checks_of_one_name_share_a_lookup_and_keep_no_answer_waiting() {
+    namespaced!(alone);
+    etc::replace();
+    etc::use_name_server(30, 1);
+    let known = names("known", 1);
+    let server = name_server(Duration::from_secs(2), &[], &known);
+    let _listener = listen_everywhere();
+    let checker = loops(1);
+    let completed = Completed::watch();
+    const COUNT: usize = 100_000;
+    let checks = (0..COUNT).map(|number| tagged(number, ask(&known[0], 10 * PATIENCE_MS)));
+    checker.submit(checks.collect()).expect("a live checker");
+    until("all wait for the name", || checker.stats().queued == COUNT as u64);
+    // Others are answered all the while.
+    let mut others = 0;
+    while checker.stats().up < (COUNT + others) as u64 {
+        let verdicts = checker.check_many(&vec![Request::new(at(V4, PORT)); 10]);
+        others += verdicts.len();
+        assert_eq!(tally(&verdicts), HashMap::from([(Status::Up, 10)]));
+    }
+    assert_each_once(reap(&checker, COUNT).iter().map(|report| report.tag).collect(), COUNT);
+    assert_eq!(server.asked_for_v4(&known[0]), 1);
+    completed.assert_none_in_silence(&checker.stats());
+}
+
+#[test]
+fn threads_without_work_end_and_others_come_when_there_is_work_again() {
+    namespaced!();
+    etc::replace();
+    etc::use_name_server(30, 1);
+    let known = names("known", 30);
+    let _server = name_server(Duration::from_millis(300), &[], &known);
+    let _listener = Listener::on(V4, PORT);
+    let checker = loops(1);
+    let requests: Vec<Request> = known.iter().map(|name| ask(name, PATIENCE_MS)).collect();
+    assert_eq!(threads_named(RESOLVER), 0);
+    for _ in 0..2 {
+        assert_eq!(tally(&checker.check_many(&requests)), HashMap::from([(Status::Up, 30)]));
+        assert!(threads_named(RESOLVER) >= 30);
+        until("they have ended", || threads_named(RESOLVER) == 0);
+    }
 }
 
 #[test]
@@ -46,4 +165,55 @@ fn freeing_a_checker_waits_for_no_silent_name_server_wherever_its_threads_run() 
         drop(checker);
         assert!(begun.elapsed() < Duration::from_secs(30), "the end took {:?}", begun.elapsed());
     }
+}
+
+/// Has a checker end by a callback that holds its last handle, and waits until its threads are gone.
+fn end_in_a_callback(checker: Checker) {
+    let checker = Arc::new(checker);
+    let (handle_gone, wait) = channel::<()>();
+    let own = checker.clone();
+    let drop_it = Box::new(move |_: &_| {
+        let _ = wait.recv();
+        drop(own);
+    });
+    checker.submit_with(Request::new(at(V4, PORT)), drop_it).expect("a live checker");
+    drop(checker);
+    drop(handle_gone);
+    until("every thread has ended", || threads_named("shaker-") == 0);
+}
+
+#[test]
+fn last_handle_that_is_dropped_in_a_callback_leaves_no_thread() {
+    namespaced!();
+    etc::replace();
+    etc::use_name_server(30, 1);
+    let silent = names("silent", 2);
+    let server = name_server(Duration::ZERO, &silent, &[]);
+    let _listener = Listener::on(V4, PORT);
+    for threads in [1, 2] {
+        let checker = loops(threads);
+        let before = server.asked_for_v4(&silent[1]);
+        checker.submit(silent.iter().map(|name| ask(name, 1_000)).collect()).expect("a live checker");
+        until("they are being looked up", || server.asked_for_v4(&silent[1]) > before);
+        end_in_a_callback(checker);
+    }
+}
+
+#[test]
+fn last_handle_that_is_dropped_in_a_callback_leaves_no_stack() {
+    namespaced!();
+    etc::replace();
+    let _listener = Listener::on(V4, PORT);
+    // Each stack has a page beside it that nobody may touch.
+    let stacks = || std::fs::read_to_string("/proc/self/maps").expect("/proc").matches("---p").count();
+    let mut before = 0;
+    for round in 0..30 {
+        if round == 10 {
+            before = stacks();
+        }
+        let checker = loops(1);
+        assert_eq!(checker.check_addr(&format!("localhost:{PORT}"), 0).status, Status::Up);
+        end_in_a_callback(checker);
+    }
+    assert!(stacks() < before + 10, "{before} became {}", stacks());
 }

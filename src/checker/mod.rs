@@ -181,7 +181,6 @@ impl Drop for Checker {
             threads.into_iter().for_each(Thread::detach);
         } else {
             threads.into_iter().for_each(Thread::join);
-            self.shared.resolver.join();
         }
     }
 }

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use super::command::Terms;
 use super::outbox::ReplyTo;
 use crate::check::verdict::{Status, Verdict};
+use crate::resolver::Ticket;
 use crate::timer_wheel::Timer;
 
 pub(super) struct AddressRace {
@@ -13,6 +14,8 @@ pub(super) struct AddressRace {
     /// Tells this race from earlier ones of its slot.
     pub generation: u32,
     terms: Terms,
+    /// To withdraw from the lookup by, until its answer is there.
+    pub ticket: Option<Ticket>,
     /// The time that its checks wait for their turn is not charged.
     paced: bool,
     /// Addresses that have not had their turn. `None` while the name is being looked up.
@@ -49,6 +52,7 @@ impl AddressRace {
             reply_to,
             generation,
             terms,
+            ticket: None,
             paced: terms.paced,
             addresses: None,
             running: Vec::new(),

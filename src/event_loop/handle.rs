@@ -1,11 +1,14 @@
 //! What other threads hold of a loop.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use super::command::Command;
 use super::inbox::Inbox;
 use crate::engine::socket::spare::SpareSockets;
 use crate::permits::Permits;
+use crate::resolver::{Listener, WaiterKey};
 
 pub(crate) struct LoopHandle {
     pub inbox: Inbox,
@@ -58,5 +61,16 @@ impl LoopHandle {
 
     pub fn is_short_of_descriptors(&self) -> bool {
         self.short_of_descriptors.load(Ordering::SeqCst)
+    }
+}
+
+impl Listener for LoopHandle {
+    fn lookup_began(&self, waiter: WaiterKey) {
+        // A loop that has ended has ended its checks, too.
+        let _ = self.inbox.give(Command::LookupBegan { race: waiter.slot, generation: waiter.generation });
+    }
+
+    fn resolved(&self, waiter: WaiterKey, addresses: Result<Vec<SocketAddr>, i32>) {
+        let _ = self.inbox.give(Command::Resolved { race: waiter.slot, generation: waiter.generation, addresses });
     }
 }

@@ -16,7 +16,7 @@ use super::timers::TimerOwner;
 use crate::check::request::Family;
 use crate::check::target::Name;
 use crate::check::verdict::{Status, Verdict};
-use crate::resolver::{self, Asker, Query};
+use crate::resolver::{self, Query, Waiter, WaiterKey};
 use crate::sys::clock;
 
 /// How long the next address waits for an answer of the one before it (RFC 8305, section 5: Connection Attempt Delay).
@@ -60,9 +60,16 @@ impl Names {
             race.timer = Some(checks.timers.set(terms.submitted, terms.timeout_ms, TimerOwner::Race(slot)));
             race.deadline()
         });
-        let asker = Asker { race: slot, generation, deadline, timeout_ms: terms.timeout_ms };
-        if let Err(errno) = self.shared.resolver.ask(Query { name, family }, &self.handle, asker) {
-            self.end(checks, slot, Verdict::without_segments(Status::LocalFault, errno), clock::now());
+        let key = WaiterKey { slot, generation };
+        let waiter = Waiter { listener: self.handle.clone(), key, deadline, timeout_ms: terms.timeout_ms };
+        match self.shared.resolver.ask(Query { name, family }, waiter) {
+            Ok(ticket) => {
+                self.races[slot as usize].ticket = Some(ticket);
+                if ticket.began {
+                    self.lookup_began(checks, slot, generation);
+                }
+            }
+            Err(errno) => self.end(checks, slot, Verdict::without_segments(Status::LocalFault, errno), clock::now()),
         }
     }
 
@@ -87,6 +94,7 @@ impl Names {
     ) {
         let now = clock::now();
         let Some(race) = self.find(slot, generation) else { return };
+        race.ticket = None;
         match addresses {
             Ok(addresses) if race.is_in_time(now) => {
                 race.resolved(addresses);
@@ -169,6 +177,9 @@ impl Names {
         self.clear_timer(checks, slot);
         let race = self.races.remove(slot as usize);
         self.resolving -= usize::from(race.is_resolving());
+        if let Some(ticket) = race.ticket {
+            self.shared.resolver.withdraw(ticket);
+        }
         verdict.elapsed_us = race.elapsed_us(now);
         let reply_to = race.reply_to;
         for check in race.into_running() {

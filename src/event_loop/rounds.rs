@@ -70,6 +70,9 @@ impl EventLoop {
         self.checks.end_shortage();
         if self.shared.loops.fetch_sub(1, Ordering::SeqCst) == 1 {
             self.shared.completions.close();
+            self.shared.resolver.close();
+            // The last loop does it, since the checker's last handle may be dropped on one of the loops.
+            self.shared.resolver.join();
         }
     }
 

@@ -34,7 +34,7 @@ pub(crate) struct Shared {
 impl Shared {
     pub fn new(config: Config, handles: Vec<Arc<LoopHandle>>) -> Shared {
         Shared {
-            resolver: Arc::new(Resolver::new()),
+            resolver: Arc::new(Resolver::new(config.max_lookups)),
             opener: Arc::new(Opener::new(config.wire.clone())),
             rate: Rate::new(config.max_rate),
             completions: Arc::new(CompletionQueue::new()),

@@ -2,10 +2,13 @@
 
 use std::net::SocketAddr;
 
-use super::Query;
 use crate::check::request::Family;
+use crate::sys::clock;
 use crate::sys::os_error;
 use crate::sys::sockaddr;
+
+use super::lookups::Ending;
+use super::query::Query;
 
 #[cfg(unix)]
 use libc as system;
@@ -31,8 +34,20 @@ pub(crate) const NOT_IN_TIME: i32 = EAI_AGAIN;
 /// What pthread_create(3) says when there is no thread to be had.
 pub(super) const NO_THREAD: i32 = system::EAGAIN;
 
+/// The least time that a lookup can be limited to, in nanoseconds.
+const SHORTEST: u64 = 1_000_000_000;
+
 /// getaddrinfo(3) for streams. `seconds` is how long the answer will be wanted.
-pub(super) fn look_up(query: &Query, seconds: u64) -> Result<Vec<SocketAddr>, i32> {
+pub(super) fn look_up(query: &Query, seconds: u64) -> (Result<Vec<SocketAddr>, i32>, Ending) {
+    let began = clock::now();
+    let before = patience::limit(seconds);
+    let addresses = ask_system(query);
+    let is_limited = patience::restore(before);
+    let is_cut_short = is_limited && addresses == Err(NOT_IN_TIME) && clock::now() - began >= SHORTEST;
+    (addresses, if is_cut_short { Ending::CutShort } else { Ending::Answered })
+}
+
+fn ask_system(query: &Query) -> Result<Vec<SocketAddr>, i32> {
     // SAFETY: integers and pointers, for all of which zero is a value.
     let mut hints: addrinfo = unsafe { std::mem::zeroed() };
     hints.ai_family = match query.family {
@@ -45,11 +60,9 @@ pub(super) fn look_up(query: &Query, seconds: u64) -> Result<Vec<SocketAddr>, i3
     let host = &query.name.host;
     let host = if host.is_empty() { std::ptr::null() } else { host.as_ptr() };
     let mut list = std::ptr::null_mut();
-    let restore = patience::limit(seconds);
     // SAFETY: both strings are NUL-terminated and outlive the call, `hints` is whole, `list` is written on success.
     let code = unsafe { system::getaddrinfo(host.cast(), query.name.service.as_ptr().cast(), &hints, &mut list) };
     let errno = std::io::Error::last_os_error().raw_os_error().unwrap_or(0);
-    patience::restore(restore);
     if code != 0 {
         return Err(meaning(code, errno));
     }
@@ -111,10 +124,11 @@ mod patience {
         fn __res_state() -> *mut ResState;
     }
 
-    /// What resolv.conf said.
+    /// What resolv.conf said, if a lookup is to try for less.
     pub(super) struct Before {
         retrans: i32,
         retry: i32,
+        is_limited: bool,
     }
 
     /// Keeps this thread's next lookup to about `seconds`.
@@ -130,9 +144,10 @@ mod patience {
             }
             &mut *__res_state()
         };
-        let before = Before { retrans: state.retrans, retry: state.retry };
         let seconds = i32::try_from(seconds).unwrap_or(i32::MAX);
-        if i64::from(seconds) < i64::from(before.retrans) * i64::from(before.retry) {
+        let is_limited = i64::from(seconds) < i64::from(state.retrans) * i64::from(state.retry);
+        let before = Before { retrans: state.retrans, retry: state.retry, is_limited };
+        if is_limited {
             // Fewer tries before shorter ones: a slow answer is better than none.
             state.retrans = before.retrans.min(seconds);
             state.retry = (seconds / state.retrans.max(1)).clamp(1, before.retry.max(1));
@@ -141,11 +156,13 @@ mod patience {
     }
 
     /// glibc goes on re-reading a changed resolv.conf only while the settings are those it read from it.
-    pub(super) fn restore(before: Before) {
+    /// Returns whether the lookup was limited.
+    pub(super) fn restore(before: Before) -> bool {
         // SAFETY: this thread's own state, set up by `limit`.
         let state = unsafe { &mut *__res_state() };
         state.retrans = before.retrans;
         state.retry = before.retry;
+        before.is_limited
     }
 }
 
@@ -153,5 +170,7 @@ mod patience {
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
 mod patience {
     pub(super) fn limit(_seconds: u64) {}
-    pub(super) fn restore(_: ()) {}
+    pub(super) fn restore(_: ()) -> bool {
+        false
+    }
 }

@@ -1,165 +1,226 @@
-//! Names to addresses: getaddrinfo on a few threads of its own, identical lookups shared.
+//! Names to addresses: getaddrinfo on threads of its own, identical lookups shared.
 //!
 //! getaddrinfo cannot be interrupted, so the threads never hold anybody up but [`Resolver::join`], and a lookup is told
-//! not to try for longer than the checks that wait for it (see `lookup.rs`).
+//! not to try for longer than the checks that wait for it (see `lookup.rs`). What nobody waits for any more is withdrawn.
+//!
+//! One lock guards the state. Nobody starts or joins a thread, calls a listener or drops a crowd under it, so that a
+//! loop never waits long for it.
 
 mod lookup;
+mod lookups;
+mod query;
+mod slow_hosts;
+mod waiter;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
-use crate::check::request::Family;
-use crate::check::target::Name;
-use crate::event_loop::command::Command;
-use crate::event_loop::handle::LoopHandle;
 use crate::sys::clock;
 use crate::sys::lock::{Condvar, Mutex, MutexGuard};
 use crate::sys::thread::{self, Thread};
 
 pub(crate) use lookup::NOT_IN_TIME;
 use lookup::{NO_THREAD, look_up};
+use lookups::{Begun, Ending, Lookups};
+pub(crate) use query::Query;
+pub(crate) use waiter::{Listener, Ticket, Waiter, WaiterKey};
 
-/// Lookups at once. More would only queue up in front of the same name server.
-const THREADS: usize = 4;
-/// For getaddrinfo; musl's own default would be 128 KiB.
-const STACK: usize = 2 << 20;
-
-/// Who waits for a name: a race of a loop.
-pub(crate) struct Asker {
-    pub race: u32,
-    pub generation: u32,
-    /// When the answer is of no more use, on the library's clock; `None` until a paced check's name is taken up.
-    pub deadline: Option<u64>,
-    pub timeout_ms: u32,
-}
-
-/// What is looked up, and shared by all who ask for the same at the same time.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Query {
-    pub name: Name,
-    pub family: Family,
-}
+/// For getaddrinfo and the modules of nsswitch.conf(5).
+const STACK: usize = 256 << 10;
+/// A thread without work for this long ends, in nanoseconds.
+const IDLE: u64 = 5_000_000_000;
 
 pub(crate) struct Resolver {
     state: Mutex<State>,
-    work: Condvar,
 }
 
-#[derive(Default)]
 struct State {
-    queue: VecDeque<Query>,
-    /// Who waits for each name that is queued or being looked up.
-    askers: HashMap<Query, Waiting>,
-    threads: Vec<Thread>,
-    idle: usize,
+    lookups: Lookups,
+    /// Threads that have not ended.
+    running: usize,
+    /// Threads without work, the latest last, and what wakes each. The latest is called first, so that those that are
+    /// not needed end.
+    idle: Vec<(u64, Arc<Condvar>)>,
+    /// Threads that were called or started, and have not looked for work since.
+    coming: usize,
+    /// Until when an idle thread sleeps that then looks whether time alone has made room.
+    watched_until: Option<u64>,
+    /// Those that may still run.
+    threads: HashMap<u64, Thread>,
+    /// The latest that ended for want of work; the next that does so joins it.
+    ended: Option<Thread>,
+    latest_thread: u64,
     closed: bool,
 }
 
-#[derive(Default)]
-struct Waiting {
-    askers: Vec<(Arc<LoopHandle>, Asker)>,
-    taken_up: bool,
-}
-
 impl Resolver {
-    pub fn new() -> Resolver {
-        Resolver { state: Mutex::new(State::default()), work: Condvar::new() }
+    /// `max_lookups`: how many may be under way at once.
+    pub fn new(max_lookups: u32) -> Resolver {
+        let state = State {
+            lookups: Lookups::new(max_lookups as usize),
+            running: 0,
+            idle: Vec::new(),
+            coming: 0,
+            watched_until: None,
+            threads: HashMap::new(),
+            ended: None,
+            latest_thread: 0,
+            closed: false,
+        };
+        Resolver { state: Mutex::new(state) }
     }
 
-    /// Has a name looked up; the answer comes to the handle as [`Command::Resolved`]. An errno if no thread can be had.
-    pub fn ask(self: &Arc<Resolver>, query: Query, handle: &Arc<LoopHandle>, mut asker: Asker) -> Result<(), i32> {
+    /// Has a name looked up; the listener hears the answer. An errno if no thread can be had.
+    pub fn ask(self: &Arc<Resolver>, query: Query, waiter: Waiter) -> Result<Ticket, i32> {
         let mut state = self.lock();
         if state.closed {
-            return Ok(()); // the loops end every check themselves
+            return Ok(Ticket::NOBODY); // the loops end every check themselves
         }
-        if state.queue.len() >= state.idle && state.threads.len() < THREADS && !state.askers.contains_key(&query) {
-            let resolver = self.clone();
-            match thread::spawn(c"shaker-resolver", STACK, move || resolver.run()) {
-                Ok(thread) => state.threads.push(thread),
-                Err(error) if state.threads.is_empty() => return Err(error.raw_os_error().unwrap_or(NO_THREAD)),
-                Err(_) => {} // the ones there are will come to it
+        let now = clock::now();
+        let ticket = state.lookups.join(query, waiter, now);
+        let missing = state.call_threads(now);
+        drop(state);
+        self.start_threads(missing).inspect_err(|_| self.withdraw(ticket))?;
+        Ok(ticket)
+    }
+
+    /// The waiter does not need the answer any more. It may be on its way, and is then to be ignored.
+    pub fn withdraw(self: &Arc<Resolver>, ticket: Ticket) {
+        let mut state = self.lock();
+        let now = clock::now();
+        let waiter = state.lookups.withdraw(ticket, now);
+        // A lookup that nobody waits for makes room for another, and somebody has to be there then.
+        let missing = if waiter.is_some() { state.call_threads(now) } else { 0 };
+        drop(state);
+        drop(waiter);
+        let _ = self.start_threads(missing);
+    }
+
+    /// Takes no more names, and has the threads end after the lookups they are at. Nobody hears any more of those.
+    pub fn close(&self) {
+        let mut state = self.lock();
+        state.closed = true;
+        let idle = std::mem::take(&mut state.idle);
+        let lookups = std::mem::replace(&mut state.lookups, Lookups::new(1));
+        drop(state);
+        idle.iter().for_each(|(_, call)| call.notify_one());
+        drop(lookups);
+    }
+
+    /// Waits for the threads to end. To be called after [`Resolver::close`], when nobody asks any more.
+    pub fn join(&self) {
+        loop {
+            let mut state = self.lock();
+            let mut threads: Vec<Thread> = state.threads.drain().map(|(_, thread)| thread).collect();
+            threads.extend(state.ended.take());
+            drop(state);
+            // A thread that starts another leaves that one's handle here before it ends.
+            if threads.is_empty() {
+                return;
             }
+            threads.into_iter().for_each(Thread::join);
         }
-        let waiting = state.askers.entry(query.clone()).or_default();
-        if waiting.taken_up && asker.deadline.is_none() {
-            let _ = handle.inbox.give(Command::LookupBegan { race: asker.race, generation: asker.generation });
-            asker.deadline = Some(clock::now() + u64::from(asker.timeout_ms) * 1_000_000);
-        }
-        let first = waiting.askers.is_empty();
-        waiting.askers.push((handle.clone(), asker));
-        if first {
-            state.queue.push_back(query);
-            self.work.notify_one();
+    }
+
+    /// Starts threads that were counted by [`State::call_threads`]. An errno if there is not a single one.
+    fn start_threads(self: &Arc<Resolver>, missing: usize) -> Result<(), i32> {
+        for left in (1..=missing).rev() {
+            let mut state = self.lock();
+            state.latest_thread += 1;
+            let number = state.latest_thread;
+            drop(state);
+            let resolver = self.clone();
+            match thread::spawn(c"shaker-resolver", STACK, move || resolver.run(number)) {
+                Ok(thread) => drop(self.lock().threads.insert(number, thread)),
+                Err(error) => return self.go_without(left, error.raw_os_error().unwrap_or(NO_THREAD)),
+            }
         }
         Ok(())
     }
 
-    /// Takes no more names, and has the threads end after the lookups they are at.
-    pub fn close(&self) {
-        self.lock().closed = true;
-        self.work.notify_all();
+    /// So many threads cannot be had. If there are others, they will come to what is queued; else it is given up.
+    fn go_without(&self, missing: usize, errno: i32) -> Result<(), i32> {
+        let mut state = self.lock();
+        state.running -= missing;
+        state.coming -= missing;
+        if state.running > 0 {
+            return Ok(());
+        }
+        let queued = state.lookups.give_up_queued();
+        drop(state);
+        for id in queued {
+            self.answer(id, &Err(NOT_IN_TIME));
+        }
+        Err(errno)
     }
 
-    /// Waits for the threads to end.
-    pub fn join(&self) {
-        let threads = std::mem::take(&mut self.lock().threads);
-        threads.into_iter().for_each(Thread::join);
-    }
-
-    fn run(&self) {
-        loop {
-            let mut state = self.lock();
-            let query = loop {
-                if state.closed {
-                    return;
-                }
-                if let Some(query) = state.queue.pop_front() {
-                    break query;
-                }
-                state.idle += 1;
-                state = self.work.wait(state);
-                state.idle -= 1;
-            };
-            let Some(until) = self.take_up(&mut state, &query) else {
-                // Everybody's deadline passed while the name was queued.
-                let waiting = state.askers.remove(&query).unwrap_or_default();
+    /// A thread's life.
+    fn run(self: Arc<Resolver>, number: u64) {
+        let call = Arc::new(Condvar::new());
+        let mut state = self.lock();
+        state.coming = state.coming.saturating_sub(1);
+        while !state.closed {
+            let now = clock::now();
+            let begun = state.lookups.begin(now);
+            if let Some(begun) = begun {
+                // If others are still queued, somebody has to watch this one.
+                let missing = state.call_threads(now);
                 drop(state);
-                answer(waiting.askers, &Err(NOT_IN_TIME));
-                continue;
-            };
-            drop(state);
-            let addresses = look_up(&query, until.saturating_sub(clock::now()).div_ceil(1_000_000_000));
-            let mut state = self.lock();
-            let mut waiting = state.askers.remove(&query).unwrap_or_default();
-            if addresses == Err(NOT_IN_TIME) {
-                // Given up for those who asked first; who came later and has more time gets a lookup of its own.
-                let patient = |(_, asker): &mut (_, Asker)| asker.deadline.is_some_and(|deadline| deadline > until);
-                let askers: Vec<_> = waiting.askers.extract_if(.., patient).collect();
-                if !askers.is_empty() {
-                    state.askers.insert(query.clone(), Waiting { askers, taken_up: false });
-                    state.queue.push_back(query);
+                let _ = self.start_threads(missing);
+                self.serve(&begun, now);
+                state = self.lock();
+            } else {
+                let is_needed;
+                (state, is_needed) = wait_for_call(state, number, &call, now);
+                if !is_needed {
+                    break;
                 }
             }
+        }
+        state.running -= 1;
+        if !state.closed
+            && let Some(own) = state.threads.remove(&number)
+        {
+            let before = state.ended.replace(own);
             drop(state);
-            answer(waiting.askers, &addresses);
+            before.into_iter().for_each(Thread::join);
         }
     }
 
-    /// Starts the clocks of paced checks, and says until when anybody will want the answer; `None` if nobody does.
-    fn take_up(&self, state: &mut State, query: &Query) -> Option<u64> {
-        let now = clock::now();
-        let waiting = state.askers.get_mut(query)?;
-        waiting.taken_up = true;
-        let mut last = 0;
-        for (handle, asker) in &waiting.askers {
-            let deadline = asker.deadline.unwrap_or_else(|| {
-                let _ = handle.inbox.give(Command::LookupBegan { race: asker.race, generation: asker.generation });
-                now + u64::from(asker.timeout_ms) * 1_000_000
-            });
-            last = last.max(deadline);
+    /// Makes a lookup and hands its answer out.
+    fn serve(&self, begun: &Begun, now: u64) {
+        if begun.starts_clocks {
+            self.start_clocks(begun.id, now);
         }
-        (last > now).then_some(last)
+        let left = begun.until.saturating_sub(now);
+        let (addresses, ending) = match left {
+            0 => (Err(NOT_IN_TIME), Ending::CutShort), // everybody's deadline passed while the name was queued
+            left => look_up(&begun.query, left.div_ceil(1_000_000_000)),
+        };
+        let is_wanted = self.lock().lookups.end(begun, clock::now(), ending);
+        if is_wanted {
+            self.answer(begun.id, &addresses);
+        }
+    }
+
+    fn start_clocks(&self, id: u64, now: u64) {
+        let mut last = 0;
+        loop {
+            let Some(group) = self.lock().lookups.start_clocks(id, now, &mut last) else { return };
+            group.into_iter().for_each(|(listener, key)| listener.lookup_began(key));
+        }
+    }
+
+    fn answer(&self, id: u64, addresses: &Result<Vec<SocketAddr>, i32>) {
+        loop {
+            let group = self.lock().lookups.take_group(id);
+            if group.is_empty() {
+                return;
+            }
+            group.into_iter().for_each(|waiter| waiter.listener.resolved(waiter.key, addresses.clone()));
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -167,9 +228,64 @@ impl Resolver {
     }
 }
 
-fn answer(askers: Vec<(Arc<LoopHandle>, Asker)>, addresses: &Result<Vec<SocketAddr>, i32>) {
-    for (handle, Asker { race, generation, .. }) in askers {
-        let addresses = addresses.clone();
-        let _ = handle.inbox.give(Command::Resolved { race, generation, addresses });
+impl State {
+    /// Calls as many threads as there are lookups that may begin, the idle ones first. Returns how many are to be started.
+    fn call_threads(&mut self, now: u64) -> usize {
+        if self.closed {
+            return 0;
+        }
+        let mut wanted = self.lookups.may_begin(now);
+        if wanted == 0
+            && let Some(change) = self.lookups.next_change()
+            && self.watched_until.is_none_or(|until| change < until)
+        {
+            wanted = 1;
+        }
+        let mut missing = 0;
+        while self.coming < wanted {
+            if let Some((_, call)) = self.idle.pop() {
+                call.notify_one();
+            } else if self.running < self.lookups.most() {
+                self.running += 1;
+                missing += 1;
+            } else {
+                break;
+            }
+            self.coming += 1;
+        }
+        missing
     }
+}
+
+/// Waits until the thread is called, time may have made room, or the thread is not needed any more: then it returns false.
+fn wait_for_call<'a>(
+    mut state: MutexGuard<'a, State>,
+    number: u64,
+    call: &Arc<Condvar>,
+    now: u64,
+) -> (MutexGuard<'a, State>, bool) {
+    state.idle.push((number, call.clone()));
+    let change = state.lookups.next_change().filter(|change| state.watched_until.is_none_or(|until| *change < until));
+    if change.is_some() {
+        state.watched_until = change;
+    }
+    let until = change.unwrap_or(now + IDLE);
+    let mut time = now;
+    let place = loop {
+        let left = Duration::from_nanos(until.saturating_sub(time));
+        state = call.wait_timeout(state, left);
+        time = clock::now();
+        let place = state.idle.iter().position(|(idle, _)| *idle == number);
+        if place.is_none() || time >= until {
+            break place;
+        }
+    };
+    if change.is_some() && state.watched_until == change {
+        state.watched_until = None;
+    }
+    match place {
+        Some(place) => drop(state.idle.remove(place)), // it was not called
+        None => state.coming = state.coming.saturating_sub(1),
+    }
+    (state, place.is_none() || change.is_some())
 }
