@@ -322,6 +322,14 @@ shaker_status shaker_config_set_max_in_flight(struct shaker_config *config, uint
 // Returns SHAKER_OK; SHAKER_ERR_INVALID for NULL.
 shaker_status shaker_config_set_max_rate(struct shaker_config *config, uint32_t checks_per_second);
 
+// How many names may be looked up at once, each on a thread of the library's own while it lasts; more wait their turn.
+// Names that were slow of late have at most half of these places, so that they cannot keep others waiting. A lookup
+// cannot be interrupted: those that no check waits for any more do not count, though never more than as many again.
+// Default 64.
+//
+// Returns SHAKER_OK; SHAKER_ERR_INVALID for NULL, 0 or more than 1024.
+shaker_status shaker_config_set_max_lookups(struct shaker_config *config, uint32_t lookups);
+
 // Keeps all checks to one family: AF_INET or AF_INET6; AF_UNSPEC, the default, allows both. A check may still name
 // its own (SHAKER_IPV4, SHAKER_IPV6).
 //

@@ -82,6 +82,18 @@ pub unsafe extern "C" fn shaker_config_set_max_rate(
     })
 }
 
+/// How many names may be looked up at once, each on a thread of the library's own while it lasts; more wait their turn.
+/// Names that were slow of late have at most half of these places, so that they cannot keep others waiting. A lookup
+/// cannot be interrupted: those that no check waits for any more do not count, though never more than as many again.
+/// Default 64.
+///
+/// Returns SHAKER_OK; SHAKER_ERR_INVALID for NULL, 0 or more than 1024.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shaker_config_set_max_lookups(config: *mut shaker_config, lookups: u32) -> shaker_status {
+    // SAFETY: as `set` asks.
+    guard(shaker_status::SHAKER_ERR_INTERNAL, || unsafe { set(config, |config| config.set_max_lookups(lookups)) })
+}
+
 /// Keeps all checks to one family: AF_INET or AF_INET6; AF_UNSPEC, the default, allows both. A check may still name
 /// its own (SHAKER_IPV4, SHAKER_IPV6).
 ///

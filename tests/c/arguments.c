@@ -210,6 +210,9 @@ static void settings(void) {
   EXPECT_EQ(shaker_config_set_timeout(config, 0), SHAKER_ERR_INVALID);
   EXPECT_EQ(shaker_config_set_max_rate(config, UINT32_MAX), SHAKER_OK);
   EXPECT_EQ(shaker_config_set_max_rate(config, 0), SHAKER_OK);
+  EXPECT_EQ(shaker_config_set_max_lookups(config, 0), SHAKER_ERR_INVALID);
+  EXPECT_EQ(shaker_config_set_max_lookups(config, 1025), SHAKER_ERR_INVALID);
+  EXPECT_EQ(shaker_config_set_max_lookups(config, 1024), SHAKER_OK);
   EXPECT_EQ(shaker_config_set_max_in_flight(config, 0), SHAKER_ERR_INVALID);
   EXPECT_EQ(shaker_config_set_max_in_flight(config, UINT32_MAX), SHAKER_OK);
   EXPECT_EQ(shaker_config_set_max_in_flight(config, 100), SHAKER_OK);

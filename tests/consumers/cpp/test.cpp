@@ -84,7 +84,7 @@ static void settings_that_cannot_be_are_refused() {
   EXPECT(refused([&] { config.family(99); }) == SHAKER_ERR_INVALID);
   EXPECT(refused([&] { config.threads(257); }) == SHAKER_ERR_INVALID);
   // What was refused changed nothing, and what can be is used.
-  config.threads(2).timeout(5s).max_in_flight(10).max_rate(0).family(AF_INET).zero_linger(true).tos(8);
+  config.threads(2).timeout(5s).max_in_flight(10).max_rate(0).max_lookups(4).family(AF_INET).zero_linger(true).tos(8);
   Checker checker(config.source("127.0.0.7").bind_interface("lo"));
   EXPECT(checker.check(live).up());
   EXPECT(checker.check("[::1]:9").status() == SHAKER_ERR_ADDRESS);
