@@ -10,7 +10,7 @@ mod submit;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-use mio::{Poll, Waker};
+use mio::Poll;
 
 use crate::check::close_mode::CloseMode;
 use crate::check::request::{Family, Request};
@@ -27,6 +27,7 @@ use crate::permits::Permits;
 use crate::stats::Stats;
 use crate::sys::limits;
 use crate::sys::thread::{self, Thread};
+use crate::sys::waker::Waker;
 
 /// Nobody has more descriptors than this to spare for one checker, whatever the limit says.
 const IN_FLIGHT_MAX: u64 = 1 << 20;
@@ -69,7 +70,7 @@ impl Checker {
         let mut handles = Vec::new();
         for index in 0..loops {
             let poll = Poll::new().map_err(|_| Status::LocalFault)?;
-            let waker = Waker::new(poll.registry(), WAKE).map_err(|_| Status::LocalFault)?;
+            let waker = Waker::new(&poll, WAKE).map_err(|_| Status::LocalFault)?;
             let places = all / loops + u32::from(index < all % loops);
             let permits = Permits::new(places, 2 * cpus);
             let spare = Arc::new(SpareSockets::new(2 * cpus as usize));

@@ -4,11 +4,10 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use mio::Waker;
-
 use super::command::Command;
 use crate::check::verdict::Status;
 use crate::sys::lock::{Mutex, MutexGuard};
+use crate::sys::waker::Waker;
 
 pub(crate) struct Inbox {
     state: Mutex<State>,
@@ -19,13 +18,15 @@ pub(crate) struct Inbox {
 
 struct State {
     commands: Vec<Command>,
+    /// How many were collected, all in all.
+    collected: u64,
     /// Set once, when the loop ends: why no more commands are taken.
     closed: Option<Status>,
 }
 
 impl Inbox {
     pub fn new(waker: Waker) -> Inbox {
-        let state = State { commands: Vec::new(), closed: None };
+        let state = State { commands: Vec::new(), collected: 0, closed: None };
         Inbox { state: Mutex::new(state), waker, asleep: AtomicBool::new(false) }
     }
 
@@ -41,9 +42,23 @@ impl Inbox {
             return Err(status);
         }
         state.commands.push(command);
+        let number = state.collected + state.commands.len() as u64;
         drop(state);
-        self.wake_if_asleep();
-        Ok(())
+        if self.wake_if_asleep() || !self.take_back(number) {
+            return Ok(());
+        }
+        Err(Status::LocalFault)
+    }
+
+    /// Takes back the command of this number, which the loop would not hear of. False if the loop has collected it, or if
+    /// somebody who came later has tried to wake the loop for both.
+    fn take_back(&self, number: u64) -> bool {
+        let mut state = self.lock();
+        let is_last = !state.commands.is_empty() && number == state.collected + state.commands.len() as u64;
+        if is_last {
+            state.commands.pop();
+        }
+        is_last
     }
 
     /// Leaves commands for several loops, all of them or none: one lock and at most one wake-up each.
@@ -59,7 +74,9 @@ impl Inbox {
             inboxes.push(inbox);
         }
         drop(states);
-        inboxes.into_iter().for_each(Inbox::wake_if_asleep);
+        for inbox in inboxes {
+            inbox.wake_if_asleep();
+        }
         Ok(())
     }
 
@@ -72,6 +89,7 @@ impl Inbox {
     /// The loop's side: all commands, in the order they were left, and whether they were the last.
     pub fn collect(&self) -> (Vec<Command>, Option<Status>) {
         let mut state = self.lock();
+        state.collected += state.commands.len() as u64;
         (std::mem::take(&mut state.commands), state.closed)
     }
 
@@ -95,17 +113,19 @@ impl Inbox {
         self.asleep.store(false, Ordering::SeqCst);
     }
 
-    fn wake_if_asleep(&self) {
-        if self.asleep.swap(false, Ordering::SeqCst) {
-            self.wake();
-        }
+    /// False if the loop sleeps and cannot be woken. The next who leaves a command tries again.
+    fn wake_if_asleep(&self) -> bool {
+        !self.asleep.swap(false, Ordering::SeqCst) || self.wake()
     }
 
-    /// Wakes the loop, asleep or not.
-    pub fn wake(&self) {
+    /// Wakes the loop, asleep or not. False if it cannot be woken.
+    pub fn wake(&self) -> bool {
         self.asleep.store(false, Ordering::SeqCst);
-        // An eventfd write fails only on a counter of 2^64, which mio resets itself.
-        let _ = self.waker.wake();
+        let woken = self.waker.wake().is_ok();
+        if !woken {
+            self.asleep.store(true, Ordering::SeqCst);
+        }
+        woken
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -12,3 +12,4 @@ pub(crate) mod platform;
 pub(crate) mod readiness;
 pub(crate) mod sockaddr;
 pub(crate) mod thread;
+pub(crate) mod waker;
