@@ -1,0 +1,295 @@
+//! The end of many checks at once, and of many one after another: no answered socket is left alone for it, no thread is
+//! left behind, and memory stays flat.
+#![cfg(target_os = "linux")]
+
+#[macro_use]
+mod support;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::channel;
+use std::time::{Duration, Instant};
+
+use support::counters::Rise;
+use support::etc;
+use support::handshake::{often, withholds_ack};
+use support::lists::*;
+use support::process::{sh, threads, until};
+use support::rlimit::set_descriptor_limit;
+use support::targets::{Listener, V4, at};
+use tcpshaker::{Checker, Request, Status};
+
+/// A figure of this process in bytes (proc(5), /proc/pid/status).
+fn memory(name: &str) -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").expect("/proc");
+    let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).expect(name);
+    line.trim().trim_end_matches(" kB").parse::<usize>().expect("a number") * 1024
+}
+
+mod in_flight {
+    use super::*;
+
+    const SILENT: usize = 19_000;
+    /// Answered late, and started last.
+    const LATE: usize = 500;
+    /// Threads that want the loop's processor, too.
+    const RIVALS: usize = 12;
+
+    /// Keeps this thread, and those that it starts from now on, to one processor.
+    fn share_one_processor() {
+        // SAFETY: the set is this function's own, and whole whatever its bits are.
+        unsafe {
+            let mut set: libc::cpu_set_t = std::mem::zeroed();
+            assert_eq!(libc::sched_getaffinity(0, size_of_val(&set), &mut set), 0);
+            let first = (0..libc::CPU_SETSIZE as usize).find(|cpu| libc::CPU_ISSET(*cpu, &set)).expect("a processor");
+            libc::CPU_ZERO(&mut set);
+            libc::CPU_SET(first, &mut set);
+            assert_eq!(libc::sched_setaffinity(0, size_of_val(&set), &set), 0);
+        }
+    }
+
+    /// Takes processor time until it is dropped, so that resetting all sockets in one go takes longer than the 200 ms for
+    /// which the kernel withholds an ACK; but no thread waits as long for its turn.
+    struct Rivals(Arc<AtomicBool>);
+
+    impl Rivals {
+        fn start() -> Rivals {
+            let over = Arc::new(AtomicBool::new(false));
+            for _ in 0..RIVALS {
+                let over = over.clone();
+                std::thread::spawn(move || while !over.load(Ordering::Relaxed) {});
+            }
+            Rivals(over)
+        }
+    }
+
+    impl Drop for Rivals {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// A checker with all its checks in flight, the late ones' answers about to come, and the kernel's count of handshakes.
+    fn about_to_be_answered() -> (Checker, Rise) {
+        set_descriptor_limit(DESCRIPTORS);
+        share_one_processor();
+        silence(SILENT_PORT);
+        sh("nft add table inet lossy");
+        sh("nft add chain inet lossy arriving '{ type filter hook input priority 0; }'");
+        sh(&format!("nft add rule inet lossy arriving tcp dport {PORT} drop"));
+        let checker = checker(|config| config.set_max_in_flight((SILENT + LATE) as u32).unwrap());
+        let silent = (0..SILENT).map(|number| with_timeout(10 * PATIENCE_MS, at(nth(number), SILENT_PORT)));
+        checker.submit(silent.collect()).expect("a live checker");
+        until("the silent ones in flight", || checker.stats().in_flight == SILENT as u64);
+        let completed = Rise::of("TcpPassiveOpens");
+        let begun = Instant::now();
+        let late = (0..LATE).map(|number| with_timeout(10 * PATIENCE_MS, at(nth(number), PORT)));
+        checker.submit(late.collect()).expect("a live checker");
+        until("the late ones in flight", || checker.stats().in_flight == (SILENT + LATE) as u64);
+        sh("nft delete table inet lossy");
+        // The kernel sends a SYN again after a second (TCP_TIMEOUT_INIT), and that one is answered.
+        std::thread::sleep((begun + Duration::from_millis(900)).saturating_duration_since(Instant::now()));
+        (checker, completed)
+    }
+
+    /// Ends everything, and compares the handshakes that the kernel completed with those that the checker admits.
+    fn assert_none_in_silence(end: impl FnOnce(&Checker)) {
+        let listener = listen_everywhere();
+        let (checker, completed) = about_to_be_answered();
+        let rivals = Rivals::start();
+        let begun = Instant::now();
+        end(&checker);
+        let reports = reap(&checker, SILENT + LATE);
+        println!("all ended after {:?}", begun.elapsed());
+        drop(rivals);
+        std::thread::sleep(Duration::from_millis(500)); // for the ACK of a socket that was forgotten
+        let verdicts: Vec<_> = reports.iter().map(|report| report.verdict).collect();
+        let (completed, stats) = (completed.now(), checker.stats());
+        println!("{completed} handshakes completed, {} admitted; {:?}", stats.completed_handshakes, tally(&verdicts));
+        assert_eq!((stats.in_flight, stats.queued), (0, 0));
+        assert!(completed <= stats.completed_handshakes, "{completed} handshakes completed: {stats:?}");
+        assert!(listener.accept_all() as u64 <= stats.completed_handshakes, "more arrived than were admitted");
+    }
+
+    #[test]
+    fn that_are_all_cancelled_complete_no_handshake_in_silence() {
+        namespaced!(alone, "nft");
+        only_where!(withholds_ack(), "every answer completes a handshake");
+        assert_none_in_silence(|checker| assert_eq!(checker.cancel(0), Status::Up));
+    }
+
+    #[test]
+    fn that_a_shutdown_ends_complete_no_handshake_in_silence() {
+        namespaced!(alone, "nft");
+        only_where!(withholds_ack(), "every answer completes a handshake");
+        assert_none_in_silence(Checker::shutdown);
+    }
+
+    #[test]
+    fn that_a_drop_ends_complete_no_handshake() {
+        namespaced!(alone, "nft");
+        only_where!(withholds_ack(), "every answer completes a handshake");
+        let _listener = listen_everywhere();
+        let (checker, completed) = about_to_be_answered();
+        let rivals = Rivals::start();
+        let begun = Instant::now();
+        drop(checker);
+        println!("all ended after {:?}", begun.elapsed());
+        drop(rivals);
+        std::thread::sleep(Duration::from_millis(500));
+        println!("{} handshakes completed", completed.now());
+        // Nobody is left to admit one. A busy machine keeps the loop from its processor, so not even half of them are asked
+        // for; a drop that ends everything in one go completes all.
+        assert!(completed.now() <= LATE as u64 / 2, "{} handshakes completed", completed.now());
+    }
+}
+
+mod last_handle {
+    use super::*;
+
+    /// Has a checker resolve a name, so that it has threads of each kind, and drops its last handle inside a callback.
+    fn drop_inside_a_callback() {
+        let checker = Arc::new(loops(2));
+        let (sender, dropped) = channel();
+        let (go, may_drop) = channel::<()>();
+        let last = checker.clone();
+        let callback = move |_: &tcpshaker::Report| {
+            may_drop.recv().expect("the other handle is gone");
+            drop(last);
+            sender.send(()).unwrap();
+        };
+        checker.submit_with(Request::new("localhost:9"), Box::new(callback)).expect("a live checker");
+        drop(checker);
+        go.send(()).unwrap();
+        dropped.recv_timeout(Duration::from_secs(60)).expect("the callback returns");
+    }
+
+    #[test]
+    fn dropped_inside_a_callback_leaves_no_thread_and_no_stack_behind() {
+        namespaced!();
+        etc::replace();
+        let before = threads();
+        let alone = || until("its threads are gone", || threads() == before);
+        // The C library keeps a few stacks for the threads to come.
+        for _ in 0..100 {
+            drop_inside_a_callback();
+            alone();
+        }
+        let (early, rounds) = (memory("VmSize"), often(1_000));
+        for _ in 0..rounds {
+            drop_inside_a_callback();
+            alone();
+        }
+        let late = memory("VmSize");
+        println!("{early} bytes mapped after 100 rounds, {late} after {rounds} more");
+        // A stack is two mebibytes: this is a twentieth of one for each round.
+        assert!(late < early + rounds * (100 << 10), "the mapped memory grew from {early} to {late} bytes");
+    }
+}
+
+mod memory_stays_flat {
+    use super::*;
+
+    /// One place, taken by a silent target, and another silent target that waits for it at the head of the queue.
+    fn waiting_head() -> Checker {
+        silence(SILENT_PORT);
+        let checker = checker(|config| config.set_max_in_flight(1).unwrap());
+        let silent = with_timeout(100 * PATIENCE_MS, at(V4, SILENT_PORT));
+        checker.submit(vec![silent.clone()]).expect("a live checker");
+        until("the place is taken", || checker.stats().in_flight == 1);
+        checker.submit(vec![silent]).expect("a live checker");
+        until("the other waits", || checker.stats().queued == 1);
+        checker
+    }
+
+    const BATCH: usize = 10_000;
+
+    /// Half of what would be left of three million checks, if each left eight bytes or more.
+    const SLACK: usize = 12 << 20;
+
+    /// Runs batches and compares the resident memory after the first tenth with that at the end.
+    fn assert_flat(batches: usize, mut batch: impl FnMut()) {
+        (0..batches / 10).for_each(|_| batch());
+        let early = memory("VmRSS");
+        (batches / 10..batches).for_each(|_| batch());
+        let late = memory("VmRSS");
+        let checks = batches * BATCH;
+        println!("{early} bytes resident after {} checks, {late} after {checks}", checks / 10);
+        assert!(late < early + SLACK, "resident memory grew from {early} to {late} bytes");
+    }
+
+    #[test]
+    fn while_checks_expire_behind_one_that_waits_for_its_turn() {
+        namespaced!(alone, "nft");
+        let checker = waiting_head();
+        assert_flat(400, || {
+            checker.submit(vec![with_timeout(1, at(V4, SILENT_PORT)); BATCH]).expect("a live checker");
+            let reports = reap(&checker, BATCH);
+            assert!(reports.iter().all(|report| report.verdict.status == Status::Busy));
+        });
+        assert_eq!((checker.stats().in_flight, checker.stats().queued), (1, 1));
+    }
+
+    #[test]
+    fn while_checks_are_cancelled_behind_one_that_waits_for_its_turn() {
+        namespaced!(alone, "nft");
+        let checker = waiting_head();
+        assert_flat(400, || {
+            let batch = vec![with_timeout(10 * PATIENCE_MS, at(V4, SILENT_PORT)); BATCH];
+            let first = checker.submit(batch).expect("a live checker");
+            // One that comes after them is over, so all of them have arrived.
+            assert_eq!(checker.check(&with_timeout(1, at(V4, SILENT_PORT))).status, Status::Busy);
+            (first..first + BATCH as u64).for_each(|id| assert_eq!(checker.cancel(id), Status::Up));
+            let reports = reap(&checker, BATCH);
+            assert!(reports.iter().all(|report| report.verdict.status == Status::Cancelled));
+        });
+        assert_eq!((checker.stats().in_flight, checker.stats().queued), (1, 1));
+    }
+
+    #[test]
+    fn while_checks_that_are_over_are_cancelled_and_new_ones_arrive_without_end() {
+        namespaced!(alone, "nft");
+        silence(SILENT_PORT);
+        let listener = Listener::on(V4, PORT);
+        let checker = checker(|_| ());
+        let over = AtomicBool::new(false);
+        // Cheap ones, never fewer than the loop takes in at once, and never more than a bound.
+        let arriving = Request::new("nowhere");
+        let (mut cancelled, submitted, reaped) = (0, AtomicUsize::new(0), AtomicUsize::new(0));
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !over.load(Ordering::Relaxed) {
+                    let under_way = submitted.load(Ordering::Relaxed) - reaped.load(Ordering::Relaxed);
+                    if checker.stats().queued < 100_000 && under_way < 200_000 {
+                        submitted.fetch_add(20_000, Ordering::Relaxed);
+                        checker.submit(vec![arriving.clone(); 20_000]).expect("a live checker");
+                    }
+                }
+            });
+            scope.spawn(|| {
+                let mut reports = Vec::new();
+                while !over.load(Ordering::Relaxed) {
+                    reports.clear();
+                    let count = checker.reap(&mut reports, 10_000, Some(Duration::from_millis(10)));
+                    reaped.fetch_add(count, Ordering::Relaxed);
+                }
+            });
+            until("there is always more", || checker.stats().queued > 50_000);
+            let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                assert_flat(300, || {
+                    // Ids that nobody has: each is as good as one whose check is over.
+                    for id in cancelled..cancelled + BATCH as u64 {
+                        assert_eq!(checker.cancel(u64::MAX - id), Status::Up);
+                    }
+                    cancelled += BATCH as u64;
+                    // It goes through the loop, which has heard of all cancels by the time it is over.
+                    let verdict = checker.check(&with_timeout(1, at(V4, SILENT_PORT)));
+                    assert_eq!(verdict.status, Status::TimedOut, "{verdict:?}");
+                })
+            }));
+            over.store(true, Ordering::Relaxed);
+            outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        });
+        listener.assert_untouched();
+    }
+}
