@@ -7,6 +7,7 @@ use crate::check::request::Family;
 use crate::check::target;
 use crate::check::verdict::Status;
 use crate::engine::wire::Wire;
+use crate::sys::poll_set::PollSet;
 
 /// More loops than this help nobody, and a mistyped number should not start ten thousand threads.
 const LOOPS_MAX: u32 = 256;
@@ -24,6 +25,7 @@ pub struct Config {
     pub(crate) family: Family,
     /// A socket that was not needed for this long is closed within as long again.
     pub(crate) idle_ms: u32,
+    pub(crate) caller_driven: bool,
     pub(crate) zero_linger: bool,
     pub(crate) wire: Wire,
 }
@@ -38,6 +40,7 @@ impl Default for Config {
             max_lookups: 64,
             family: Family::Any,
             idle_ms: 60_000,
+            caller_driven: false,
             zero_linger: true,
             wire: Wire::default(),
         }
@@ -92,6 +95,16 @@ impl Config {
             return Err(Status::Invalid);
         }
         self.max_lookups = lookups;
+        Ok(())
+    }
+
+    /// Whether the checker makes no loop thread, and gets on only inside the caller's own calls to it. Default false.
+    /// [`Status::Unsupported`] where there is no descriptor to tell when it should.
+    pub fn set_caller_driven(&mut self, on: bool) -> Result<(), Status> {
+        if on && !PollSet::EXISTS {
+            return Err(Status::Unsupported);
+        }
+        self.caller_driven = on;
         Ok(())
     }
 

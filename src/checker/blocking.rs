@@ -21,7 +21,7 @@ impl Checker {
             Progress::Done(verdict) => verdict,
             Progress::Pending(queue) => {
                 let mut verdict = Verdict::without_segments(Status::Internal, 0);
-                queue.take(1, 1, None, |report| verdict = report.verdict);
+                self.take(&queue, 1, 1, None, |report| verdict = report.verdict);
                 verdict
             }
         }

@@ -3,18 +3,22 @@
 mod blocking;
 #[cfg(test)]
 mod bursts;
+mod driver;
 mod inline;
 mod many;
 mod submit;
 
+use std::ffi::c_int;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use mio::Poll;
 
 use crate::check::close_mode::CloseMode;
 use crate::check::request::{Family, Request};
-use crate::check::verdict::Status;
+use crate::check::verdict::{Report, Status};
+use crate::completion::CompletionQueue;
 use crate::config::Config;
 use crate::engine::socket::spare::SpareSockets;
 use crate::engine::socket::{self, SocketEngine, WAKE};
@@ -28,6 +32,8 @@ use crate::stats::Stats;
 use crate::sys::limits;
 use crate::sys::thread::{self, Thread};
 use crate::sys::waker::Waker;
+
+use driver::Driver;
 
 /// Nobody has more descriptors than this to spare for one checker, whatever the limit says.
 const IN_FLIGHT_MAX: u64 = 1 << 20;
@@ -49,6 +55,10 @@ pub struct Checker {
     threads: Vec<Thread>,
     next_id: AtomicU64,
     next_loop: AtomicUsize,
+    /// What takes the place of the threads, where callers drive the loop.
+    driver: Option<Driver>,
+    /// What the loop of a caller-driven checker polls.
+    loop_fd: Option<c_int>,
 }
 
 impl Checker {
@@ -64,7 +74,7 @@ impl Checker {
             None => (limits::descriptor_limit() / 2).clamp(1, IN_FLIGHT_MAX) as u32,
         };
         // A loop without a place for a check would be no use.
-        let loops = config.loops.min(all);
+        let loops = if config.caller_driven { 1 } else { config.loops.min(all) };
         let cpus = std::thread::available_parallelism().map_or(1, |cpus| cpus.get() as u32);
         let mut polls = Vec::new();
         let mut handles = Vec::new();
@@ -82,11 +92,18 @@ impl Checker {
             threads: Vec::new(),
             next_id: AtomicU64::new(1),
             next_loop: AtomicUsize::new(0),
+            driver: None,
+            loop_fd: None,
         };
         for (poll, handle) in polls.into_iter().zip(handles) {
             let shared = Arc::clone(&checker.shared);
             let engine = SocketEngine::new(poll, shared.opener.clone(), handle.spare.clone());
             let event_loop = EventLoop::new(shared, handle, engine);
+            if config.caller_driven {
+                checker.loop_fd = event_loop.raw_fd();
+                checker.driver = Some(Driver::new(event_loop));
+                break;
+            }
             // Dropping the checker ends the loops that have started.
             let thread =
                 thread::spawn(c"shaker-loop", LOOP_STACK, move || event_loop.run()).map_err(|_| Status::LocalFault)?;
@@ -104,6 +121,11 @@ impl Checker {
         self.shared.closed.store(true, Ordering::SeqCst);
         self.shared.handles.iter().for_each(|handle| handle.inbox.close(Status::Closed));
         self.shared.resolver.close();
+        if let Some(driver) = &self.driver
+            && !driver.is_driven_here()
+        {
+            driver.drive(|| false, Some(Duration::ZERO));
+        }
     }
 
     /// What the checker has done and is doing.
@@ -124,7 +146,40 @@ impl Checker {
 
     /// Whether the calling thread is one of the checker's own, that is, inside one of its callbacks.
     pub fn is_own_thread(&self) -> bool {
-        thread::belongs_to(self.shared.identity())
+        match &self.driver {
+            Some(driver) => driver.is_driven_here(),
+            None => thread::belongs_to(self.shared.identity()),
+        }
+    }
+
+    /// Takes from a queue of results as [`CompletionQueue::take`](crate::completion::Queue::take) does, and has the loop get
+    /// on meanwhile where callers drive it.
+    fn take(
+        &self,
+        queue: &CompletionQueue,
+        capacity: usize,
+        wanted: usize,
+        wait: Option<Duration>,
+        each: impl FnMut(Report),
+    ) -> usize {
+        let Some(driver) = &self.driver else { return queue.take(capacity, wanted, wait, each) };
+        if !driver.is_driven_here() {
+            driver.drive(|| queue.has(wanted.min(capacity)), wait);
+            if self.is_forked() {
+                return 0; // a callback forked, and this is the child
+            }
+        }
+        queue.take(capacity, wanted, Some(Duration::ZERO), each)
+    }
+
+    /// A result was put into a queue by this thread and not by the loop: whoever drives the loop and waits for it looks.
+    fn tell_of_result(&self) {
+        if let Some(driver) = &self.driver {
+            driver.tell_of_result();
+            if driver.is_driven() && !driver.is_driven_here() {
+                self.shared.handles[0].inbox.wake();
+            }
+        }
     }
 
     fn not_forked(&self) -> Result<(), Status> {
@@ -173,13 +228,15 @@ impl Drop for Checker {
         if self.is_forked() {
             // The threads are the parent's, and so is whatever they were at: here their locks may be taken for ever. So what
             // they share is never dropped.
-            std::mem::forget((threads, Arc::clone(&self.shared)));
+            std::mem::forget((threads, self.driver.take(), Arc::clone(&self.shared)));
             return;
         }
         self.shutdown();
         if self.is_own_thread() {
             // A callback held the last handle. Its thread cannot wait for itself, and ends soon.
             threads.into_iter().for_each(Thread::detach);
+        } else if self.driver.is_some() {
+            self.shared.resolver.join();
         } else {
             threads.into_iter().for_each(Thread::join);
         }

@@ -108,7 +108,10 @@ impl Checker {
             && !self.is_own_thread();
         let begun = if starts_here { self.begin_here(handle, asked) } else { Err(Pending::Submitted(asked)) };
         match begun {
-            Ok(verdict) => queue.put(std::iter::once(Report { id, tag, verdict })),
+            Ok(verdict) => {
+                queue.put(std::iter::once(Report { id, tag, verdict }));
+                self.tell_of_result();
+            }
             Err(pending) => {
                 self.shared.counters.add_submitted(1);
                 self.hand_over(handle, pending, Sink::Queue(queue.clone()), || None)
@@ -131,14 +134,21 @@ impl Checker {
             return 0;
         }
         let wait = if self.is_own_thread() { Some(Duration::ZERO) } else { wait };
-        self.shared.completions.take(capacity, 1, wait, each)
+        self.take(&self.shared.completions, capacity, 1, wait, each)
     }
 
     /// A descriptor that is readable exactly while reports wait to be reaped; `None` if there is none to be had.
     ///
     /// It belongs to the checker: it may be polled, never read or closed.
     pub fn raw_fd(&self) -> Option<std::ffi::c_int> {
-        if self.is_forked() { None } else { self.shared.completions.raw_fd().ok() }
+        if self.is_forked() {
+            return None;
+        }
+        let completions = self.shared.completions.raw_fd().ok()?;
+        match &self.driver {
+            Some(driver) => driver.raw_fd(self.loop_fd, completions),
+            None => Some(completions),
+        }
     }
 
     /// Cancels the check of this id, or with 0 every check submitted before. A cancelled check yields its one

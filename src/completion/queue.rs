@@ -63,6 +63,12 @@ impl<T> Queue<T> {
         self.wake(wake);
     }
 
+    /// Whether at least so many items are there, or nothing more will come.
+    pub fn has(&self, wanted: usize) -> bool {
+        let state = self.state.lock();
+        state.ready.len() >= wanted || state.closed
+    }
+
     /// Hands up to `capacity` items to `each`, waiting until at least `wanted` are there, `wait` has passed
     /// (`None`: for ever) or the queue is closed. Returns how many it handed out.
     ///

@@ -86,6 +86,10 @@ impl Inbox {
         self.wake_if_asleep();
     }
 
+    pub fn is_closed(&self) -> bool {
+        self.lock().closed.is_some()
+    }
+
     /// The loop's side: all commands, in the order they were left, and whether they were the last.
     pub fn collect(&self) -> (Vec<Command>, Option<Status>) {
         let mut state = self.lock();

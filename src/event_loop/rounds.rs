@@ -54,42 +54,76 @@ impl EventLoop {
         }
     }
 
-    /// Runs until the inbox is closed. A panic is a defect of the library: it ends every check, not the process.
+    /// Runs until the inbox is closed, and the threads of the resolver are joined.
     pub fn run(mut self) {
         thread::belong_to(self.shared.identity());
-        let status = catch_unwind(AssertUnwindSafe(|| self.rounds())).unwrap_or(Status::Internal);
+        while self.step(None) {}
+        if self.is_in_child() {
+            return self.leave_to_parent();
+        }
+        if self.shared.loops.load(Ordering::SeqCst) == 0 {
+            // The last loop does it, since the checker's last handle may be dropped on one of the loops.
+            self.shared.resolver.join();
+        }
+    }
+
+    /// One wait, `limit` at most, and one round. False when it was the last: every check has its result. A panic is a defect
+    /// of the library: it ends every check, not the process.
+    pub fn step(&mut self, limit: Option<Duration>) -> bool {
+        let ended = catch_unwind(AssertUnwindSafe(|| {
+            self.wait(limit);
+            if self.is_in_child() { Some(Status::Forked) } else { self.round() }
+        }));
+        match ended.unwrap_or(Some(Status::Internal)) {
+            None => true,
+            Some(status) => {
+                self.end(status);
+                false
+            }
+        }
+    }
+
+    fn end(&mut self, status: Status) {
         if !self.is_in_child() {
             self.handle.inbox.close(status);
             let _ = catch_unwind(AssertUnwindSafe(|| self.end_everything(status)));
         }
         if self.is_in_child() {
-            // Sockets, poller and locks are the parent's. This thread is all that the child has, and ends.
-            std::mem::forget(self);
             return;
         }
         self.checks.end_shortage();
         if self.shared.loops.fetch_sub(1, Ordering::SeqCst) == 1 {
             self.shared.completions.close();
             self.shared.resolver.close();
-            // The last loop does it, since the checker's last handle may be dropped on one of the loops.
-            self.shared.resolver.join();
         }
     }
 
-    fn rounds(&mut self) -> Status {
-        loop {
-            self.wait();
-            if self.is_in_child() {
-                return Status::Forked;
-            }
-            if let Some(status) = self.round() {
-                return status;
-            }
+    /// The loop will not go on before somebody comes back to it. Returns when that is to be, if it is, whatever comes in
+    /// before; whoever leaves a command meanwhile wakes its poller.
+    pub fn rest(&mut self) -> Option<u64> {
+        if self.has_work() || !self.handle.inbox.fall_asleep() {
+            return Some(clock::now());
         }
+        self.next_time()
+    }
+
+    /// Whether it takes no more commands, and its checks are to end.
+    pub fn is_closing(&self) -> bool {
+        self.handle.inbox.is_closed()
+    }
+
+    /// A descriptor that is readable while an answer or a command waits.
+    pub fn raw_fd(&self) -> Option<std::ffi::c_int> {
+        self.checks.engine.raw_fd()
+    }
+
+    /// In a child that a callback forked: sockets, poller and locks are the parent's.
+    pub fn leave_to_parent(self) {
+        std::mem::forget(self);
     }
 
     /// Whether a callback forked, and this is the child: it must not touch anything.
-    fn is_in_child(&self) -> bool {
+    pub fn is_in_child(&self) -> bool {
         self.shared.fork_mark.is_child()
     }
 
@@ -112,18 +146,27 @@ impl EventLoop {
         (!self.report()).then_some(Status::Forked)
     }
 
-    /// Waits for answers, commands or the next deadline. While there is anything to do, it only looks.
-    fn wait(&mut self) {
-        let can_start = self.checks.table.has_queued() && self.checks.gate.is_open();
-        let left_over = !self.checks.outbox.is_empty() || !self.intake.is_empty() || self.cancellation.is_under_way();
-        let wait = if can_start || left_over || !self.handle.inbox.fall_asleep() {
+    /// Waits for answers, commands or the next timer. While there is anything to do, it only looks.
+    fn wait(&mut self, limit: Option<Duration>) {
+        let wait = if self.has_work() || limit == Some(Duration::ZERO) || !self.handle.inbox.fall_asleep() {
             Some(Duration::ZERO)
         } else {
-            let next = self.checks.timers.next().into_iter().chain(self.checks.gate.opens_at()).min();
-            next.map(|next| Duration::from_nanos(next.saturating_sub(clock::now())))
+            let until = self.next_time().map(|next| Duration::from_nanos(next.saturating_sub(clock::now())));
+            until.into_iter().chain(limit).min()
         };
         self.checks.engine.poll(wait);
         self.handle.inbox.awake();
+    }
+
+    /// Whether there is something to do that nobody has to wait for.
+    fn has_work(&self) -> bool {
+        let can_start = self.checks.table.has_queued() && self.checks.gate.is_open();
+        can_start || !self.checks.outbox.is_empty() || !self.intake.is_empty() || self.cancellation.is_under_way()
+    }
+
+    /// When there will be something to do even if nothing comes in.
+    fn next_time(&self) -> Option<u64> {
+        self.checks.timers.next().into_iter().chain(self.checks.gate.opens_at()).min()
     }
 
     fn read_answers(&mut self) {

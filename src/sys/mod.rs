@@ -9,6 +9,7 @@ pub(crate) mod lock;
 pub(crate) mod os_error;
 #[cfg(all(any(target_os = "linux", target_os = "android"), feature = "forced-handshake"))]
 pub(crate) mod platform;
+pub(crate) mod poll_set;
 pub(crate) mod readiness;
 pub(crate) mod sockaddr;
 pub(crate) mod thread;

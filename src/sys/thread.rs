@@ -22,6 +22,11 @@ pub(crate) fn belong_to(checker: usize) {
     CHECKER.set(checker);
 }
 
+/// Tells the calling thread from all others that are there now; never 0.
+pub(crate) fn token() -> usize {
+    CHECKER.with(|cell| &raw const *cell as usize)
+}
+
 /// Whether the calling thread is one of the library's own.
 pub(crate) fn is_ours() -> bool {
     CHECKER.get() != 0

@@ -42,6 +42,17 @@ impl SocketEngine {
         SocketEngine { poll, events, ready, pool: Pool::default(), opener, spare, short: false }
     }
 
+    /// A descriptor that is readable while an answer or a wake-up waits; `None` where the poller has none.
+    #[cfg(unix)]
+    pub fn raw_fd(&self) -> Option<std::ffi::c_int> {
+        Some(std::os::fd::AsRawFd::as_raw_fd(&self.poll))
+    }
+
+    #[cfg(not(unix))]
+    pub fn raw_fd(&self) -> Option<std::ffi::c_int> {
+        None
+    }
+
     /// Waits for answers or a wake-up (`None`: for ever).
     pub fn poll(&mut self, wait: Option<Duration>) {
         self.ready.clear();

@@ -1,0 +1,164 @@
+//! The loop of a caller-driven checker: it has no thread, and gets on only inside the calls that wait for it.
+
+use std::ffi::c_int;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::event_loop::EventLoop;
+use crate::sys::lock::{Condvar, Mutex};
+use crate::sys::poll_set::PollSet;
+use crate::sys::thread;
+
+pub(super) struct Driver {
+    seat: Mutex<Seat>,
+    /// Whoever waits for the seat, or for a result, looks again.
+    changed: Condvar,
+    /// How many do.
+    waiting: AtomicUsize,
+    /// The token of the thread that drives the loop; 0 while nobody does.
+    driven_by: AtomicUsize,
+}
+
+struct Seat {
+    /// `None` while somebody drives it, and once it has ended.
+    event_loop: Option<Box<EventLoop>>,
+    has_ended: bool,
+    /// Made when the descriptor is first asked for.
+    poll_set: Option<PollSet>,
+    /// The time that the poll set was told.
+    time: Option<u64>,
+}
+
+impl Driver {
+    pub fn new(event_loop: EventLoop) -> Driver {
+        let event_loop = Some(Box::new(event_loop));
+        let seat = Seat { event_loop, has_ended: false, poll_set: None, time: None };
+        Driver {
+            seat: Mutex::new(seat),
+            changed: Condvar::new(),
+            waiting: AtomicUsize::new(0),
+            driven_by: AtomicUsize::new(0),
+        }
+    }
+
+    /// Whether the calling thread drives the loop, that is, runs one of its callbacks.
+    pub fn is_driven_here(&self) -> bool {
+        self.driven_by.load(Ordering::SeqCst) == thread::token()
+    }
+
+    /// Whether any thread drives the loop, and may be asleep in its poller.
+    pub fn is_driven(&self) -> bool {
+        self.driven_by.load(Ordering::SeqCst) != 0
+    }
+
+    /// Has the loop get on, at least once, until `is_done` or for as long as `wait` (`None`: for ever). One caller at a time
+    /// drives; others wait until it is done, or for what they wait for.
+    pub fn drive(&self, is_done: impl Fn() -> bool, wait: Option<Duration>) {
+        let until = wait.and_then(|wait| Instant::now().checked_add(wait));
+        let left = || match (wait, until) {
+            (Some(_), Some(until)) => Some(until.saturating_duration_since(Instant::now())),
+            _ => None,
+        };
+        loop {
+            let mut seat = self.seat.lock();
+            if let Some(event_loop) = seat.event_loop.take() {
+                drop(seat);
+                return self.drive_here(event_loop, is_done, left);
+            }
+            if seat.has_ended || left() == Some(Duration::ZERO) {
+                return;
+            }
+            // Said before the last look: whoever drives looks at it after a result is there.
+            self.waiting.fetch_add(1, Ordering::SeqCst);
+            if is_done() {
+                self.waiting.fetch_sub(1, Ordering::SeqCst);
+                return;
+            }
+            let seat = match left() {
+                Some(left) => self.changed.wait_timeout(seat, left),
+                None => self.changed.wait(seat),
+            };
+            self.waiting.fetch_sub(1, Ordering::SeqCst);
+            drop(seat);
+            if is_done() {
+                return;
+            }
+        }
+    }
+
+    fn drive_here(
+        &self,
+        mut event_loop: Box<EventLoop>,
+        is_done: impl Fn() -> bool,
+        left: impl Fn() -> Option<Duration>,
+    ) {
+        self.driven_by.store(thread::token(), Ordering::SeqCst);
+        // Answers that wait are read in any case, so that their sockets are reset.
+        let mut wait = Some(Duration::ZERO);
+        let goes_on = loop {
+            if !event_loop.step(wait) {
+                break false;
+            }
+            if is_done() && !event_loop.is_closing() {
+                break true;
+            }
+            self.tell_waiting();
+            wait = left();
+            if wait == Some(Duration::ZERO) && !event_loop.is_closing() {
+                break true;
+            }
+        };
+        if event_loop.is_in_child() {
+            // The locks are the parent's, too.
+            return event_loop.leave_to_parent();
+        }
+        self.driven_by.store(0, Ordering::SeqCst);
+        let mut seat = self.seat.lock();
+        if goes_on {
+            seat.rest(event_loop);
+        } else {
+            seat.has_ended = true;
+        }
+        drop(seat);
+        self.changed.notify_all();
+    }
+
+    fn tell_waiting(&self) {
+        if self.waiting.load(Ordering::SeqCst) > 0 {
+            drop(self.seat.lock()); // who has said that it waits, but does not yet, would miss the notification
+            self.changed.notify_all();
+        }
+    }
+
+    /// Somebody else than the loop made a result: whoever waits for one looks again.
+    pub fn tell_of_result(&self) {
+        self.tell_waiting();
+    }
+
+    /// A descriptor that is readable while driving the loop would do anything, or results wait in `completions`.
+    pub fn raw_fd(&self, loop_fd: Option<c_int>, completions: c_int) -> Option<c_int> {
+        let mut seat = self.seat.lock();
+        if seat.poll_set.is_none() {
+            let members = [loop_fd?, completions];
+            seat.poll_set = Some(PollSet::new(&members).ok()?);
+            if let Some(event_loop) = seat.event_loop.take() {
+                seat.rest(event_loop);
+            }
+        }
+        seat.poll_set.as_ref().map(PollSet::raw_fd)
+    }
+}
+
+impl Seat {
+    /// Nobody drives the loop: the poll set tells when somebody should.
+    fn rest(&mut self, mut event_loop: Box<EventLoop>) {
+        let time = event_loop.rest();
+        if let Some(poll_set) = &self.poll_set
+            && (time != self.time || time.is_some_and(|time| time <= crate::sys::clock::now()))
+        {
+            poll_set.set_time(time);
+            self.time = time;
+        }
+        self.event_loop = Some(event_loop);
+    }
+}
