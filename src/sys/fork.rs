@@ -1,6 +1,6 @@
-//! Am I still the process that made this? Asked before a checker's threads and locks are relied upon, which a
-//! forked child does not have.
+//! Whether this process is the one that made a checker. A forked child has neither its threads nor usable locks.
 
+use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 const ALIVE: u32 = 1;
@@ -9,11 +9,17 @@ const ALIVE: u32 = 1;
 ///
 /// A page under MADV_WIPEONFORK (madvise(2), Linux 4.14) reads as zeroes after fork(), so that asking costs one
 /// load, where getpid() is a system call and pthread_atfork() misses a bare clone(). Where there is no such page,
-/// getpid() does.
+/// getpid() is called.
 pub(crate) struct ForkMark {
-    page: Option<&'static AtomicU32>,
+    /// Mapped for this mark alone, until it is dropped.
+    page: Option<NonNull<AtomicU32>>,
     process: u32,
 }
+
+// SAFETY: the page is one atomic integer, and any thread may unmap it.
+unsafe impl Send for ForkMark {}
+// SAFETY: by reference the integer is only read, atomically.
+unsafe impl Sync for ForkMark {}
 
 impl ForkMark {
     pub fn new() -> ForkMark {
@@ -23,7 +29,8 @@ impl ForkMark {
     /// Whether this process is a child of the one that made the mark.
     pub fn is_child(&self) -> bool {
         match self.page {
-            Some(page) => page.load(Ordering::Relaxed) != ALIVE,
+            // SAFETY: the page stays mapped while the mark exists.
+            Some(page) => unsafe { page.as_ref() }.load(Ordering::Relaxed) != ALIVE,
             None => std::process::id() != self.process,
         }
     }
@@ -32,13 +39,15 @@ impl ForkMark {
 impl Drop for ForkMark {
     fn drop(&mut self) {
         if let Some(page) = self.page {
-            wiped::unmap(page);
+            // SAFETY: `map` made the page for this mark, and nobody can use it after this.
+            unsafe { wiped::unmap(page) };
         }
     }
 }
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
 mod wiped {
+    use std::ptr::NonNull;
     use std::sync::atomic::{AtomicU32, Ordering};
 
     use super::ALIVE;
@@ -46,7 +55,8 @@ mod wiped {
     /// A number that means nothing to madvise(2).
     const NO_ADVICE: i32 = -1;
 
-    pub(super) fn map() -> Option<&'static AtomicU32> {
+    /// A page that reads as zeroes in every child; `None` if the kernel does not offer that.
+    pub(super) fn map() -> Option<NonNull<AtomicU32>> {
         let size = page_size();
         // SAFETY: a fresh anonymous mapping at an address of the kernel's choice touches nothing that exists.
         let page = unsafe {
@@ -64,15 +74,15 @@ mod wiped {
         }
         // SAFETY: the range is the mapping made above.
         let advise = |advice| unsafe { libc::madvise(page, size, advice) } == 0;
-        // Who takes advice that does not exist takes none (qemu's user mode).
+        // A kernel that accepts an unknown advice number ignores all advice (qemu user mode).
         if !advise(libc::MADV_WIPEONFORK) || advise(NO_ADVICE) {
-            // SAFETY: the range is the mapping made above, and nobody refers to it.
+            // SAFETY: the range is the mapping made above, and nothing refers to it.
             unsafe { libc::munmap(page, size) };
             return None;
         }
-        // SAFETY: the page is aligned, zeroed, writable, and stays mapped until the mark is dropped.
-        let mark = unsafe { &*page.cast::<AtomicU32>() };
-        mark.store(ALIVE, Ordering::Relaxed);
+        let mark = NonNull::new(page.cast::<AtomicU32>())?;
+        // SAFETY: the page is aligned, zeroed, writable, and mapped.
+        unsafe { mark.as_ref() }.store(ALIVE, Ordering::Relaxed);
         Some(mark)
     }
 
@@ -81,22 +91,27 @@ mod wiped {
         unsafe { libc::sysconf(libc::_SC_PAGESIZE) as usize }
     }
 
-    pub(super) fn unmap(page: &'static AtomicU32) {
-        // SAFETY: the page was mapped by `map` for one mark alone, which is being dropped.
-        unsafe { libc::munmap((&raw const *page).cast_mut().cast(), page_size()) };
+    /// # Safety
+    /// The page came from `map`, and nobody uses it any more.
+    pub(super) unsafe fn unmap(page: NonNull<AtomicU32>) {
+        // SAFETY: the caller's promise.
+        unsafe { libc::munmap(page.as_ptr().cast(), page_size()) };
     }
 }
 
-/// Elsewhere getpid() is asked, or there is no fork().
+/// Other systems have no such page, or no fork().
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 mod wiped {
+    use std::ptr::NonNull;
     use std::sync::atomic::AtomicU32;
 
-    pub(super) fn map() -> Option<&'static AtomicU32> {
+    pub(super) fn map() -> Option<NonNull<AtomicU32>> {
         None
     }
 
-    pub(super) fn unmap(_page: &'static AtomicU32) {}
+    /// # Safety
+    /// None is needed: nobody has a page.
+    pub(super) unsafe fn unmap(_page: NonNull<AtomicU32>) {}
 }
 
 #[cfg(test)]
