@@ -1,20 +1,20 @@
 //! Which check times out next: a hierarchical timing wheel.
 //!
 //! Six levels of 64 buckets; a bucket of level `n` spans `64^n` ms, as in the kernel's own timers
-//! (kernel/time/timer.c). Setting and clearing a deadline cost the same however many there are, which
-//! matters because nearly every check is answered, and its deadline cleared, long before it passes.
-//! No deadline fires early; none fires later than the tick in which the wheel is asked.
+//! (kernel/time/timer.c). Setting and clearing a timer cost the same however many there are, which
+//! matters because nearly every check is answered, and its timer cleared, long before it expires.
+//! No timer expires early; none expires later than the tick to which the wheel is advanced.
 
 use std::num::NonZeroU32;
 
 const BITS: u32 = 6;
 const BUCKETS: usize = 1 << BITS;
 const LEVELS: usize = 6;
-/// TimerWheel beyond the wheel's span (64^6 ms, two years) wait in its last bucket.
+/// Timers beyond the wheel's span (64^6 ms, two years) wait in its last bucket.
 const SPAN: u64 = 1 << (BITS * LEVELS as u32);
 const NONE: u32 = u32::MAX;
 
-/// A deadline that was set, to clear it by.
+/// A timer that was set, to clear it by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Timer(NonZeroU32);
 
@@ -43,9 +43,9 @@ pub(crate) struct TimerWheel {
     heads: Box<[u32; LEVELS * BUCKETS]>,
     /// One bit per bucket that holds anything.
     occupied: [u64; LEVELS],
-    /// All deadlines before this tick have fired.
+    /// All timers before this tick have expired.
     now: u64,
-    /// TimerWheel that were reached and wait to be handed out.
+    /// Timers that were reached and wait to be handed out.
     due: u32,
 }
 
@@ -63,7 +63,7 @@ impl TimerWheel {
         }
     }
 
-    /// Sets a deadline at tick `at` (milliseconds on the caller's clock).
+    /// Sets a timer that expires at tick `at` (milliseconds on the caller's clock).
     pub fn set(&mut self, at: u64, owner: u32) -> Timer {
         let node = Node { at, owner, previous: NONE, next: NONE, bucket: 0 };
         let index = if self.unused != NONE {
@@ -83,7 +83,7 @@ impl TimerWheel {
         Timer::of(index)
     }
 
-    /// Clears a deadline that has not been handed out by [`TimerWheel::expired`].
+    /// Clears a timer that has not been handed out by [`TimerWheel::expired`].
     pub fn clear(&mut self, timer: Timer) {
         self.unlink(timer.index());
         self.release(timer.index());
@@ -110,7 +110,7 @@ impl TimerWheel {
         self.now = self.now.max(now);
     }
 
-    /// The next deadline that has passed, in no particular order within one tick.
+    /// The next timer that has expired, in no particular order within one tick.
     pub fn expired(&mut self) -> Option<u32> {
         if self.due == NONE {
             return None;
@@ -122,7 +122,7 @@ impl TimerWheel {
         Some(owner)
     }
 
-    /// The tick at which the wheel wants to be asked again; `None` while no deadline is set.
+    /// The tick to which the wheel is to be advanced next; `None` while no timer is set.
     pub fn next(&self) -> Option<u64> {
         if self.due != NONE {
             return Some(self.now);
@@ -157,9 +157,9 @@ impl TimerWheel {
             self.link(index, DUE);
             return;
         }
-        // Beyond the span, which no timeout reaches: as late as can be told from the bucket that is current.
+        // Beyond the span, which no timeout reaches: the latest bucket that differs from the current one.
         let at = at.min(self.now + SPAN - (SPAN >> BITS));
-        // The highest bit in which the deadline and now differ says which level tells them apart.
+        // The highest bit in which the two ticks differ says which level tells them apart.
         let level = ((63 - (at ^ self.now).leading_zeros()) / BITS).min(LEVELS as u32 - 1) as usize;
         let bucket = (at >> (BITS * level as u32)) as usize % BUCKETS;
         self.link(index, (level * BUCKETS + bucket) as u16);
@@ -210,36 +210,36 @@ mod tests {
     use proptest::prelude::*;
     use std::collections::BTreeSet;
 
-    fn fired(deadlines: &mut TimerWheel, now: u64) -> BTreeSet<u32> {
-        deadlines.advance(now);
-        std::iter::from_fn(|| deadlines.expired()).collect()
+    fn expired(wheel: &mut TimerWheel, now: u64) -> BTreeSet<u32> {
+        wheel.advance(now);
+        std::iter::from_fn(|| wheel.expired()).collect()
     }
 
     #[test]
     fn nothing_set_never_asks_to_be_woken() {
-        let mut deadlines = TimerWheel::new();
-        assert_eq!(deadlines.next(), None);
-        let timer = deadlines.set(500, 1);
-        deadlines.clear(timer);
-        assert_eq!(deadlines.next(), None);
+        let mut wheel = TimerWheel::new();
+        assert_eq!(wheel.next(), None);
+        let timer = wheel.set(500, 1);
+        wheel.clear(timer);
+        assert_eq!(wheel.next(), None);
     }
 
     #[test]
-    fn a_deadline_of_seven_weeks_neither_fires_early_nor_is_forgotten() {
-        let mut deadlines = TimerWheel::new();
+    fn a_timer_of_seven_weeks_neither_expires_early_nor_is_forgotten() {
+        let mut wheel = TimerWheel::new();
         let at = u32::MAX as u64 + 12_345;
-        deadlines.set(at, 7);
-        assert!(fired(&mut deadlines, at - 1).is_empty());
-        assert_eq!(fired(&mut deadlines, at), BTreeSet::from([7]));
+        wheel.set(at, 7);
+        assert!(expired(&mut wheel, at - 1).is_empty());
+        assert_eq!(expired(&mut wheel, at), BTreeSet::from([7]));
     }
 
     #[test]
-    fn a_deadline_in_the_past_is_due_at_once() {
-        let mut deadlines = TimerWheel::new();
-        deadlines.advance(1_000_000);
-        deadlines.set(3, 9);
-        assert_eq!(deadlines.next(), Some(1_000_000));
-        assert_eq!(fired(&mut deadlines, 1_000_000), BTreeSet::from([9]));
+    fn a_timer_in_the_past_is_due_at_once() {
+        let mut wheel = TimerWheel::new();
+        wheel.advance(1_000_000);
+        wheel.set(3, 9);
+        assert_eq!(wheel.next(), Some(1_000_000));
+        assert_eq!(expired(&mut wheel, 1_000_000), BTreeSet::from([9]));
     }
 
     #[derive(Clone, Debug)]
@@ -262,27 +262,27 @@ mod tests {
     proptest! {
         /// Against the simplest thing that could be right: a list.
         #[test]
-        fn every_deadline_fires_once_at_its_tick(steps in proptest::collection::vec(step(), 1..200)) {
-            let mut deadlines = TimerWheel::new();
+        fn every_timer_expires_once_at_its_tick(steps in proptest::collection::vec(step(), 1..200)) {
+            let mut wheel = TimerWheel::new();
             let mut model: Vec<(u64, u32, Timer)> = Vec::new();
             let (mut now, mut owner) = (0, 0);
             for step in steps {
                 match step {
                     Step::Set(after) => {
                         owner += 1;
-                        model.push((now + after, owner, deadlines.set(now + after, owner)));
+                        model.push((now + after, owner, wheel.set(now + after, owner)));
                     }
                     Step::Clear(which) if !model.is_empty() => {
                         let (_, _, timer) = model.swap_remove(which % model.len());
-                        deadlines.clear(timer);
+                        wheel.clear(timer);
                     }
                     Step::Clear(_) => {}
                     Step::Advance(by) => now += by,
-                    // As the loop does: sleep until the wheel wants to be asked. It may ask too early, never too late.
+                    // As the loop does: sleep until the wheel is to be advanced. It may say so too early, never too late.
                     Step::Sleep => {
                         let earliest = model.iter().map(|(at, ..)| (*at).max(now)).min();
-                        prop_assert_eq!(deadlines.next().is_some(), earliest.is_some());
-                        if let Some(next) = deadlines.next() {
+                        prop_assert_eq!(wheel.next().is_some(), earliest.is_some());
+                        if let Some(next) = wheel.next() {
                             prop_assert!(next <= earliest.unwrap());
                             now = now.max(next);
                         }
@@ -290,7 +290,7 @@ mod tests {
                 }
                 let due: BTreeSet<u32> = model.iter().filter(|(at, ..)| *at <= now).map(|(_, owner, _)| *owner).collect();
                 model.retain(|(at, ..)| *at > now);
-                prop_assert_eq!(fired(&mut deadlines, now), due);
+                prop_assert_eq!(expired(&mut wheel, now), due);
             }
         }
     }
