@@ -1,11 +1,11 @@
-//! The places for checks in flight of one loop: whoever starts a check holds a permit.
+//! How many checks of one loop may be in flight: each of them holds a permit.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
 pub(crate) struct Permits {
     taken: AtomicU32,
     limit: u32,
-    /// Those of them that callers hold for checks on their own threads, and how many may.
+    /// How many of them callers hold for checks on their own threads, and how many they may hold.
     by_callers: AtomicU32,
     callers_limit: u32,
 }

@@ -25,6 +25,6 @@ pub(crate) enum Start {
     Concluded(Conclusion),
     /// Nothing was sent, and the socket is to blame. It is closed, and the check needs another one.
     Stale,
-    /// Nobody would notice the answer; the errno says why. The socket is free again, or closed.
+    /// The poller refused the socket, so the answer would go unnoticed. The socket is reset: idle again, or closed.
     Unwatchable { errno: i32, closed: bool },
 }

@@ -78,7 +78,7 @@ impl AddressRace {
         self.terms.submitted + u64::from(self.terms.timeout_ms) * 1_000_000
     }
 
-    /// The time of a paced one runs from when the lookup of its name begins.
+    /// A paced race's time runs from the begin of its name's lookup.
     pub fn begin_time(&mut self, now: u64) {
         self.terms = Terms { submitted: now, paced: false, ..self.terms };
     }
@@ -137,7 +137,7 @@ impl AddressRace {
         if self.running.is_empty() { Next::End(self.first.unwrap_or(verdict)) } else { Next::Wait }
     }
 
-    /// What is left to end with it: the checks under way.
+    /// Slots of the checks that are under way, to be abandoned.
     pub fn into_running(self) -> Vec<u32> {
         self.running
     }

@@ -15,7 +15,7 @@ pub(super) struct Cancellation(Option<Pass>);
 
 struct Pass {
     status: Status,
-    /// Checks that came later are not meant.
+    /// Only checks of an earlier generation end.
     before: u32,
     stage: PassStage,
     next_slot: u32,
@@ -31,7 +31,7 @@ enum PassStage {
 }
 
 impl Cancellation {
-    /// Every check that is there now is to be ended.
+    /// Has every check end that is there now.
     pub fn begin(&mut self, checks: &mut Checks, status: Status) {
         let before = checks.table.next_generation();
         self.0 = Some(Pass { status, before, stage: PassStage::Races, next_slot: 0 });
@@ -41,7 +41,7 @@ impl Cancellation {
         self.0.is_some()
     }
 
-    /// Ends the checks at the head of the queue that are meant, so that none of them starts.
+    /// Ends checks at the head of the queue that are to end, so that none of them starts.
     pub fn clear_head(&self, checks: &mut Checks) {
         let Some(pass) = &self.0 else { return };
         while let Some(slot) = checks.table.first_queued(true)

@@ -69,14 +69,14 @@ pub(super) enum Owner {
     },
 }
 
-/// Where the check of an id is.
+/// In which table the check of an id is, and its slot there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Place {
     Check(u32),
     Race(u32),
 }
 
-/// Ids are given one after the other, so that a multiplication spreads them (Knuth's, by the golden ratio).
+/// Ids are consecutive numbers, and a multiplication by the golden ratio spreads them (Knuth).
 #[derive(Default)]
 struct IdHasher(u64);
 
@@ -94,14 +94,14 @@ impl Hasher for IdHasher {
     }
 }
 
-/// In the map of ids, the slot is a race's.
+/// The bit that marks a race's slot in the map of ids.
 const RACE: u32 = 1 << 31;
 
-/// Checks that wait for their turn: slot and generation. What was cancelled or judged meanwhile is passed over.
+/// Checks that wait for their turn: slot and generation. Entries of checks that are gone are passed over.
 #[derive(Default)]
 struct Queue {
     entries: VecDeque<(u32, u32)>,
-    /// How many of them are still there to be started.
+    /// How many entries are of checks that still wait.
     live: usize,
 }
 
@@ -127,7 +127,8 @@ impl Queue {
         None
     }
 
-    /// A check that waits here is gone. Behind a head that waits, entries of checks that are gone must not pile up.
+    /// A check that waited here is gone. Its entry stays, so entries are dropped now and then: they must not pile up while the
+    /// head of the queue waits.
     fn lose_one(&mut self, checks: &Slab<Check>) {
         self.live -= 1;
         if self.entries.len() > 64 + 2 * self.live {
@@ -257,7 +258,7 @@ impl CheckTable {
         self.checks.is_empty()
     }
 
-    /// Where a submitted check is, for a cancel. Id 0 is nobody's.
+    /// Notes where a submitted check is, for a cancel. Blocking checks have the id 0 and are not noted.
     pub fn remember(&mut self, id: u64, place: Place) {
         if id != 0 {
             let place = match place {

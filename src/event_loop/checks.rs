@@ -20,8 +20,9 @@ use crate::engine::{Conclusion, Start};
 use crate::sys::clock;
 use crate::sys::os_error;
 
-/// When a loop asks again for a descriptor that nobody told it of, in nanoseconds.
+/// After so many nanoseconds a loop without a descriptor tries again, though nobody told it of one.
 const SHORTAGE_RETRY: u64 = 50_000_000;
+
 pub(super) struct Checks {
     pub shared: Arc<Shared>,
     pub handle: Arc<LoopHandle>,
@@ -34,7 +35,7 @@ pub(super) struct Checks {
     silent: Silent,
     /// What races have to be told of their addresses.
     race_events: VecDeque<RaceEvent>,
-    /// Something lies idle, or will, since the last sweep.
+    /// A socket or memory came into use since the last sweep was planned.
     pub used: bool,
 }
 
@@ -74,7 +75,7 @@ impl Checks {
         self.table.queue(slot);
     }
 
-    /// Gives a check its slot. Its deadline runs already, unless it is paced. Its place in the queue is up to the caller.
+    /// Gives a check its slot, and unless it is paced, its timer. The caller queues it.
     pub fn admit(&mut self, owner: Owner, target: SocketAddr, terms: Terms) -> u32 {
         let Terms { submitted, timeout_ms, close_mode, paced, has_token } = terms;
         let generation = self.table.next_generation();

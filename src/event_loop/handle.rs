@@ -18,7 +18,7 @@ pub(crate) struct LoopHandle {
     pub queued: AtomicU64,
     /// The loop has checks queued and could not start one: whoever gives up a permit or a descriptor must wake it.
     wants_room: AtomicBool,
-    /// The loop has no descriptor left, and nothing idle to give.
+    /// The loop has no descriptor left, and no idle socket.
     short_of_descriptors: AtomicBool,
 }
 

@@ -16,7 +16,7 @@ struct Arrival {
 pub(super) struct Arrived {
     pub sink: SlotKey,
     pub check: SubmittedCheck,
-    /// It was ended before it got this far.
+    /// The status that it ended with on the way.
     pub ended: Option<Status>,
 }
 
@@ -26,7 +26,7 @@ pub(super) struct Intake {
     arrivals: VecDeque<Arrival>,
     /// Checks in them.
     arriving: usize,
-    /// The first so many arrivals were ended as a whole.
+    /// So many of the first arrivals end as a whole.
     ended: usize,
     ended_as: Option<Status>,
     /// Arrivals that were taken in, all in all.
@@ -35,12 +35,12 @@ pub(super) struct Intake {
     cancelled: CancelledIds,
 }
 
-/// Cancelled ids, until all the arrivals that were there then are taken in. Those of checks that were done before would
-/// pile up otherwise.
+/// Cancelled ids, each kept until the arrivals that were there at its cancel are taken in. Otherwise ids of checks that were
+/// done before their cancel would pile up.
 #[derive(Default)]
 struct CancelledIds {
     older: HashSet<u64>,
-    /// When so many arrivals are taken in, the older ones are nobody's.
+    /// Once so many arrivals are taken in, none can have an id of the older set.
     older_until: u64,
     younger: HashSet<u64>,
 }

@@ -84,7 +84,7 @@ impl Names {
         }
     }
 
-    /// The resolver's answer; too late if another race is in the slot by now.
+    /// The resolver's answer. It is too late if another race has the slot.
     pub fn resolved(
         &mut self,
         checks: &mut Checks,

@@ -16,7 +16,7 @@ use crate::sys::fork::ForkMark;
 /// Reports handed out under one lock.
 const REPORTS: usize = 1024;
 
-/// Where a report goes, and what it is called there.
+/// Where a check's report goes, and the id and tag that it bears there.
 #[derive(Clone, Copy)]
 pub(super) struct ReplyTo {
     pub sink: SlotKey,

@@ -1,4 +1,4 @@
-//! What time it is, for one round of the loop. The clock is read as seldom as can be.
+//! What time it is, for one round of the loop. The clock is read as seldom as possible.
 
 use crate::sys::clock;
 
@@ -11,7 +11,7 @@ pub(super) struct RoundClock {
     began: u64,
     /// When the clock was last read.
     latest: u64,
-    /// And that was just now, at the end of a check.
+    /// The latest reading is of the end of a check, and nothing was done since.
     just_read: bool,
 }
 
@@ -44,7 +44,7 @@ impl RoundClock {
         self.just_read = true;
     }
 
-    /// What is done next may begin long after the last check's end.
+    /// The next check does not start right after the last one's end.
     pub fn forget_end(&mut self) {
         self.just_read = false;
     }

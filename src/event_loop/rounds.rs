@@ -127,7 +127,7 @@ impl EventLoop {
         self.shared.fork_mark.is_child()
     }
 
-    /// What is to be done after a wait. Returns why nothing more will come, once all commands are applied.
+    /// What is to be done after a wait. Returns the status of the end, once all commands are applied.
     fn round(&mut self) -> Option<Status> {
         self.checks.clock.begin_round();
         self.read_answers();
@@ -192,7 +192,8 @@ impl EventLoop {
         !self.is_in_child()
     }
 
-    /// Applies what other threads want, in their order. Returns why nothing more will come, once all is applied.
+    /// Applies commands in the order in which they were left. Returns the status that the inbox was closed with, once all are
+    /// applied.
     fn take_commands(&mut self) -> Option<Status> {
         let (commands, closed) = self.handle.inbox.collect();
         self.intake.add_commands(commands);
@@ -249,7 +250,7 @@ impl EventLoop {
         }
     }
 
-    /// Cancels a check by its id; one that is done or was never given is nobody's.
+    /// Cancels a check by its id. Nothing happens if the check is done or there never was one.
     fn cancel(&mut self, id: u64) {
         let cancelled = Verdict::without_segments(Status::Cancelled, 0);
         match self.checks.table.find(id) {
@@ -320,7 +321,7 @@ impl EventLoop {
         self.handle.queued.store(queued as u64, Ordering::Relaxed);
     }
 
-    /// Sees to it that idle sockets and memory are looked at in a while. A loop at rest sets no timer.
+    /// Plans a sweep if something was used. A loop at rest sets no timer.
     fn expect_sweep(&mut self) {
         if std::mem::take(&mut self.checks.used) && self.sweep.is_none() {
             self.plan_sweep();

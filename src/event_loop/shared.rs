@@ -24,9 +24,9 @@ pub(crate) struct Shared {
     pub counters: Counters,
     /// Loops that still run.
     pub loops: AtomicU32,
-    /// Set first in a shutdown, for those who need no loop.
+    /// Set first in a shutdown, for calls that leave no command in an inbox.
     pub closed: AtomicBool,
-    /// How often everything was cancelled; a batch that is being fed looks whether that includes it.
+    /// How often everything was cancelled. A blocking call compares it with the count at its begin before each command.
     pub cancels: AtomicU64,
     pub fork_mark: ForkMark,
 }

@@ -8,7 +8,7 @@ use crate::sys::os_error;
 const FREED_AT_ONCE: usize = 64;
 
 impl Checks {
-    /// A socket for the check. When the process has no descriptor left, those that lie idle are closed first.
+    /// The slot of a socket for the check. When the process has no descriptor left, idle sockets are closed first.
     pub fn acquire_socket(&mut self, slot: u32) -> Result<u32, i32> {
         let check = self.table.check(slot);
         let (target, close_mode, limit) = (check.target, check.close_mode, self.handle.permits.limit());
@@ -17,7 +17,7 @@ impl Checks {
             self.engine.close_idle(FREED_AT_ONCE);
             self.handle.spare.close_all();
             self.declare_shortage();
-            // Once more, since one may have been closed before this loop asked to be woken.
+            // Once more: a socket may have been closed before this loop asked to be woken.
             socket = self.engine.acquire(&target, close_mode, limit);
         }
         if !matches!(socket, Err(errno) if os_error::is_out_of_descriptors(errno)) {
@@ -36,7 +36,7 @@ impl Checks {
         self.shared.have_others_close_idle(&self.handle);
     }
 
-    /// What this loop kept for itself meanwhile goes to those that are still short.
+    /// This loop has a descriptor again. If others have none, it closes its idle sockets for them.
     pub fn end_shortage(&mut self) {
         if self.handle.is_short_of_descriptors() {
             self.handle.set_short_of_descriptors(false);
@@ -50,7 +50,7 @@ impl Checks {
 
     /// Another loop wants a descriptor.
     pub fn close_idle(&mut self) {
-        // What a loop that is short itself has idle, it is about to use.
+        // A loop that has no descriptor itself is about to use its idle sockets.
         if !self.handle.is_short_of_descriptors()
             && (self.engine.close_idle(FREED_AT_ONCE) | self.handle.spare.close_all())
         {

@@ -9,17 +9,18 @@ use std::net::SocketAddr;
 
 /// Targets remembered; when there are more, all are forgotten.
 const REMEMBERED: usize = 1 << 16;
-/// What the others needed is forgotten after one to two of these, in nanoseconds.
+/// What the other targets' checks needed is forgotten after one to two spans of this length, in nanoseconds.
 const SPAN: u64 = 4_000_000_000;
 
 #[derive(Default)]
 pub(super) struct Silent {
-    /// Hashes of their addresses. Two with the same hash share a fate that only costs one of them a place in the queue.
+    /// Hashes of their addresses. A target with the same hash as a silent one is taken for silent; that costs it time in the
+    /// queue and nothing else.
     targets: HashSet<u64>,
     hasher: RandomState,
     /// Checks of silent targets that are in flight.
     in_flight: u32,
-    /// The most that the others have needed at once in this span of time, and in the last one.
+    /// The most permits that the other targets' checks needed at once, in this span of time and in the one before.
     needed: [u32; 2],
     span_ends: u64,
 }
@@ -37,7 +38,7 @@ impl Silent {
         self.targets.insert(self.hasher.hash_one(target));
     }
 
-    /// It answered.
+    /// The target answered.
     pub fn forget(&mut self, target: &SocketAddr) {
         if !self.targets.is_empty() {
             self.targets.remove(&self.hasher.hash_one(target));

@@ -12,7 +12,7 @@ pub(crate) fn now() -> u64 {
     time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
 }
 
-/// The performance counter, from when it was first asked.
+/// The performance counter, counted from its first reading.
 #[cfg(windows)]
 pub(crate) fn now() -> u64 {
     use std::time::Instant;

@@ -25,7 +25,7 @@ pub(crate) fn way() -> Way {
     })
 }
 
-/// Whether everything else that Linux has and others lack is to be left aside, too.
+/// Whether Linux is to do without everything that other systems lack.
 pub(crate) fn is_ordinary() -> bool {
     way() == Way::Ordinary
 }

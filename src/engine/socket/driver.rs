@@ -27,12 +27,12 @@ pub(crate) const WAKE: Token = Token(usize::MAX);
 pub(crate) struct SocketEngine {
     poll: Poll,
     events: Events,
-    /// Slots that the last poll told of, the first one last.
+    /// Slots that the last poll told of, in reverse.
     ready: Vec<u32>,
     pool: Pool,
     opener: Arc<Opener>,
     spare: Arc<SpareSockets>,
-    /// This loop is short of descriptors: what it has, it uses itself.
+    /// This loop is short of descriptors, and keeps its sockets for itself.
     short: bool,
 }
 
@@ -84,7 +84,7 @@ impl SocketEngine {
             return Ok(slot);
         }
         if self.pool.len() >= limit as usize {
-            self.close_idle(1); // one of the other family, or the limit would be held twice
+            self.close_idle(1); // of the other family, or each family would hold as many as the limit
         }
         let socket = self.opener.open(v6, close_mode)?;
         Ok(self.pool.insert(socket, false))
@@ -96,7 +96,7 @@ impl SocketEngine {
         *served = Some(check);
         if let Err(errno) = socket.connect(target) {
             if socket.may_be_stale() {
-                self.close_idle(CLOSED_AT_ONCE); // those that lie idle are no better
+                self.close_idle(CLOSED_AT_ONCE); // they are bound to the same interface number
                 self.remove(slot);
                 return Start::Stale;
             }

@@ -3,7 +3,7 @@
 use crate::check::verdict::Status;
 use crate::sys::os_error::{ECONNREFUSED, EHOSTDOWN, EHOSTUNREACH, ENETDOWN, ENETUNREACH, ENOPROTOOPT, ETIMEDOUT};
 
-/// Who says that a connection cannot be.
+/// Where an errno came from.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Origin {
     /// connect() itself, before a segment was sent.

@@ -12,7 +12,7 @@ use crate::check::close_mode::CloseMode;
 pub(super) use system::{collect_error, connect, defer, defer_once, look, reset, since_answer};
 pub(crate) use system::{reuses, withholds_ack};
 
-/// Whether a socket may serve another check after one of this mode. Only a reset leaves it in a state to.
+/// Whether a socket may serve another check after one of this mode. Only a socket that was reset can connect again.
 pub(super) fn reuses_socket(close_mode: CloseMode) -> bool {
     close_mode.withholds_ack() && reuses()
 }

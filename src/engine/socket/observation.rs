@@ -21,6 +21,6 @@ pub(crate) struct Answer {
     pub syn_retransmits: u32,
     /// More segments left than SYNs: the ACK is out.
     pub acked: bool,
-    /// The answer came from the very socket that asked.
+    /// The socket connected to itself (RFC 9293, 3.5: simultaneous open).
     pub met_itself: bool,
 }

@@ -12,9 +12,9 @@ use crate::sys::os_error;
 
 pub(crate) struct Opener {
     wire: Wire,
-    /// Sockets that exist, whosever they are.
+    /// How many sockets the checker's loops and callers hold.
     held: Arc<AtomicU64>,
-    /// Loops that found no descriptor left: what they could use is closed, not kept.
+    /// How many loops found no descriptor left. While there is one, idle sockets are closed, not kept.
     short_loops: AtomicU32,
 }
 

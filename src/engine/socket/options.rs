@@ -1,5 +1,4 @@
-//! Opening a socket, with the options that a checker's settings ask for, and what else depends on the system but not
-//! on the handshake.
+//! Opens a socket with the options that a checker's settings ask for.
 
 #[cfg(all(unix, not(any(target_os = "linux", target_os = "android"))))]
 #[path = "options/bsd.rs"]
@@ -30,7 +29,7 @@ use crate::engine::wire::Wire;
 pub(super) use system::expect_local_answer;
 pub(crate) use system::{BINDS_INTERFACE, MARKS, SETS_TOS};
 
-/// A socket that does not block, which no other program inherits, and which nobody is connected to.
+/// Opens a socket that is non-blocking, close-on-exec and not connected.
 pub(super) fn open(v6: bool, close_mode: CloseMode, wire: &Wire) -> io::Result<Socket> {
     let socket = system::open(if v6 { Domain::IPV6 } else { Domain::IPV4 })?;
     if !close_mode.linger {

@@ -9,7 +9,7 @@ use crate::check::slot::SlotKey;
 pub(super) struct SocketSlot {
     pub socket: Socket,
     pub check: Option<SlotKey>,
-    /// The poller knows it.
+    /// It is registered with the poller.
     pub watched: bool,
     /// It came with a check that began on a caller's thread, and goes back to the callers after it.
     pub from_caller: bool,

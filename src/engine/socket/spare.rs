@@ -10,7 +10,7 @@ pub(crate) struct SpareSockets {
 }
 
 struct State {
-    /// The last used is used first, so those at the front are the ones that nobody needs.
+    /// The socket that was used last is used first, so those at the front are not needed.
     sockets: Vec<Socket>,
     /// How many at the front have not been touched since the last sweep.
     untouched: usize,

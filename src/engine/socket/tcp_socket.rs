@@ -27,13 +27,13 @@ pub(crate) struct Socket {
     stream: Option<TcpStream>,
     close_mode: CloseMode,
     v6: bool,
-    /// The kernel withholds the ACK of every connection. Where it does not, it is asked to before every connect.
+    /// TCP_DEFER_ACCEPT is set. Without it, TCP_QUICKACK is cleared before every connect.
     defers: bool,
-    /// It is bound to an interface, by its number.
+    /// It is bound to an interface, which the kernel holds by number.
     bound: bool,
     /// It has served a check before.
     used: bool,
-    /// A connect has been begun and not ended.
+    /// It is connecting or connected, and not reset yet.
     connecting: bool,
     /// How many sockets the checker holds.
     held: Arc<AtomicU64>,
@@ -154,7 +154,7 @@ impl Socket {
         self.stream.as_ref().map_or((false, 0), |stream| handshake::collect_error(stream, target))
     }
 
-    /// What is to serve no other check is closed at once, which sends the RST where nothing else could.
+    /// Closes a socket that cannot serve another check. Where there is no other reset, closing it sends the RST.
     fn keep_or_close(&mut self, reset: bool) -> bool {
         let clean = reset && self.is_reusable();
         if !clean {

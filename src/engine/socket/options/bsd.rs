@@ -1,4 +1,4 @@
-//! What the sockets of macOS and the BSDs can.
+//! Socket options of macOS and the BSDs.
 
 use std::io;
 

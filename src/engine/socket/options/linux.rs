@@ -1,4 +1,4 @@
-//! What Linux's sockets can.
+//! Socket options of Linux.
 
 use std::io;
 use std::mem::size_of;

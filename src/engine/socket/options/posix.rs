@@ -1,4 +1,4 @@
-//! What Linux, macOS and the BSDs have in common.
+//! Socket options that Linux, macOS and the BSDs have in common.
 
 use std::io;
 
@@ -10,7 +10,7 @@ pub(in crate::engine::socket) fn set_tos(socket: &Socket, v6: bool, tos: u32) ->
     if v6 { socket.set_tclass_v6(tos) } else { socket.set_tos_v4(tos) }
 }
 
-/// A dead port of this machine refuses at once, so nothing is to be asked for.
+/// A port of this machine where nobody listens refuses at once, so there is nothing to set.
 #[cfg_attr(
     all(any(target_os = "linux", target_os = "android"), not(feature = "forced-handshake")),
     expect(dead_code, reason = "for the ordinary handshake")

@@ -1,4 +1,4 @@
-//! What Winsock's sockets can.
+//! Socket options of Winsock.
 
 use std::io;
 use std::os::windows::io::AsRawSocket;
