@@ -6,7 +6,7 @@
 use crate::sys::lock::OnceLock;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Way {
+pub(crate) enum ForcedHandshake {
     /// As Linux does it.
     HalfOpen,
     /// As a Linux without TCP_DEFER_ACCEPT and without connect() to AF_UNSPEC would: TCP_QUICKACK, and a fresh
@@ -16,16 +16,16 @@ pub(crate) enum Way {
     Ordinary,
 }
 
-pub(crate) fn way() -> Way {
-    static WAY: OnceLock<Way> = OnceLock::new();
-    *WAY.get_or_init(|| match std::env::var("TCPSHAKER_HANDSHAKE").as_deref() {
-        Ok("ordinary") => Way::Ordinary,
-        Ok("quickack") => Way::QuickAck,
-        _ => Way::HalfOpen,
+pub(crate) fn forced_handshake() -> ForcedHandshake {
+    static FORCED: OnceLock<ForcedHandshake> = OnceLock::new();
+    *FORCED.get_or_init(|| match std::env::var("TCPSHAKER_HANDSHAKE").as_deref() {
+        Ok("ordinary") => ForcedHandshake::Ordinary,
+        Ok("quickack") => ForcedHandshake::QuickAck,
+        _ => ForcedHandshake::HalfOpen,
     })
 }
 
 /// Whether Linux is to do without everything that other systems lack.
 pub(crate) fn is_ordinary() -> bool {
-    way() == Way::Ordinary
+    forced_handshake() == ForcedHandshake::Ordinary
 }

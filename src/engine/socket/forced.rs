@@ -7,40 +7,60 @@ use mio::net::TcpStream;
 
 use super::observation::Observation;
 use super::{linux, ordinary};
-use crate::sys::platform::{Way, way};
+use crate::sys::platform::{ForcedHandshake, forced_handshake};
 
 pub(crate) fn withholds_ack() -> bool {
-    if way() == Way::Ordinary { ordinary::withholds_ack() } else { linux::withholds_ack() }
+    if forced_handshake() == ForcedHandshake::Ordinary { ordinary::withholds_ack() } else { linux::withholds_ack() }
 }
 
 pub(crate) fn reuses() -> bool {
-    if way() == Way::HalfOpen { linux::reuses() } else { ordinary::reuses() }
+    if forced_handshake() == ForcedHandshake::HalfOpen { linux::reuses() } else { ordinary::reuses() }
 }
 
 pub(super) fn defer(socket: &socket2::Socket) -> bool {
-    if way() == Way::HalfOpen { linux::defer(socket) } else { ordinary::defer(socket) }
+    if forced_handshake() == ForcedHandshake::HalfOpen { linux::defer(socket) } else { ordinary::defer(socket) }
 }
 
 pub(super) fn defer_once(stream: &TcpStream) -> Result<(), i32> {
-    if way() == Way::Ordinary { ordinary::defer_once(stream) } else { linux::defer_once(stream) }
+    if forced_handshake() == ForcedHandshake::Ordinary {
+        ordinary::defer_once(stream)
+    } else {
+        linux::defer_once(stream)
+    }
 }
 
 pub(super) fn connect(stream: &TcpStream, target: &SocketAddr) -> Result<(), i32> {
-    if way() == Way::Ordinary { ordinary::connect(stream, target) } else { linux::connect(stream, target) }
+    if forced_handshake() == ForcedHandshake::Ordinary {
+        ordinary::connect(stream, target)
+    } else {
+        linux::connect(stream, target)
+    }
 }
 
 pub(super) fn look(stream: &TcpStream, target: &SocketAddr, syn_at: u64) -> Observation {
-    if way() == Way::Ordinary { ordinary::look(stream, target, syn_at) } else { linux::look(stream, target, syn_at) }
+    if forced_handshake() == ForcedHandshake::Ordinary {
+        ordinary::look(stream, target, syn_at)
+    } else {
+        linux::look(stream, target, syn_at)
+    }
 }
 
 pub(super) fn collect_error(stream: &TcpStream, target: &SocketAddr) -> (bool, i32) {
-    if way() == Way::HalfOpen { linux::collect_error(stream, target) } else { ordinary::collect_error(stream, target) }
+    if forced_handshake() == ForcedHandshake::HalfOpen {
+        linux::collect_error(stream, target)
+    } else {
+        ordinary::collect_error(stream, target)
+    }
 }
 
 pub(super) fn reset(stream: &TcpStream) -> bool {
-    if way() == Way::HalfOpen { linux::reset(stream) } else { ordinary::reset(stream) }
+    if forced_handshake() == ForcedHandshake::HalfOpen { linux::reset(stream) } else { ordinary::reset(stream) }
 }
 
 pub(super) fn since_answer(stream: &TcpStream) -> Option<Duration> {
-    if way() == Way::HalfOpen { linux::since_answer(stream) } else { ordinary::since_answer(stream) }
+    if forced_handshake() == ForcedHandshake::HalfOpen {
+        linux::since_answer(stream)
+    } else {
+        ordinary::since_answer(stream)
+    }
 }

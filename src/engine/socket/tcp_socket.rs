@@ -42,7 +42,7 @@ pub(crate) struct Socket {
 impl Drop for Socket {
     fn drop(&mut self) {
         if self.connecting {
-            self.end();
+            self.disconnect();
         }
         self.held.fetch_sub(1, Ordering::SeqCst);
     }
@@ -118,9 +118,9 @@ impl Socket {
     pub(super) fn conclude(&mut self, observation: &Observation, target: &SocketAddr, syn_at: u64) -> Ended {
         let (reset, errno) = match observation {
             Observation::Closed(_) => self.collect_error(target),
-            Observation::Unsent { errno } => (!self.bound && self.end(), *errno),
-            Observation::Failed { errno, .. } => (self.end(), *errno),
-            Observation::Nothing { .. } | Observation::Answered(_) => (self.end(), 0),
+            Observation::Unsent { errno } => (!self.bound && self.disconnect(), *errno),
+            Observation::Failed { errno, .. } => (self.disconnect(), *errno),
+            Observation::Nothing { .. } | Observation::Answered(_) => (self.disconnect(), 0),
         };
         let clean = self.keep_or_close(reset);
         let now = clock::now();
@@ -167,7 +167,7 @@ impl Socket {
 
     /// Ends the connection even if a forked child holds a copy of the descriptor, as closing alone would not. False if
     /// this system knows no way to.
-    fn end(&self) -> bool {
+    fn disconnect(&self) -> bool {
         match &self.stream {
             Some(stream) if self.close_mode.linger => stream.shutdown(std::net::Shutdown::Both).is_ok(),
             Some(stream) => handshake::reset(stream),
