@@ -31,7 +31,7 @@ fn end_list_early(threads: u32, end: impl Fn(&Checker)) -> (Checker, Vec<Verdict
     let begun = Instant::now();
     let verdicts = std::thread::scope(|scope| {
         let checks = scope.spawn(|| checker.check_many(&requests));
-        until("all places are taken", || checker.stats().in_flight == 500);
+        until("all permits are taken", || checker.stats().in_flight == 500);
         end(&checker);
         checks.join().expect("check_many")
     });
@@ -202,7 +202,7 @@ fn cancelling_thirty_thousand_checks_one_by_one_keeps_no_answer_waiting_for_its_
         checker.submit_with(request, Box::new(move |report| sender.send(*report).unwrap())).expect("a live checker")
     };
     let ids: Vec<u64> = (0..silent).map(submit_silent).collect();
-    until("all places are taken", || checker.stats().in_flight == 10_000);
+    until("all permits are taken", || checker.stats().in_flight == 10_000);
     std::thread::sleep(answered.saturating_duration_since(Instant::now() + Duration::from_millis(50)));
     for (number, id) in ids.into_iter().enumerate() {
         assert_eq!(checker.cancel(id), Status::Up);
@@ -230,9 +230,9 @@ fn cancelling_thirty_thousand_checks_one_by_one_keeps_no_answer_waiting_for_its_
     completed.assert_none_in_silence(&checker.stats());
 }
 
-/// The place of a check that a cancel meets on its way from its caller's thread to the loop is as free as any.
+/// A check that a cancel meets on its way from its caller's thread to the loop gives its permit back, too.
 #[test]
-fn cancel_that_meets_a_check_on_its_way_to_the_loop_frees_its_place_for_who_waits() {
+fn cancel_that_meets_a_check_on_its_way_to_the_loop_frees_its_permit_for_the_next() {
     namespaced!("nft");
     silence(SILENT_PORT);
     let checker = Arc::new(checker(|config| config.set_max_in_flight(1).unwrap()));

@@ -68,9 +68,12 @@ fn check_explains_itself_when_the_command_line_is_wrong() {
 fn check_says_that_no_checker_could_be_made_where_there_is_no_descriptor_for_one() {
     for flavour in FLAVOURS {
         // The fourth is enough to load the program's libraries, but not for a loop.
-        let mut starved = Command::new("sh");
-        starved.args(["-c", "ulimit -n 4 && exec \"$@\"", "sh"]).arg(program(flavour, "check")).arg(dead());
-        let refused = finish(starved.env_remove("LD_LIBRARY_PATH"));
+        let mut with_few_descriptors = Command::new("sh");
+        with_few_descriptors
+            .args(["-c", "ulimit -n 4 && exec \"$@\"", "sh"])
+            .arg(program(flavour, "check"))
+            .arg(dead());
+        let refused = finish(with_few_descriptors.env_remove("LD_LIBRARY_PATH"));
         assert_eq!((refused.code(), refused.stdout.as_str()), (3, ""), "{refused:?}");
         assert!(refused.stderr.starts_with("check: no checker could be made"), "{refused:?}");
     }

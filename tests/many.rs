@@ -471,8 +471,8 @@ mod results {
 mod turns {
     use super::*;
 
-    /// A checker with few places, all of which are soon taken by silent targets.
-    fn few_places(threads: u32) -> Checker {
+    /// A checker with few permits, all of which are soon taken by silent targets.
+    fn few_permits(threads: u32) -> Checker {
         silence(SILENT_PORT);
         checker(|config| {
             config.set_max_in_flight(10).unwrap();
@@ -484,7 +484,7 @@ mod turns {
     fn submitted_checks_that_wait_too_long_for_theirs_are_busy_and_say_nothing_of_their_targets() {
         namespaced!("nft");
         for threads in [1, 2] {
-            let checker = few_places(threads);
+            let checker = few_permits(threads);
             let requests = (0..200).map(|number| tagged(number, with_timeout(1_000, at(nth(number), SILENT_PORT))));
             checker.submit(requests.collect()).expect("a live checker");
             let reports = reap(&checker, 200);
@@ -501,17 +501,17 @@ mod turns {
     #[test]
     fn that_come_after_the_deadline_are_not_taken_and_such_checks_are_busy_not_down() {
         namespaced!("nft");
-        let (checker, count) = (few_places(1), 100_000);
+        let (checker, count) = (few_permits(1), 100_000);
         let holders = checker.submit(vec![with_timeout(60_000, at(V4, SILENT_PORT)); 10]).expect("a live checker");
         checker.submit(vec![with_timeout(1_000, at(V4, SILENT_PORT)); count]).expect("a live checker");
         let submitted = Instant::now();
-        // So many have the same deadline that it takes the loop a while to judge them all; places come free meanwhile.
+        // So many have the same deadline that it takes the loop a while to end them all; permits come free meanwhile.
         std::thread::sleep(Duration::from_millis(1_001));
         for holder in holders..holders + 10 {
             assert_eq!(checker.cancel(holder), Status::Up);
             std::thread::sleep(Duration::from_millis(2));
         }
-        println!("the last place came free after {:?}", submitted.elapsed());
+        println!("the last permit came free after {:?}", submitted.elapsed());
         let verdicts: Vec<Verdict> = reap(&checker, count + 10).iter().map(|report| report.verdict).collect();
         // Begun after its deadline, a check could only say that its target is down, and had no time to know.
         assert_eq!(tally(&verdicts), HashMap::from([(Status::Cancelled, 10), (Status::Busy, count)]));
@@ -521,7 +521,7 @@ mod turns {
     fn of_a_list_come_to_all_and_none_is_busy() {
         namespaced!("nft");
         for threads in [1, 2] {
-            let checker = few_places(threads);
+            let checker = few_permits(threads);
             let requests: Vec<Request> =
                 (0..200).map(|number| with_timeout(50, at(nth(number), SILENT_PORT))).collect();
             let verdicts = checker.check_many(&requests);
@@ -537,7 +537,7 @@ mod turns {
     fn of_a_list_of_names_come_to_all_and_none_is_busy() {
         namespaced!("nft");
         etc::replace();
-        let checker = few_places(1);
+        let checker = few_permits(1);
         let request = Request { timeout_ms: 50, ..Request::new(format!("four.test:{SILENT_PORT}").as_str()) };
         let verdicts = checker.check_many(&vec![request; 100]);
         assert_eq!(tally(&verdicts), HashMap::from([(Status::TimedOut, 100)]));

@@ -203,7 +203,7 @@ impl Books {
 #[derive(Debug)]
 struct Weather {
     loops: u32,
-    places: u32,
+    max_in_flight: u32,
     rate: u32,
     /// One of the threads shuts the checker down, about here in its own course.
     shutdown_at: Option<usize>,
@@ -215,7 +215,7 @@ impl Weather {
     fn draw(dice: &mut Dice) -> Weather {
         Weather {
             loops: 1 + dice.below(3) as u32,
-            places: [1, 3, 50, 2_000][dice.below(4)].max(3),
+            max_in_flight: [1, 3, 50, 2_000][dice.below(4)].max(3),
             rate: [0, 0, 0, 5_000][dice.below(4)],
             shutdown_at: dice.one_in(3).then(|| dice.below(STEPS)),
             ends_by_drop: dice.one_in(3),
@@ -225,7 +225,7 @@ impl Weather {
     fn checker(&self) -> Checker {
         let mut config = Config::default();
         config.set_threads(self.loops).unwrap();
-        config.set_max_in_flight(self.places).unwrap();
+        config.set_max_in_flight(self.max_in_flight).unwrap();
         config.set_max_rate(self.rate).unwrap();
         Checker::new(&config).expect("a checker")
     }

@@ -1,5 +1,5 @@
 //! What this system's handshake lets the tests expect. Linux withholds the last ACK and uses a reset socket again;
-//! `TCPSHAKER_HANDSHAKE` has it behave as a system that does not (src/socket/forced.rs), and the same tests run there.
+//! `TCPSHAKER_HANDSHAKE` has it behave as a system that does not (src/engine/socket/forced.rs), and the same tests run there.
 
 use std::io::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -24,7 +24,7 @@ pub fn is_at_its_best() -> bool {
     withholds_ack() && reuses_sockets()
 }
 
-/// TCP_DELACK_MAX in microseconds, less what src/socket.rs takes off for the kernel's clock.
+/// TCP_DELACK_MAX in microseconds, less what src/engine/socket/tcp_socket.rs takes off for the kernel's clock.
 const ACK_WITHHELD_US: u32 = 180_000;
 
 /// The kernel sends a SYN again after a second, and never sooner than a second after the last.
