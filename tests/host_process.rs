@@ -1,5 +1,5 @@
-//! How the library behaves as a guest in somebody's process: across fork, signals and cancelled threads, when it is
-//! unloaded, when it is idle, when the program ends. The programs are in tests/c/. Each prints nothing while all is well,
+//! How the library behaves inside a host process: across fork, signals and cancelled threads, when it is unloaded, when
+//! it is idle, when the program ends. The programs are in tests/c/. Each prints nothing while all is well,
 //! so every run also shows that the library prints nothing.
 #![cfg(target_os = "linux")]
 
