@@ -95,7 +95,7 @@ fn cancelling_by_id_ends_submitted_checks_wherever_they_are_and_no_other() {
             assert!(status == Status::TimedOut || status == Status::Busy, "{report:?}");
         }
     }
-    // They are over, so their ids are nobody's.
+    // They are over, so their ids lead to no check.
     assert_eq!(checker.cancel(first), Status::Up);
     assert_eq!(checker.cancel(u64::MAX), Status::Up);
     assert_eq!(checker.stats().cancelled, 334);

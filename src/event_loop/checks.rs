@@ -1,4 +1,4 @@
-//! The life of one check of one address: queued, started, answered, judged.
+//! The life of one check of one address: queued, in flight, concluded, settled, finished.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -136,7 +136,7 @@ impl Checks {
             return false;
         };
         if self.table.check(slot).is_overdue(self.clock.round()) {
-            self.settle_busy(slot); // its deadline has passed, and waits to be judged
+            self.settle_busy(slot); // its deadline has passed, and its timer has not been looked at yet
             return true;
         }
         if self.turns_out_silent(slot) {

@@ -1,5 +1,5 @@
-//! One round of the loop: read the answers and reset their sockets, report, take commands, judge deadlines, start what is
-//! queued.
+//! One round of the loop: read the answers and reset their sockets, report, take commands, act on timers that expired,
+//! start what is queued.
 //!
 //! An answered socket that is left alone for 200 ms lets the ACK out, so answers come first in every round, and
 //! whatever else could take long is cut into slices.
@@ -139,7 +139,7 @@ impl EventLoop {
         }
         self.cancellation.go_on(&mut self.checks, &mut self.names);
         self.take_checks();
-        self.judge_deadlines();
+        self.expire_timers();
         self.start_queued();
         self.expect_sweep();
         self.count_queued();
@@ -288,7 +288,7 @@ impl EventLoop {
         self.count_queued();
     }
 
-    fn judge_deadlines(&mut self) {
+    fn expire_timers(&mut self) {
         self.checks.timers.advance(self.checks.clock.round());
         while let Some(owner) = self.checks.timers.expired() {
             match owner {

@@ -24,7 +24,7 @@ impl SpareSockets {
         SpareSockets { state: Mutex::new(state), limit }
     }
 
-    /// A socket of this family that is in nobody's use.
+    /// An idle socket of this family.
     pub fn take(&self, v6: bool) -> Option<Socket> {
         let mut state = self.lock();
         let last = state.sockets.iter().rposition(|socket| socket.is_v6() == v6)?;
