@@ -11,6 +11,7 @@ use super::handle::LoopHandle;
 use super::outbox::{Outbox, ReplyTo};
 use super::round_clock::RoundClock;
 use super::shared::Shared;
+use super::shortage::Shortage;
 use super::silent::Silent;
 use super::timers::{TimerOwner, Timers};
 use crate::check::slot::SlotKey;
@@ -24,8 +25,9 @@ use crate::sys::os_error;
 const SHORTAGE_RETRY: u64 = 50_000_000;
 
 pub(super) struct Checks {
-    pub shared: Arc<Shared>,
-    pub handle: Arc<LoopHandle>,
+    shared: Arc<Shared>,
+    handle: Arc<LoopHandle>,
+    pub shortage: Shortage,
     pub engine: SocketEngine,
     pub table: CheckTable,
     pub timers: Timers,
@@ -50,6 +52,7 @@ pub(super) enum RaceEvent {
 impl Checks {
     pub fn new(shared: Arc<Shared>, handle: Arc<LoopHandle>, engine: SocketEngine) -> Checks {
         Checks {
+            shortage: Shortage::new(shared.clone(), handle.clone()),
             shared,
             handle,
             engine,
@@ -131,7 +134,7 @@ impl Checks {
             if self.table.has_queued() {
                 self.gate.wait_for_room(); // until a check of a silent target ends
             } else {
-                self.end_shortage();
+                self.shortage.end(&mut self.engine);
             }
             return false;
         };
@@ -151,7 +154,8 @@ impl Checks {
             self.gate.wait_until(until);
             return false;
         }
-        match self.acquire_socket(slot) {
+        let Check { target, close_mode, .. } = *self.table.check(slot);
+        match self.shortage.acquire_socket(&mut self.engine, &target, close_mode) {
             Ok(engine_slot) => self.start(slot, engine_slot),
             Err(errno) => {
                 self.handle.permits.give_back();
@@ -162,7 +166,7 @@ impl Checks {
                     self.gate.wait_until(clock::now() + SHORTAGE_RETRY);
                     return false;
                 }
-                self.end_shortage();
+                self.shortage.end(&mut self.engine);
                 let fault = Verdict::without_segments(Status::LocalFault, errno);
                 self.settle(slot, fault, self.clock.round());
             }

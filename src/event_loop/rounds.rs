@@ -91,7 +91,7 @@ impl EventLoop {
         if self.is_in_child() {
             return;
         }
-        self.checks.end_shortage();
+        self.checks.shortage.end(&mut self.checks.engine);
         if self.shared.loops.fetch_sub(1, Ordering::SeqCst) == 1 {
             self.shared.completions.close();
             self.shared.resolver.close();
@@ -221,7 +221,7 @@ impl EventLoop {
             Command::Cancel(id) => self.cancel(id),
             Command::CancelAll => self.end_all_checks(Status::Cancelled),
             Command::Sweep => self.checks.used = true,
-            Command::CloseIdle => self.checks.close_idle(),
+            Command::CloseIdle => self.checks.shortage.close_idle(&mut self.checks.engine),
         }
     }
 
