@@ -3,6 +3,8 @@
 
 #[path = "house/modules.rs"]
 mod modules;
+#[path = "house/reader.rs"]
+mod reader;
 #[path = "house/rules.rs"]
 mod rules;
 #[path = "house/tokens.rs"]
@@ -212,6 +214,20 @@ mod a_broken_tree {
         assert_none(circles("mod child; mod sibling; pub use child::C;"));
         let files = [("lib", "mod a;"), ("a", "mod b; pub use b::B; pub struct A(B);"), ("a/b", "use super::A;")];
         assert_eq!(rules::circles(&Modules::of(&tree(&files)).arrows()), ["a circle: a.rs -> a/b.rs -> a.rs"]);
+    }
+
+    #[test]
+    fn a_type_that_calls_its_methods_in_another_file_is_in_a_circle_with_it() {
+        let circles = |caller: &str| {
+            let part = ("a/part", "use super::whole::Whole; impl Whole { pub fn go(&self) {} }");
+            let whole = ("a/whole", caller);
+            rules::circles(
+                &Modules::of(&tree(&[("lib", "mod a;"), ("a/mod", "mod part; mod whole;"), part, whole])).arrows(),
+            )
+        };
+        let found = circles("pub struct Whole; impl<T> Whole { fn f(&self) { self.go(); } }");
+        assert_eq!(found, ["a circle: a/part.rs -> a/whole.rs -> a/part.rs"]);
+        assert_none(circles("pub struct Whole; impl Whole { fn f(&self) {} }"));
     }
 
     #[test]

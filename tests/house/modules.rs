@@ -4,7 +4,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::tokens::{Token, tokens_of};
+use super::reader::Reader;
+use super::tokens::tokens_of;
 
 /// A file of the tree by its path under src/, and its text.
 pub type Files = BTreeMap<String, String>;
@@ -20,43 +21,51 @@ pub struct Arrow {
 }
 
 #[derive(Default)]
-struct Module {
+pub struct Module {
     /// Several where each system has one of its own.
-    files: BTreeSet<String>,
-    uses: Vec<Use>,
+    pub files: BTreeSet<String>,
+    pub uses: Vec<Use>,
     /// Paths of two words or more.
-    mentions: Vec<Mention>,
+    pub mentions: Vec<Mention>,
     /// Every word of its code.
-    words: BTreeSet<String>,
+    pub words: BTreeSet<String>,
     /// What it defines.
-    items: BTreeSet<String>,
+    pub items: BTreeSet<String>,
+    /// The methods that it calls, and the line of one call of each.
+    pub calls: BTreeMap<String, usize>,
+    pub methods: Vec<Methods>,
+}
+
+/// An `impl` block that is not of a trait: whose, where, and the functions in it.
+pub struct Methods {
+    pub of: String,
+    pub file: String,
+    pub names: Vec<String>,
 }
 
 /// A name that a `use` declaration brings into a module; `*` for all that there is.
-struct Use {
-    name: String,
-    is_public: bool,
-    mention: Mention,
+pub struct Use {
+    pub name: String,
+    pub is_public: bool,
+    pub mention: Mention,
 }
 
 #[derive(Clone)]
-struct Mention {
-    path: Vec<String>,
-    file: String,
-    line: usize,
+pub struct Mention {
+    pub path: Vec<String>,
+    pub file: String,
+    pub line: usize,
 }
 
 #[derive(Default)]
 pub struct Modules {
-    by_path: BTreeMap<String, Module>,
+    pub by_path: BTreeMap<String, Module>,
     /// Where `unsafe` stands outside of tests.
     pub unsafe_at: Vec<(String, usize)>,
 }
 
 /// Re-exports of re-exports are followed so far.
 const DETOURS: usize = 16;
-/// The words that are followed by the name of what they define.
-const DEFINING: [&str; 9] = ["fn", "struct", "enum", "union", "trait", "type", "const", "static", "mod"];
 
 impl Modules {
     /// The modules of the crate whose root is `lib.rs`.
@@ -66,11 +75,11 @@ impl Modules {
         modules
     }
 
-    fn read_file(&mut self, files: &Files, file: &str, module: &str) {
+    pub fn read_file(&mut self, files: &Files, file: &str, module: &str) {
         let Some(source) = files.get(file) else { panic!("{module}: there is no {file}") };
         self.by_path.entry(module.to_owned()).or_default().files.insert(file.to_owned());
         let tokens = tokens_of(source);
-        Reader { modules: self, files, file, tokens: &tokens, at: 0 }.read_module(module);
+        Reader::new(self, files, file, &tokens).read_module(module);
     }
 
     /// Who imports whom.
@@ -87,6 +96,31 @@ impl Modules {
                         let from = mention.file.clone();
                         arrows.insert(Arrow { from, to, line: mention.line, path: mention.path.join("::") });
                     }
+                }
+            }
+        }
+        arrows.extend(self.calls_of_methods_elsewhere());
+        arrows
+    }
+
+    /// Where methods of a type stand in another file than the type: from the type's file, if it calls one of them.
+    fn calls_of_methods_elsewhere(&self) -> Vec<Arrow> {
+        let mut arrows = Vec::new();
+        for (path, module) in &self.by_path {
+            for Methods { of, file, names } in &module.methods {
+                let homes = self.files_of(path, &["self".to_owned(), of.clone()], DETOURS);
+                let owners = self.by_path.values().filter(|one| one.items.contains(of) && !one.files.contains(file));
+                for owner in owners.filter(|one| !one.files.is_disjoint(&homes)) {
+                    let called = names.iter().filter_map(|name| owner.calls.get_key_value(name));
+                    arrows.extend(called.flat_map(|(name, line)| {
+                        let arrow = |from: &String| Arrow {
+                            from: from.clone(),
+                            to: file.clone(),
+                            line: *line,
+                            path: name.clone(),
+                        };
+                        owner.files.iter().map(arrow)
+                    }));
                 }
             }
         }
@@ -137,213 +171,10 @@ impl Modules {
     }
 }
 
-fn child(module: &str, name: &str) -> String {
+pub fn child(module: &str, name: &str) -> String {
     format!("{module}::{name}")
 }
 
 fn parent(module: &str) -> &str {
     module.rsplit_once("::").map_or("crate", |(parent, _)| parent)
-}
-
-struct Reader<'a> {
-    modules: &'a mut Modules,
-    files: &'a Files,
-    file: &'a str,
-    tokens: &'a [Token],
-    at: usize,
-}
-
-impl Reader<'_> {
-    fn is(&self, text: &str) -> bool {
-        self.tokens.get(self.at).is_some_and(|token| token.is(text))
-    }
-
-    /// `#[` or `#![`; a raw name such as `r#in` has the sign, too.
-    fn is_attribute(&self) -> bool {
-        let next = |ahead: usize, sign| self.tokens.get(self.at + ahead).is_some_and(|token| token.is(sign));
-        self.is("#") && (next(1, "[") || (next(1, "!") && next(2, "[")))
-    }
-
-    fn is_word(&self) -> bool {
-        self.tokens.get(self.at).is_some_and(Token::is_word)
-    }
-
-    fn take(&mut self) -> Token {
-        self.at += 1;
-        self.tokens[self.at - 1].clone()
-    }
-
-    fn module(&mut self, path: &str) -> &mut Module {
-        self.modules.by_path.entry(path.to_owned()).or_default()
-    }
-
-    /// Reads to the end of a module: of the file, or of its braces.
-    fn read_module(&mut self, module: &str) {
-        let (mut depth, mut attributes, mut is_public) = (0, Vec::new(), false);
-        while self.at < self.tokens.len() {
-            if self.is_attribute() {
-                attributes.extend(self.read_attribute());
-                continue;
-            }
-            if is_for_tests(&attributes) {
-                self.skip_item();
-            } else if self.is("pub") {
-                self.take();
-                if self.is("(") {
-                    self.skip_group();
-                }
-                is_public = true;
-                continue;
-            } else if self.is("use") {
-                self.take();
-                self.read_use(module, &[], is_public);
-            } else if self.is("mod") {
-                self.read_mod(module, &attributes);
-            } else if self.is_word() {
-                self.read_words(module);
-            } else {
-                let sign = self.take();
-                depth += i32::from(sign.is("{")) - i32::from(sign.is("}"));
-                if depth < 0 {
-                    return;
-                }
-            }
-            attributes.clear();
-            is_public = false;
-        }
-    }
-
-    fn read_attribute(&mut self) -> Vec<Token> {
-        let start = self.at;
-        while !self.is("[") {
-            self.take();
-        }
-        self.skip_group();
-        self.tokens[start..self.at].to_vec()
-    }
-
-    /// From an opening bracket to behind the closing one.
-    fn skip_group(&mut self) {
-        let mut depth = 0;
-        loop {
-            let sign = self.take();
-            depth += i32::from(matches!(sign.text.as_str(), "(" | "[" | "{"));
-            depth -= i32::from(matches!(sign.text.as_str(), ")" | "]" | "}"));
-            if depth == 0 || self.at == self.tokens.len() {
-                return;
-            }
-        }
-    }
-
-    /// To behind the semicolon or the braces that end it.
-    fn skip_item(&mut self) {
-        while self.at < self.tokens.len() {
-            if self.is("{") {
-                return self.skip_group();
-            }
-            if self.is("(") || self.is("[") {
-                self.skip_group();
-            } else if self.take().is(";") {
-                return;
-            }
-        }
-    }
-
-    /// `mod name;` or `mod name { ... }`.
-    fn read_mod(&mut self, module: &str, attributes: &[Token]) {
-        self.take();
-        let name = self.take().text;
-        let path = child(module, &name);
-        self.module(module).items.insert(name.clone());
-        if self.take().is("{") {
-            let file = self.file.to_owned();
-            self.module(&path).files.insert(file);
-            return self.read_module(&path);
-        }
-        let folder = self.file.rsplit_once('/').map_or(String::new(), |(folder, _)| format!("{folder}/"));
-        let mut named: Vec<String> = Vec::new();
-        for (key, value) in attributes.iter().zip(attributes.iter().skip(2)) {
-            if key.is("path") {
-                named.push(format!("{folder}{}", value.text.trim_start_matches('"')));
-            }
-        }
-        if named.is_empty() {
-            let own = ["lib.rs", "mod.rs"].iter().find_map(|root| self.file.strip_suffix(root));
-            let own = own.map_or_else(|| format!("{}/", self.file.trim_end_matches(".rs")), str::to_owned);
-            let places = [format!("{own}{name}.rs"), format!("{own}{name}/mod.rs")];
-            named.extend(places.into_iter().filter(|place| self.files.contains_key(place)));
-        }
-        assert!(!named.is_empty(), "{}: module {name} has no file", self.file);
-        for file in named {
-            self.modules.read_file(self.files, &file, &path);
-        }
-    }
-
-    /// The rest of a `use` declaration or of one of its branches.
-    fn read_use(&mut self, module: &str, before: &[String], is_public: bool) {
-        let (mut path, line) = (before.to_vec(), self.tokens[self.at].line);
-        loop {
-            let token = self.take();
-            match token.text.as_str() {
-                "::" => {}
-                "{" => {
-                    while !self.is("}") {
-                        self.read_use(module, &path, is_public);
-                        if self.is(",") {
-                            self.take();
-                        }
-                    }
-                    self.take();
-                    return;
-                }
-                "self" if !before.is_empty() => {}
-                "*" => return self.add_use(module, "*".to_owned(), path, line, is_public),
-                _ => path.push(token.text),
-            }
-            if self.is("as") {
-                self.take();
-                let alias = self.take().text;
-                return self.add_use(module, alias, path, line, is_public);
-            }
-            if !self.is("::") && !self.is("{") && self.tokens[self.at - 1].text != "::" {
-                let name = path.last().cloned().unwrap_or_default();
-                return self.add_use(module, name, path, line, is_public);
-            }
-        }
-    }
-
-    fn add_use(&mut self, module: &str, name: String, path: Vec<String>, line: usize, is_public: bool) {
-        let mention = Mention { path, file: self.file.to_owned(), line };
-        self.module(module).uses.push(Use { name, is_public, mention });
-    }
-
-    /// A word, or a path of several.
-    fn read_words(&mut self, module: &str) {
-        let first = self.take();
-        let mut path = vec![first.text.clone()];
-        while self.is("::") && self.tokens.get(self.at + 1).is_some_and(Token::is_word) {
-            self.take();
-            path.push(self.take().text);
-        }
-        if path[0] == "unsafe" {
-            self.modules.unsafe_at.push((self.file.to_owned(), first.line));
-        }
-        if DEFINING.contains(&first.text.as_str()) && self.is_word() {
-            let name = self.tokens[self.at].text.clone();
-            self.module(module).items.insert(name);
-        }
-        let mention = Mention { path: path.clone(), file: self.file.to_owned(), line: first.line };
-        let own = self.module(module);
-        own.words.extend(path);
-        if mention.path.len() > 1 {
-            own.mentions.push(mention);
-        }
-    }
-}
-
-/// `#[cfg(test)]`, `#[cfg(all(test, unix))]` and the like; not `#[cfg(not(test))]`.
-fn is_for_tests(attributes: &[Token]) -> bool {
-    let words: Vec<&str> = attributes.iter().map(|token| token.text.as_str()).collect();
-    let asks = words.windows(2).any(|pair| matches!(pair, ["(" | ",", "test"]));
-    words.contains(&"cfg") && asks && !words.windows(3).any(|three| three == ["not", "(", "test"])
 }
