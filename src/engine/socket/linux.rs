@@ -5,7 +5,8 @@
 //! (`tcp_rcv_synsent_state_process` in net/ipv4/tcp_input.c, `TCP_DELACK_MAX`). `TCP_QUICKACK = 0` has the same effect,
 //! but only until the next connection. Within those 200 ms, `connect()` to an `AF_UNSPEC` address resets the
 //! connection (connect(2), `tcp_disconnect`): with zero linger that is a RST, the local port is free at once, and the
-//! socket can connect again, to any address of its family.
+//! socket can connect again, to any address of its family. One thing no reset undoes: a connect to a link-local address
+//! binds the socket to the interface of its zone (`tcp_v6_connect` in net/ipv6/tcp_ipv6.c), so such a socket is closed.
 
 use std::io;
 use std::mem::size_of;

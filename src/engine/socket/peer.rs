@@ -11,6 +11,11 @@ pub(super) fn is_v6(target: &SocketAddr) -> bool {
     target.ip().to_canonical().is_ipv6()
 }
 
+/// Whether the target's address means something in its zone only.
+pub(super) fn is_link_local(target: &SocketAddr) -> bool {
+    matches!(target, SocketAddr::V6(target) if target.ip().is_unicast_link_local())
+}
+
 /// The target as a socket of its own family takes it.
 pub(super) fn canonical(target: &SocketAddr) -> SocketAddr {
     match (target, target.ip().to_canonical()) {

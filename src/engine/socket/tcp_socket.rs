@@ -11,6 +11,7 @@ use super::errno::{Origin, status_of};
 use super::handshake::{self, reuses_socket};
 use super::observation::{Answer, Observation};
 use super::options;
+use super::peer::is_link_local;
 use crate::check::close_mode::CloseMode;
 use crate::check::request::Handshake;
 use crate::check::verdict::{Status, Verdict};
@@ -31,6 +32,8 @@ pub(crate) struct Socket {
     defers: bool,
     /// It is bound to an interface, which the kernel holds by number.
     bound: bool,
+    /// It is bound to the zone of a link-local target, for good.
+    zoned: bool,
     /// It has served a check before.
     used: bool,
     /// It is connecting or connected, and not reset yet.
@@ -70,6 +73,7 @@ impl Socket {
             v6,
             defers,
             bound: wire.interface.is_some(),
+            zoned: false,
             used: false,
             connecting: false,
             held: held.clone(),
@@ -87,7 +91,7 @@ impl Socket {
 
     /// Whether it may serve another check when this one is over.
     pub fn is_reusable(&self) -> bool {
-        reuses_socket(self.close_mode)
+        reuses_socket(self.close_mode) && !self.zoned
     }
 
     /// Whether a failure to connect may be the socket's own fault: one that is bound to an interface goes on meaning the
@@ -103,6 +107,7 @@ impl Socket {
             handshake::defer_once(stream)?;
         }
         self.connecting = true;
+        self.zoned |= is_link_local(target);
         handshake::connect(stream, target)
     }
 
