@@ -33,9 +33,11 @@
  * A child that is forked in a callback and returns from it ends with the thread: nothing but that thread is in it.
  *
  * Addresses. "127.0.0.1:80", "[::1]:80", "[fe80::1%eth0]:80", "example.com:80", "example.com:http", ":80" (this
- * host). Anything else is SHAKER_ERR_ADDRESS, with nothing sent. The addresses of a name are tried in the
- * resolver's order, the next one as soon as one fails or after 250 ms without an answer; the first SYN-ACK wins,
- * and if none comes, the first address's verdict is reported.
+ * host). Anything else is SHAKER_ERR_ADDRESS, with nothing sent. A host whose last label is a number is four decimal
+ * numbers without leading zeros, or nothing: "127.1", "2130706433" and "010.0.0.1" are neither guessed at nor looked
+ * up. An IPv4-mapped IPv6 address is IPv4. The addresses of a name are tried in the resolver's order, the next one as
+ * soon as one fails or after 250 ms without an answer; the first SYN-ACK wins, and if none comes, the first address's
+ * verdict is reported.
  *
  * Platforms. Linux and Android withhold the ACK. Elsewhere the same calls make the ordinary handshake (connect, then close
  * with RST) and say so: shaker_capabilities lacks SHAKER_CAN_HALF_OPEN, and no result has SHAKER_HALF_OPEN. What a

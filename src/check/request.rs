@@ -12,7 +12,7 @@ pub enum Handshake {
     Full,
 }
 
-/// Which addresses a check may use.
+/// Which addresses a check may use. An IPv4-mapped IPv6 address is IPv4.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Family {
     /// IPv4 and IPv6.
@@ -25,11 +25,12 @@ pub enum Family {
 }
 
 impl Family {
+    /// Whether a check of this address sends nothing but this family. An IPv4-mapped address is IPv4.
     pub(crate) fn allows(self, address: &std::net::SocketAddr) -> bool {
         match self {
             Family::Any => true,
-            Family::V4 => address.is_ipv4(),
-            Family::V6 => address.is_ipv6(),
+            Family::V4 => address.ip().to_canonical().is_ipv4(),
+            Family::V6 => address.ip().to_canonical().is_ipv6(),
         }
     }
 }

@@ -70,11 +70,17 @@ fn parse(text: &[u8]) -> Result<Target, &'static str> {
         return Err("an IPv6 address must stand in brackets");
     }
     let service = parse_service(service)?;
-    if let (Service::Port(port), Some(ip)) = (&service, parse_v4(host)) {
-        return Ok(Target::Literal(SocketAddr::new(IpAddr::V4(ip), *port)));
+    if ends_in_a_number(host) {
+        let ip =
+            parse_v4(without_root(host)).ok_or("a number is no name, and an IPv4 address is four decimal numbers")?;
+        return match service {
+            Service::Port(port) => Ok(Target::Literal(SocketAddr::new(IpAddr::V4(ip), port))),
+            Service::Named(service) => {
+                Ok(Target::Name(Box::new(Name { host: c_string(ip.to_string().as_bytes())?, service })))
+            }
+        };
     }
-    // A name written with its root dot is one byte longer.
-    if host.len() > NAME_MAX + usize::from(host.ends_with(b".")) {
+    if without_root(host).len() > NAME_MAX {
         return Err("the name is longer than 253 bytes");
     }
     if host.iter().any(|byte| byte.is_ascii_whitespace() || byte.is_ascii_control() || b"[]/@".contains(byte)) {
@@ -113,6 +119,22 @@ fn parse_service(text: &[u8]) -> Result<Service, &'static str> {
     Ok(Service::Named(c_string(text)?))
 }
 
+/// The name without the dot of the root.
+fn without_root(host: &[u8]) -> &[u8] {
+    host.strip_suffix(b".").unwrap_or(host)
+}
+
+/// Whether the last label is a number, decimal or hexadecimal (the URL standard's "ends in a number"). inet_aton(3), and with
+/// it getaddrinfo, takes "127.1", "2130706433" and "010.0.0.1" for addresses, the last one for 8.0.0.1.
+fn ends_in_a_number(host: &[u8]) -> bool {
+    let last = without_root(host).rsplit(|&byte| byte == b'.').next().unwrap_or_default();
+    match last.strip_prefix(b"0x").or_else(|| last.strip_prefix(b"0X")) {
+        Some(digits) => digits.iter().all(u8::is_ascii_hexdigit),
+        None => !last.is_empty() && last.iter().all(u8::is_ascii_digit),
+    }
+}
+
+/// Four decimal numbers without leading zeros.
 fn parse_v4(text: &[u8]) -> Option<Ipv4Addr> {
     std::str::from_utf8(text).ok()?.parse().ok()
 }

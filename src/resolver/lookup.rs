@@ -79,6 +79,7 @@ fn ask_system(query: &Query) -> Result<Vec<SocketAddr>, i32> {
             };
             if let Some(address) = address
                 && address.port() != 0
+                && query.family.allows(&address)
                 && !addresses.contains(&address)
             {
                 addresses.push(address);
