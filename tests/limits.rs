@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use support::handshake::assert_proven;
 use support::lists::*;
+use support::privileges::drop_capabilities;
 use support::process::{Forked, until};
 use support::rlimit::{NoDescriptorLeft, set_descriptor_limit};
 use support::targets::{DEAD_PORT, Listener, V4, V6, at};
@@ -162,21 +163,6 @@ mod memory {
 
 mod privileges {
     use super::*;
-
-    /// Gives up every capability of the calling thread (capset(2)), which a forked child has only one of.
-    fn drop_capabilities() {
-        #[repr(C)]
-        struct Header {
-            version: u32,
-            pid: i32,
-        }
-        /// _LINUX_CAPABILITY_VERSION_3, which has 64 capabilities, in two structs of three sets.
-        const VERSION: u32 = 0x2008_0522;
-        let (header, none) = (Header { version: VERSION, pid: 0 }, [0u32; 6]);
-        // SAFETY: both structs are as capset(2) wants them.
-        let dropped = unsafe { libc::syscall(libc::SYS_capset, &raw const header, none.as_ptr()) };
-        assert_eq!(dropped, 0, "capset: {}", std::io::Error::last_os_error());
-    }
 
     #[test]
     fn that_a_mark_needs_and_the_process_has_not_are_told_when_the_checker_is_made() {

@@ -15,6 +15,7 @@ pub mod far_host;
 pub mod firewall;
 pub mod lists;
 pub mod name_server;
+pub mod privileges;
 pub mod process;
 pub mod rlimit;
 pub mod skipped;
