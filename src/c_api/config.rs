@@ -94,6 +94,25 @@ pub unsafe extern "C" fn shaker_config_set_max_lookups(config: *mut shaker_confi
     guard(shaker_status::SHAKER_ERR_INTERNAL, || unsafe { set(config, |config| config.set_max_lookups(lookups)) })
 }
 
+/// Whether the checker makes no loop thread, and gets on only inside the caller's own calls to it. Default false.
+///
+/// shaker_reap and the blocking calls drive it, one caller at a time: a second waits until the first is done, or until it
+/// has what it waits for. shaker_submit and shaker_cancel may come from any thread. Callbacks run inside the calls that
+/// drive. shaker_checker_fd is readable when shaker_reap without a wait has anything to do: an answer, a deadline, a
+/// result. shaker_config_set_threads does not matter; a thread is made only when a name has to be looked up.
+///
+/// An answered socket must be reset within 200 ms, or the kernel's ACK completes the handshake: drive the checker as soon
+/// as its descriptor is readable. A verdict that comes late is right all the same, lacks SHAKER_HALF_OPEN, and is counted
+/// in completed_handshakes.
+///
+/// Returns SHAKER_OK; SHAKER_ERR_INVALID for NULL; SHAKER_ERR_UNSUPPORTED where there is no such descriptor (Linux and
+/// Android have it).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shaker_config_set_caller_driven(config: *mut shaker_config, on: bool) -> shaker_status {
+    // SAFETY: as `set` asks.
+    guard(shaker_status::SHAKER_ERR_INTERNAL, || unsafe { set(config, |config| config.set_caller_driven(on)) })
+}
+
 /// Keeps all checks to one family: AF_INET or AF_INET6; AF_UNSPEC, the default, allows both. A check may still name
 /// its own (SHAKER_IPV4, SHAKER_IPV6).
 ///

@@ -100,7 +100,7 @@ impl Checker {
             let engine = SocketEngine::new(poll, shared.opener.clone(), handle.spare.clone());
             let event_loop = EventLoop::new(shared, handle, engine);
             if config.caller_driven {
-                checker.loop_fd = event_loop.raw_fd();
+                checker.loop_fd = event_loop.poller_fd();
                 checker.driver = Some(Driver::new(event_loop));
                 break;
             }

@@ -51,7 +51,7 @@ impl Inbox {
     }
 
     /// Takes back the command of this number, which the loop would not hear of. False if the loop has collected it, or if
-    /// somebody who came later has tried to wake the loop for both.
+    /// there is a later one, which may have woken the loop for both.
     fn take_back(&self, number: u64) -> bool {
         let mut state = self.lock();
         let is_last = !state.commands.is_empty() && number == state.collected + state.commands.len() as u64;

@@ -113,8 +113,8 @@ impl EventLoop {
     }
 
     /// A descriptor that is readable while an answer or a command waits.
-    pub fn raw_fd(&self) -> Option<std::ffi::c_int> {
-        self.checks.engine.raw_fd()
+    pub fn poller_fd(&self) -> Option<std::ffi::c_int> {
+        self.checks.engine.poller_fd()
     }
 
     /// In a child that a callback forked: sockets, poller and locks are the parent's.

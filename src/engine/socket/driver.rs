@@ -44,12 +44,12 @@ impl SocketEngine {
 
     /// A descriptor that is readable while an answer or a wake-up waits; `None` where the poller has none.
     #[cfg(unix)]
-    pub fn raw_fd(&self) -> Option<std::ffi::c_int> {
+    pub fn poller_fd(&self) -> Option<std::ffi::c_int> {
         Some(std::os::fd::AsRawFd::as_raw_fd(&self.poll))
     }
 
     #[cfg(not(unix))]
-    pub fn raw_fd(&self) -> Option<std::ffi::c_int> {
+    pub fn poller_fd(&self) -> Option<std::ffi::c_int> {
         None
     }
 
