@@ -268,8 +268,12 @@ typedef struct shaker_request {
   shaker_callback callback;
   // Comes back in the result, untouched.
   void *user_data;
+  // The firewall mark of this one check (SO_MARK, socket(7)); 0: the checker's own. Needs CAP_NET_ADMIN, or since
+  // Linux 5.17 CAP_NET_RAW: without it the check is SHAKER_ERR_UNSUPPORTED with EPERM, and nothing is sent. So it is,
+  // with os_error 0, where sockets have no mark (SHAKER_CAN_MARK).
+  uint32_t mark;
   // Must be 0.
-  uint64_t reserved[2];
+  uint32_t reserved[3];
 } shaker_request;
 
 #ifdef __cplusplus
@@ -374,8 +378,8 @@ shaker_status shaker_config_set_source(struct shaker_config *config, const char 
 // sockets cannot be bound to an interface (SHAKER_CAN_BIND_INTERFACE).
 shaker_status shaker_config_set_interface(struct shaker_config *config, const char *name);
 
-// The firewall mark of checks (SO_MARK, socket(7)). Needs CAP_NET_ADMIN: without it shaker_checker_new returns
-// SHAKER_ERR_UNSUPPORTED.
+// The firewall mark of checks that name none (SO_MARK, socket(7)). Needs CAP_NET_ADMIN, or since Linux 5.17
+// CAP_NET_RAW: without it shaker_checker_new returns SHAKER_ERR_UNSUPPORTED.
 //
 // Returns SHAKER_OK; SHAKER_ERR_INVALID for NULL; SHAKER_ERR_UNSUPPORTED where sockets have no mark (SHAKER_CAN_MARK).
 shaker_status shaker_config_set_mark(struct shaker_config *config, uint32_t mark);

@@ -147,8 +147,9 @@ impl Config {
         Ok(())
     }
 
-    /// The firewall mark of checks (SO_MARK, socket(7)). Needs CAP_NET_ADMIN; [`Checker::new`](crate::Checker::new)
-    /// says [`Status::Unsupported`] without it, and this where there is no such thing.
+    /// The firewall mark of checks that name none (SO_MARK, socket(7)). Needs CAP_NET_ADMIN, or since Linux 5.17
+    /// CAP_NET_RAW; [`Checker::new`](crate::Checker::new) says [`Status::Unsupported`] without it, and this where there
+    /// is no such thing.
     pub fn set_mark(&mut self, mark: u32) -> Result<(), Status> {
         if !capabilities().mark {
             return Err(Status::Unsupported);

@@ -110,7 +110,7 @@ fn a_changed_struct_a_changed_argument_and_a_lost_function_would_be_found() {
             "shaker_status shaker_cancel(struct shaker_checker *checker, uint64_t",
             "shaker_status shaker_cancel(struct shaker_checker *checker, uint32_t",
         ),
-        ("size", "  uint64_t reserved[2];", "  uint64_t reserved[3];"),
+        ("size", "  uint32_t reserved[3];", "  uint32_t reserved[4];"),
     ];
     for (name, was, is) in changes {
         assert!(header().contains(was), "{was} is not in the header");

@@ -157,7 +157,7 @@ mod seen_from_c {
         let mut facts = Facts { c: String::new(), rust: String::new() };
         layout!(
             facts,
-            shaker_request { addr, sockaddr, sockaddr_len, timeout_ms, flags, callback, user_data, reserved }
+            shaker_request { addr, sockaddr, sockaddr_len, timeout_ms, flags, callback, user_data, mark, reserved }
         );
         layout!(
             facts,

@@ -138,7 +138,8 @@ mod memory {
             flags: SHAKER_IPV4,
             callback: number.is_multiple_of(2).then_some(count as _),
             user_data: std::ptr::null_mut(),
-            reserved: [0; 2],
+            mark: 0,
+            reserved: [0; 3],
         };
         let requests: Vec<shaker_request> = (0..20_000).map(request).collect();
         let mut checker = std::ptr::null_mut();

@@ -75,7 +75,8 @@ const EMPTY: shaker_request = shaker_request {
     flags: 0,
     callback: None,
     user_data: std::ptr::null_mut(),
-    reserved: [0; 2],
+    mark: 0,
+    reserved: [0; 3],
 };
 
 /// # Safety

@@ -167,8 +167,8 @@ pub unsafe extern "C" fn shaker_config_set_interface(config: *mut shaker_config,
     })
 }
 
-/// The firewall mark of checks (SO_MARK, socket(7)). Needs CAP_NET_ADMIN: without it shaker_checker_new returns
-/// SHAKER_ERR_UNSUPPORTED.
+/// The firewall mark of checks that name none (SO_MARK, socket(7)). Needs CAP_NET_ADMIN, or since Linux 5.17
+/// CAP_NET_RAW: without it shaker_checker_new returns SHAKER_ERR_UNSUPPORTED.
 ///
 /// Returns SHAKER_OK; SHAKER_ERR_INVALID for NULL; SHAKER_ERR_UNSUPPORTED where sockets have no mark (SHAKER_CAN_MARK).
 #[unsafe(no_mangle)]

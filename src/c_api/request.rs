@@ -48,8 +48,12 @@ pub struct shaker_request {
     pub callback: shaker_callback,
     /// Comes back in the result, untouched.
     pub user_data: *mut c_void,
+    /// The firewall mark of this one check (SO_MARK, socket(7)); 0: the checker's own. Needs CAP_NET_ADMIN, or since
+    /// Linux 5.17 CAP_NET_RAW: without it the check is SHAKER_ERR_UNSUPPORTED with EPERM, and nothing is sent. So it is,
+    /// with os_error 0, where sockets have no mark (SHAKER_CAN_MARK).
+    pub mark: u32,
     /// Must be 0.
-    pub reserved: [u64; 2],
+    pub reserved: [u32; 3],
 }
 
 /// What a request asks, once it is known to be valid.
@@ -59,7 +63,7 @@ pub(super) fn validate(request: &shaker_request, may_call_back: bool) -> Result<
     let valid = request.addr.is_null() != request.sockaddr.is_null()
         && request.flags & !KNOWN == 0
         && request.flags & BOTH != BOTH
-        && request.reserved == [0; 2]
+        && request.reserved == [0; 3]
         && (may_call_back || request.callback.is_none())
         && (request.sockaddr.is_null() || has_possible_length(request));
     if valid { Ok(()) } else { Err(Status::Invalid) }
@@ -128,6 +132,7 @@ pub(super) fn convert(request: &shaker_request) -> Request {
         handshake,
         linger: request.flags & SHAKER_LINGER != 0,
         family,
+        mark: request.mark,
         tag: request.user_data as usize,
     }
 }

@@ -17,7 +17,7 @@ impl Checker {
     /// answer yet is for the loop to go on with.
     pub(super) fn begin_here(&self, handle: &LoopHandle, mut asked: SubmittedCheck) -> Result<Verdict, Pending> {
         let Target::Literal(target) = asked.target else { return Err(Pending::Submitted(asked)) };
-        let Terms { close_mode, submitted, .. } = asked.terms;
+        let Terms { close_mode, mark, submitted, .. } = asked.terms;
         if !handle.permits.take_as_caller() {
             return Err(Pending::Submitted(asked));
         }
@@ -28,7 +28,7 @@ impl Checker {
         asked.terms.has_token = true;
         // A little early, which the proof can bear, and one reading of the clock saved.
         let syn_at = submitted;
-        match inline::start(&self.shared.opener, &handle.spare, &target, close_mode, syn_at) {
+        match inline::start(&self.shared.opener, &handle.spare, &target, close_mode, mark, syn_at) {
             InlineStart::Concluded { conclusion: Conclusion { mut verdict, at, .. }, tell_loop } => {
                 drop(permit);
                 if tell_loop {

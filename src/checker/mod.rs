@@ -217,7 +217,8 @@ impl Checker {
         let family = if request.family == Family::Any { config.family } else { request.family };
         let linger = request.linger || !config.zero_linger;
         let close_mode = CloseMode { handshake: request.handshake, linger };
-        let terms = Terms { submitted, timeout_ms, close_mode, paced, has_token: false };
+        let mark = if request.mark == 0 { self.shared.opener.mark() } else { request.mark };
+        let terms = Terms { submitted, timeout_ms, close_mode, mark, paced, has_token: false };
         SubmittedCheck { id, tag: request.tag, target: request.target, family, terms }
     }
 }

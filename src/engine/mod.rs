@@ -6,7 +6,8 @@
 pub(crate) mod socket;
 pub(crate) mod wire;
 
-use crate::check::verdict::Verdict;
+use crate::check::verdict::{Status, Verdict};
+use crate::sys::os_error;
 
 /// How a check ended. Its connection is reset already.
 pub(crate) struct Conclusion {
@@ -15,6 +16,20 @@ pub(crate) struct Conclusion {
     pub at: u64,
     /// A descriptor was given back.
     pub closed: bool,
+}
+
+/// Why there is no socket for a check.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct NoSocket {
+    /// The check's own, if it is to be told.
+    pub status: Status,
+    pub errno: i32,
+}
+
+impl NoSocket {
+    pub fn is_out_of_descriptors(self) -> bool {
+        os_error::is_out_of_descriptors(self.errno)
+    }
 }
 
 /// What became of a check that was to start.

@@ -157,7 +157,14 @@ mod tests {
     const MS: u64 = 1_000_000;
 
     fn race(addresses: u8, paced: bool) -> AddressRace {
-        let terms = Terms { submitted: 0, timeout_ms: 1000, close_mode: CloseMode::HALF_OPEN, paced, has_token: false };
+        let terms = Terms {
+            submitted: 0,
+            timeout_ms: 1000,
+            close_mode: CloseMode::HALF_OPEN,
+            mark: 0,
+            paced,
+            has_token: false,
+        };
         let mut race = AddressRace::new(ReplyTo { sink: SlotKey::of(0), id: 1, tag: 0 }, 1, terms);
         let addresses = (1..=addresses).map(|last| ([127, 0, 0, last], 80).into());
         assert!(race.is_resolving());
@@ -223,8 +230,14 @@ mod tests {
 
     #[test]
     fn an_answer_after_the_deadline_is_too_late() {
-        let terms =
-            Terms { submitted: 0, timeout_ms: 5, close_mode: CloseMode::HALF_OPEN, paced: false, has_token: false };
+        let terms = Terms {
+            submitted: 0,
+            timeout_ms: 5,
+            close_mode: CloseMode::HALF_OPEN,
+            mark: 0,
+            paced: false,
+            has_token: false,
+        };
         let race = AddressRace::new(ReplyTo { sink: SlotKey::of(0), id: 1, tag: 0 }, 1, terms);
         assert!(race.is_in_time(5 * MS - 1));
         assert!(!race.is_in_time(5 * MS));

@@ -19,6 +19,8 @@ pub(super) struct Check {
     /// Tells this check from earlier ones of its slot.
     pub generation: u32,
     pub close_mode: CloseMode,
+    /// The firewall mark; 0 is none.
+    pub mark: u32,
     /// It has its token of the rate.
     pub has_token: bool,
     /// Its target gave no answer last time, and it waits in a queue of its own.
@@ -306,6 +308,7 @@ mod tests {
             timeout_ms: 1,
             generation,
             close_mode: CloseMode::HALF_OPEN,
+            mark: 0,
             has_token: false,
             silent: false,
             stage: Stage::Queued,

@@ -80,7 +80,7 @@ impl Checks {
 
     /// Gives a check its slot, and unless it is paced, its timer. The caller queues it.
     pub fn admit(&mut self, owner: Owner, target: SocketAddr, terms: Terms) -> u32 {
-        let Terms { submitted, timeout_ms, close_mode, paced, has_token } = terms;
+        let Terms { submitted, timeout_ms, close_mode, mark, paced, has_token } = terms;
         let generation = self.table.next_generation();
         let stage = if paced { Stage::Paced } else { Stage::Queued };
         let silent = self.silent.is_silent(&target);
@@ -91,6 +91,7 @@ impl Checks {
             timeout_ms,
             generation,
             close_mode,
+            mark,
             has_token,
             silent,
             stage,
@@ -154,12 +155,12 @@ impl Checks {
             self.gate.wait_until(until);
             return false;
         }
-        let Check { target, close_mode, .. } = *self.table.check(slot);
-        match self.shortage.acquire_socket(&mut self.engine, &target, close_mode) {
+        let Check { target, close_mode, mark, .. } = *self.table.check(slot);
+        match self.shortage.acquire_socket(&mut self.engine, &target, close_mode, mark) {
             Ok(engine_slot) => self.start(slot, engine_slot),
-            Err(errno) => {
+            Err(why) => {
                 self.handle.permits.give_back();
-                if os_error::is_out_of_descriptors(errno) && self.shared.opener.held() > 0 {
+                if why.is_out_of_descriptors() && self.shared.opener.held() > 0 {
                     // One of the checker's own is in use, and will wake this loop when it is free. The host's own wake
                     // nobody, so this loop asks again in a while, too.
                     self.gate.wait_for_room();
@@ -167,7 +168,7 @@ impl Checks {
                     return false;
                 }
                 self.shortage.end(&mut self.engine);
-                let fault = Verdict::without_segments(Status::LocalFault, errno);
+                let fault = Verdict::without_segments(why.status, why.errno);
                 self.settle(slot, fault, self.clock.round());
             }
         }

@@ -15,6 +15,8 @@ pub(crate) struct Terms {
     pub submitted: u64,
     pub timeout_ms: u32,
     pub close_mode: CloseMode,
+    /// The firewall mark; 0 is none.
+    pub mark: u32,
     /// Its time runs from its own start, not from its submission.
     pub paced: bool,
     /// It has its token of the rate already.

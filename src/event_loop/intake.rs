@@ -135,8 +135,14 @@ mod tests {
     use crate::event_loop::command::Terms;
 
     fn batch(ids: std::ops::Range<u64>) -> Vec<SubmittedCheck> {
-        let terms =
-            Terms { submitted: 0, timeout_ms: 1, close_mode: CloseMode::HALF_OPEN, paced: false, has_token: false };
+        let terms = Terms {
+            submitted: 0,
+            timeout_ms: 1,
+            close_mode: CloseMode::HALF_OPEN,
+            mark: 0,
+            paced: false,
+            has_token: false,
+        };
         let check =
             |id| SubmittedCheck { id, tag: 0, target: Target::from("127.0.0.1:80"), family: Family::Any, terms };
         ids.map(check).collect()

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use super::handle::LoopHandle;
 use super::shared::Shared;
 use crate::check::close_mode::CloseMode;
+use crate::engine::NoSocket;
 use crate::engine::socket::SocketEngine;
-use crate::sys::os_error;
 
 /// Idle sockets closed at once for want of descriptors; each costs a few microseconds.
 const FREED_AT_ONCE: usize = 64;
@@ -29,17 +29,18 @@ impl Shortage {
         engine: &mut SocketEngine,
         target: &SocketAddr,
         close_mode: CloseMode,
-    ) -> Result<u32, i32> {
+        mark: u32,
+    ) -> Result<u32, NoSocket> {
         let limit = self.handle.permits.limit();
-        let mut socket = engine.acquire(target, close_mode, limit);
-        if matches!(socket, Err(errno) if os_error::is_out_of_descriptors(errno)) {
+        let mut socket = engine.acquire(target, close_mode, mark, limit);
+        if socket.is_err_and(NoSocket::is_out_of_descriptors) {
             engine.close_idle(FREED_AT_ONCE);
             self.handle.spare.close_all();
             self.declare(engine);
             // Once more: a socket may have been closed before this loop asked to be woken.
-            socket = engine.acquire(target, close_mode, limit);
+            socket = engine.acquire(target, close_mode, mark, limit);
         }
-        if !matches!(socket, Err(errno) if os_error::is_out_of_descriptors(errno)) {
+        if !socket.is_err_and(NoSocket::is_out_of_descriptors) {
             self.end(engine);
         }
         socket

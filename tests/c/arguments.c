@@ -61,7 +61,7 @@ static void requests(void) {
   REFUSED("a known flag and an unknown one", request.flags = SHAKER_LINGER | 1u << 20);
   REFUSED("both families", request.flags = SHAKER_IPV4 | SHAKER_IPV6);
   REFUSED("the first reserved field", request.reserved[0] = 1);
-  REFUSED("the last reserved field", request.reserved[1] = 1ull << 63);
+  REFUSED("the last reserved field", request.reserved[2] = 1u << 31);
   REFUSED("two targets", (request.sockaddr = &up.address.sa, request.sockaddr_len = up.length));
   REFUSED("no target", request.addr = NULL);
 

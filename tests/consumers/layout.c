@@ -15,6 +15,7 @@ int main(void) {
   FIELD(shaker_request, flags);
   FIELD(shaker_request, callback);
   FIELD(shaker_request, user_data);
+  FIELD(shaker_request, mark);
   FIELD(shaker_request, reserved);
   SIZE(shaker_result);
   FIELD(shaker_result, id);

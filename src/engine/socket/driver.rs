@@ -15,7 +15,7 @@ use super::spare::SpareSockets;
 use super::tcp_socket::Socket;
 use crate::check::close_mode::CloseMode;
 use crate::check::slot::SlotKey;
-use crate::engine::{Conclusion, Start};
+use crate::engine::{Conclusion, NoSocket, Start};
 
 /// Answers taken from the poller at once; each costs a few microseconds.
 const EVENTS: usize = 512;
@@ -75,18 +75,27 @@ impl SocketEngine {
         None
     }
 
-    /// The slot of a socket for a check: one that lies idle, or a new one. The errno says why there is none.
-    pub fn acquire(&mut self, target: &SocketAddr, close_mode: CloseMode, limit: u32) -> Result<u32, i32> {
+    /// The slot of a socket for a check: one that lies idle, or a new one.
+    pub fn acquire(
+        &mut self,
+        target: &SocketAddr,
+        close_mode: CloseMode,
+        mark: u32,
+        limit: u32,
+    ) -> Result<u32, NoSocket> {
         let v6 = is_v6(target);
         if reuses_socket(close_mode)
             && let Some(slot) = self.pool.take_idle(v6)
         {
-            return Ok(slot);
+            if self.pool.slot(slot).socket.set_mark(mark).is_ok() {
+                return Ok(slot);
+            }
+            drop(self.remove(slot));
         }
         if self.pool.len() >= limit as usize {
             self.close_idle(1); // of the other family, or each family would hold as many as the limit
         }
-        let socket = self.opener.open(v6, close_mode)?;
+        let socket = self.opener.open(v6, close_mode, mark)?;
         Ok(self.pool.insert(socket, false))
     }
 

@@ -32,11 +32,13 @@ pub(crate) fn start(
     spare: &SpareSockets,
     target: &SocketAddr,
     close_mode: CloseMode,
+    mark: u32,
     syn_at: u64,
 ) -> InlineStart {
     let v6 = is_v6(target);
-    let socket = if reuses_socket(close_mode) { spare.take(v6) } else { None };
-    let Ok(mut socket) = socket.map_or_else(|| opener.open(v6, close_mode), Ok) else {
+    let spare_one = if reuses_socket(close_mode) { spare.take(v6) } else { None };
+    let marked = spare_one.and_then(|mut socket| socket.set_mark(mark).is_ok().then_some(socket));
+    let Ok(mut socket) = marked.map_or_else(|| opener.open(v6, close_mode, mark), Ok) else {
         return InlineStart::NotStarted; // the loop knows whether it is worth waiting for a descriptor
     };
     let observation = match socket.connect(target) {

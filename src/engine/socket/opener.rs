@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use super::options;
+use super::options::{self, MARKS};
 use super::tcp_socket::Socket;
 use crate::check::close_mode::CloseMode;
 use crate::check::verdict::Status;
+use crate::engine::NoSocket;
 use crate::engine::wire::Wire;
 use crate::sys::os_error;
 
@@ -23,8 +24,22 @@ impl Opener {
         Opener { wire, held: Arc::new(AtomicU64::new(0)), short_loops: AtomicU32::new(0) }
     }
 
-    pub fn open(&self, v6: bool, close_mode: CloseMode) -> Result<Socket, i32> {
-        Socket::open(v6, close_mode, &self.wire, &self.held)
+    /// A socket whose connections bear `mark`.
+    pub fn open(&self, v6: bool, close_mode: CloseMode, mark: u32) -> Result<Socket, NoSocket> {
+        let opened = Socket::open(v6, close_mode, &self.wire, &self.held);
+        let mut socket = opened.map_err(|errno| NoSocket { status: Status::LocalFault, errno })?;
+        match socket.set_mark(mark) {
+            Ok(()) => Ok(socket),
+            Err(errno) if !MARKS || os_error::is_forbidden(errno) => {
+                Err(NoSocket { status: Status::Unsupported, errno: if MARKS { errno } else { 0 } })
+            }
+            Err(errno) => Err(NoSocket { status: Status::LocalFault, errno }),
+        }
+    }
+
+    /// The mark of checks that name none.
+    pub fn mark(&self) -> u32 {
+        self.wire.mark.unwrap_or(0)
     }
 
     /// How many sockets exist.

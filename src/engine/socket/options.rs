@@ -27,6 +27,7 @@ use crate::engine::wire::Wire;
     expect(unused_imports, reason = "for the ordinary handshake")
 )]
 pub(super) use system::expect_local_answer;
+pub(super) use system::set_mark;
 pub(crate) use system::{BINDS_INTERFACE, MARKS, SETS_TOS};
 
 /// Opens a socket that is non-blocking, close-on-exec and not connected.
@@ -39,7 +40,7 @@ pub(super) fn open(v6: bool, close_mode: CloseMode, wire: &Wire) -> io::Result<S
         system::bind_interface(&socket, v6, interface)?;
     }
     if let Some(mark) = wire.mark {
-        system::set_mark(&socket, mark)?;
+        set_mark(&socket, mark)?;
     }
     if let Some(tos) = wire.tos {
         system::set_tos(&socket, v6, tos.into())?;

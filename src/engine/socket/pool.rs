@@ -115,7 +115,7 @@ mod tests {
         let opener = Opener::new(Wire::default());
         let mut pool = Pool::default();
         for &v6 in families {
-            let slot = pool.insert(opener.open(v6, CloseMode::HALF_OPEN).unwrap(), false);
+            let slot = pool.insert(opener.open(v6, CloseMode::HALF_OPEN, 0).unwrap(), false);
             pool.put_idle(slot);
         }
         pool

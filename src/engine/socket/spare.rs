@@ -85,7 +85,7 @@ mod tests {
     use crate::engine::wire::Wire;
 
     fn socket(opener: &Opener, v6: bool) -> Socket {
-        opener.open(v6, CloseMode::HALF_OPEN).unwrap()
+        opener.open(v6, CloseMode::HALF_OPEN, 0).unwrap()
     }
 
     #[test]

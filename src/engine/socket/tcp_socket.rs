@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use mio::net::TcpStream;
+use socket2::SockRef;
 
 use super::errno::{Origin, status_of};
 use super::handshake::{self, reuses_socket};
@@ -34,6 +35,8 @@ pub(crate) struct Socket {
     bound: bool,
     /// It is bound to the zone of a link-local target, for good.
     zoned: bool,
+    /// What its connections bear.
+    mark: u32,
     /// It has served a check before.
     used: bool,
     /// It is connecting or connected, and not reset yet.
@@ -74,6 +77,7 @@ impl Socket {
             defers,
             bound: wire.interface.is_some(),
             zoned: false,
+            mark: wire.mark.unwrap_or(0),
             used: false,
             connecting: false,
             held: held.clone(),
@@ -92,6 +96,16 @@ impl Socket {
     /// Whether it may serve another check when this one is over.
     pub fn is_reusable(&self) -> bool {
         reuses_socket(self.close_mode) && !self.zoned
+    }
+
+    /// Has its connections to come bear this mark. After an error they bear the one before.
+    pub fn set_mark(&mut self, mark: u32) -> Result<(), i32> {
+        if mark != self.mark {
+            let stream = self.stream.as_ref().ok_or(EIO)?;
+            options::set_mark(&SockRef::from(stream), mark).map_err(|error| os_error::of(&error))?;
+            self.mark = mark;
+        }
+        Ok(())
     }
 
     /// Whether a failure to connect may be the socket's own fault: one that is bound to an interface goes on meaning the

@@ -12,7 +12,7 @@ typedef struct {
   uint32_t sockaddr_len, timeout_ms, flags;
   void (*callback)(const void *result, void *user_data);
   void *user_data;
-  uint64_t reserved[2];
+  uint32_t mark, reserved[3];
 } shaker_request;
 typedef struct {
   uint64_t id;

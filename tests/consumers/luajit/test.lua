@@ -72,6 +72,6 @@ leaves_nothing_behind(the_descriptor_is_readable_exactly_while_results_wait)
 
 leaves_nothing_behind(a_checker_that_is_forgotten_is_freed_before_its_library_is_unloaded)
 
-print_layout("shaker_request", "addr sockaddr sockaddr_len timeout_ms flags callback user_data reserved")
+print_layout("shaker_request", "addr sockaddr sockaddr_len timeout_ms flags callback user_data mark reserved")
 print_layout("shaker_result",
   "id user_data status os_error rtt_us syn_retransmits elapsed_us flags address reserved")

@@ -16,7 +16,8 @@ const Request = koffi.struct('shaker_request', {
   flags: 'uint32_t',
   callback: 'void *',
   user_data: 'void *',
-  reserved: koffi.array('uint64_t', 2),
+  mark: 'uint32_t',
+  reserved: koffi.array('uint32_t', 3),
 });
 const Result = koffi.struct('shaker_result', {
   id: 'uint64_t',

@@ -11,7 +11,7 @@ module Shaker
 
   Request = struct [
     "const char *addr", "const void *sockaddr", "uint32_t sockaddr_len", "uint32_t timeout_ms", "uint32_t flags",
-    "void *callback", "void *user_data", "uint64_t reserved[2]"
+    "void *callback", "void *user_data", "uint32_t mark", "uint32_t reserved[3]"
   ]
   Result = struct [
     "uint64_t id", "void *user_data", "int32_t status", "int32_t os_error", "uint32_t rtt_us",

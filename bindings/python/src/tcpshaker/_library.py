@@ -23,7 +23,8 @@ class Request(ctypes.Structure):
         ("flags", c_uint32),
         ("callback", c_void_p),
         ("user_data", c_void_p),
-        ("reserved", c_uint64 * 2),
+        ("mark", c_uint32),
+        ("reserved", c_uint32 * 3),
     ]
 
 

@@ -32,8 +32,8 @@ pub(super) fn bind_interface(_: &Socket, _v6: bool, _interface: &[u8]) -> io::Re
     Err(io::ErrorKind::Unsupported.into()) // Config refuses the setting
 }
 
-pub(super) fn set_mark(_: &Socket, _mark: u32) -> io::Result<()> {
-    Err(io::ErrorKind::Unsupported.into()) // Config refuses the setting
+pub(in crate::engine::socket) fn set_mark(_: &Socket, _mark: u32) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into()) // a check with a mark says so
 }
 
 /// There is no way to: bind takes a port for the socket's life, which is one check.

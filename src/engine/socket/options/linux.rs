@@ -22,7 +22,7 @@ pub(super) fn bind_interface(socket: &Socket, _v6: bool, interface: &[u8]) -> io
 }
 
 /// SO_MARK (socket(7)).
-pub(super) fn set_mark(socket: &Socket, mark: u32) -> io::Result<()> {
+pub(in crate::engine::socket) fn set_mark(socket: &Socket, mark: u32) -> io::Result<()> {
     socket.set_mark(mark)
 }
 

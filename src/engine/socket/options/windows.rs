@@ -22,8 +22,8 @@ pub(super) fn bind_interface(_: &Socket, _v6: bool, _interface: &[u8]) -> io::Re
     Err(io::ErrorKind::Unsupported.into()) // Config refuses the setting
 }
 
-pub(super) fn set_mark(_: &Socket, _mark: u32) -> io::Result<()> {
-    Err(io::ErrorKind::Unsupported.into()) // Config refuses the setting
+pub(in crate::engine::socket) fn set_mark(_: &Socket, _mark: u32) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into()) // a check with a mark says so
 }
 
 pub(in crate::engine::socket) fn set_tos(_: &Socket, _v6: bool, _tos: u32) -> io::Result<()> {
