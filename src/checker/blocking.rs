@@ -36,17 +36,17 @@ impl Checker {
     fn begin(&self, request: &Request) -> Progress {
         let handle = &self.shared.handles[self.turn()];
         let cancels = self.shared.cancels.load(Ordering::SeqCst);
-        let asked = self.asked(request.clone(), 0, clock::now(), false);
-        let pending = match &asked.target {
+        let check = self.submitted_check(request.clone(), 0, clock::now(), false);
+        let pending = match &check.target {
             Target::Malformed(_) => return Progress::Done(self.without_segments(Status::BadAddress)),
-            Target::Literal(target) if !asked.family.allows(target) => {
+            Target::Literal(target) if !check.family.allows(target) => {
                 return Progress::Done(self.without_segments(Status::BadAddress));
             }
-            Target::Literal(_) => match self.begin_here(handle, asked) {
+            Target::Literal(_) => match self.start_inline(handle, check) {
                 Ok(verdict) => return Progress::Done(verdict),
                 Err(pending) => pending,
             },
-            Target::Name(_) => Pending::Submitted(asked),
+            Target::Name(_) => Pending::Submitted(check),
         };
         let queue = Arc::new(CompletionQueue::new());
         self.shared.counters.add_submitted(1);

@@ -15,17 +15,17 @@ impl Checker {
     /// Makes the check on the calling thread, where a target on this machine has answered by the time connect
     /// returns: waking the loop's thread, and being woken by it, would cost several times the check. What has no
     /// answer yet is for the loop to go on with.
-    pub(super) fn begin_here(&self, handle: &LoopHandle, mut asked: SubmittedCheck) -> Result<Verdict, Pending> {
-        let Target::Literal(target) = asked.target else { return Err(Pending::Submitted(asked)) };
-        let Terms { close_mode, mark, submitted, .. } = asked.terms;
+    pub(super) fn start_inline(&self, handle: &LoopHandle, mut check: SubmittedCheck) -> Result<Verdict, Pending> {
+        let Target::Literal(target) = check.target else { return Err(Pending::Submitted(check)) };
+        let Terms { close_mode, mark, submitted, .. } = check.terms;
         if !handle.permits.take_as_caller() {
-            return Err(Pending::Submitted(asked));
+            return Err(Pending::Submitted(check));
         }
         let permit = CallersPermit { shared: &self.shared, handle };
         if self.shared.rate.take(clock::now).is_err() {
-            return Err(Pending::Submitted(asked));
+            return Err(Pending::Submitted(check));
         }
-        asked.terms.has_token = true;
+        check.terms.has_token = true;
         // A little early, which the proof can bear, and one reading of the clock saved.
         let syn_at = submitted;
         match inline::start(&self.shared.opener, &handle.spare, &target, close_mode, mark, syn_at) {
@@ -41,10 +41,10 @@ impl Checker {
             }
             InlineStart::Waiting(socket) => {
                 permit.hand_over();
-                let SubmittedCheck { id, tag, terms, .. } = asked;
+                let SubmittedCheck { id, tag, terms, .. } = check;
                 Err(Pending::Started(Box::new(StartedCheck { id, tag, target, terms, socket, syn_at })))
             }
-            InlineStart::NotStarted => Err(Pending::Submitted(asked)),
+            InlineStart::NotStarted => Err(Pending::Submitted(check)),
         }
     }
 
@@ -58,7 +58,7 @@ impl Checker {
     ) -> Result<(), Status> {
         let is_started = matches!(pending, Pending::Started(_));
         let command = match pending {
-            Pending::Submitted(asked) => Command::Batch { sink, checks: vec![asked] },
+            Pending::Submitted(check) => Command::Batch { sink, checks: vec![check] },
             Pending::Started(started) => Command::TakeOver { sink, started },
         };
         handle.inbox.give_unless(command, refusal).inspect_err(|_| {

@@ -1,4 +1,4 @@
-//! Blocking checks of a list, fed to the loops bit by bit.
+//! Blocking checks of a list, handed to the loops bit by bit.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -47,8 +47,8 @@ impl Checker {
         let handles = &self.shared.handles;
         let share = (count / (16 * handles.len())).clamp(SHARE_MIN, SHARE_MAX);
         // Enough to keep every loop busy while this thread prepares more; no more than that, so that memory stays flat.
-        let places: usize = handles.iter().map(|handle| handle.permits.limit() as usize).sum();
-        let ahead = places + 2 * share * handles.len();
+        let permits: usize = handles.iter().map(|handle| handle.permits.limit() as usize).sum();
+        let ahead = permits + 2 * share * handles.len();
         let cancels = self.shared.cancels.load(Ordering::SeqCst);
         let queue = Arc::new(CompletionQueue::new());
         // Each share goes to the loop that has the fewest checks to do; whose each was is known by its number.
@@ -59,8 +59,8 @@ impl Checker {
         let (mut given, mut done) = (0, 0);
         while done < count {
             if has_room(given, done) {
-                let asked = |(index, request)| self.asked(Request { tag: index, ..request }, 0, 0, true);
-                let checks: Vec<SubmittedCheck> = requests.by_ref().take(share).map(asked).collect();
+                let check = |(index, request)| self.submitted_check(Request { tag: index, ..request }, 0, 0, true);
+                let checks: Vec<SubmittedCheck> = requests.by_ref().take(share).map(check).collect();
                 let (first, number) = (given, checks.len());
                 given += number;
                 self.shared.counters.add_submitted(number as u64);

@@ -55,7 +55,7 @@ pub struct Checker {
     threads: Vec<Thread>,
     next_id: AtomicU64,
     next_loop: AtomicUsize,
-    /// What takes the place of the threads, where callers drive the loop.
+    /// Instead of the threads, where callers drive the loop.
     driver: Option<Driver>,
     /// What the loop of a caller-driven checker polls.
     loop_fd: Option<c_int>,
@@ -73,7 +73,7 @@ impl Checker {
             Some(checks) => checks,
             None => (limits::descriptor_limit() / 2).clamp(1, IN_FLIGHT_MAX) as u32,
         };
-        // A loop without a place for a check would be no use.
+        // A loop without a permit for a check would be no use.
         let loops = if config.caller_driven { 1 } else { config.loops.min(all) };
         let cpus = std::thread::available_parallelism().map_or(1, |cpus| cpus.get() as u32);
         let mut polls = Vec::new();
@@ -81,8 +81,8 @@ impl Checker {
         for index in 0..loops {
             let poll = Poll::new().map_err(|_| Status::LocalFault)?;
             let waker = Waker::new(&poll, WAKE).map_err(|_| Status::LocalFault)?;
-            let places = all / loops + u32::from(index < all % loops);
-            let permits = Permits::new(places, 2 * cpus);
+            let limit = all / loops + u32::from(index < all % loops);
+            let permits = Permits::new(limit, 2 * cpus);
             let spare = Arc::new(SpareSockets::new(2 * cpus as usize));
             handles.push(Arc::new(LoopHandle::new(Inbox::new(waker), permits, spare)));
             polls.push(poll);
@@ -197,7 +197,7 @@ impl Checker {
         Ok(())
     }
 
-    /// Whether everything was cancelled since the count was read. Asked under a handle's lock, so that a cancel comes either before a
+    /// Whether everything was cancelled since the count was read. Asked under the inbox's lock, so that a cancel comes either before a
     /// command or after it.
     fn cancelled_since(&self, cancels: u64) -> Option<Status> {
         (self.shared.cancels.load(Ordering::SeqCst) != cancels).then_some(Status::Cancelled)
@@ -211,7 +211,7 @@ impl Checker {
         }
     }
 
-    fn asked(&self, request: Request, id: u64, submitted: u64, paced: bool) -> SubmittedCheck {
+    fn submitted_check(&self, request: Request, id: u64, submitted: u64, paced: bool) -> SubmittedCheck {
         let config = &self.shared.config;
         let timeout_ms = if request.timeout_ms == 0 { config.timeout_ms } else { request.timeout_ms };
         let family = if request.family == Family::Any { config.family } else { request.family };

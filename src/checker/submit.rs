@@ -62,7 +62,7 @@ impl Checker {
             && let Some((id, (request, _))) = requests
                 .next_if(|(_, (request, callback))| callback.is_none() && matches!(request.target, Target::Literal(_)))
         {
-            return self.submit_one(queue, self.asked(request, id, submitted, false));
+            return self.submit_one(queue, self.submitted_check(request, id, submitted, false));
         }
         let handles = &self.shared.handles;
         let loops = if count < WORTH_SPLITTING { 1 } else { handles.len() };
@@ -73,16 +73,16 @@ impl Checker {
             let mut commands = Vec::new();
             let mut room = share;
             for (id, (request, callback)) in requests.by_ref().take(share) {
-                let asked = self.asked(request, id, submitted, false);
+                let check = self.submitted_check(request, id, submitted, false);
                 match (callback, commands.last_mut()) {
                     (Some(callback), _) => {
-                        commands.push(Command::Batch { sink: Sink::Callback(callback), checks: vec![asked] })
+                        commands.push(Command::Batch { sink: Sink::Callback(callback), checks: vec![check] })
                     }
-                    (None, Some(Command::Batch { sink: Sink::Queue(_), checks })) => checks.push(asked),
+                    (None, Some(Command::Batch { sink: Sink::Queue(_), checks })) => checks.push(check),
                     (None, _) => {
                         // The share's first batch is mostly its only one.
                         let mut checks = Vec::with_capacity(std::mem::take(&mut room));
-                        checks.push(asked);
+                        checks.push(check);
                         commands.push(Command::Batch { sink: Sink::Queue(queue.clone()), checks });
                     }
                 }
@@ -97,17 +97,17 @@ impl Checker {
 
     /// Submits a check of an address. As for a blocking check, a target on this machine has mostly answered by the time
     /// connect returns, and waking the loop's thread would cost several times the check.
-    fn submit_one(&self, queue: &Arc<CompletionQueue>, asked: SubmittedCheck) -> Result<u64, Status> {
+    fn submit_one(&self, queue: &Arc<CompletionQueue>, check: SubmittedCheck) -> Result<u64, Status> {
         if self.shared.closed.load(Ordering::SeqCst) {
             return Err(Status::Closed);
         }
         let handle = &self.shared.handles[self.turn()];
-        let (id, tag) = (asked.id, asked.tag);
-        let starts_here = matches!(&asked.target, Target::Literal(target) if asked.family.allows(target))
+        let (id, tag) = (check.id, check.tag);
+        let starts_here = matches!(&check.target, Target::Literal(target) if check.family.allows(target))
             && handle.has_few_checks()
             && !self.is_own_thread();
-        let begun = if starts_here { self.begin_here(handle, asked) } else { Err(Pending::Submitted(asked)) };
-        match begun {
+        let started = if starts_here { self.start_inline(handle, check) } else { Err(Pending::Submitted(check)) };
+        match started {
             Ok(verdict) => {
                 queue.put(std::iter::once(Report { id, tag, verdict }));
                 self.tell_of_result();

@@ -18,7 +18,7 @@ pub(crate) trait Listener: Send + Sync {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct WaiterKey {
     pub slot: u32,
-    /// Tells this tenant of the slot from earlier ones.
+    /// Tells this waiter of the slot from earlier ones.
     pub generation: u32,
 }
 
