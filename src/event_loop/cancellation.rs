@@ -1,7 +1,7 @@
 //! Ending every check there is, bit by bit: answered sockets must not wait for thousands of others to be reset.
 
 use super::checks::Checks;
-use super::names::Names;
+use super::races::Races;
 use super::round_clock::SLICE;
 use crate::check::verdict::Status;
 use crate::sys::clock;
@@ -50,13 +50,13 @@ impl Cancellation {
     }
 
     /// Goes on for a slice of time.
-    pub fn go_on(&mut self, checks: &mut Checks, names: &mut Names) {
+    pub fn go_on(&mut self, checks: &mut Checks, races: &mut Races) {
         if self.0.is_none() {
             return;
         }
         let slice_ends = clock::now() + SLICE;
         while let Some(pass) = &mut self.0 {
-            if pass.go_on(checks, names) {
+            if pass.go_on(checks, races) {
                 self.0 = None;
             }
             if clock::now() > slice_ends {
@@ -68,12 +68,12 @@ impl Cancellation {
 
 impl Pass {
     /// Goes through a few slots. True when it has come to the end.
-    fn go_on(&mut self, checks: &mut Checks, names: &mut Names) -> bool {
-        let slots = if self.stage == PassStage::Races { names.slots() } else { checks.table.slots() };
+    fn go_on(&mut self, checks: &mut Checks, races: &mut Races) -> bool {
+        let slots = if self.stage == PassStage::Races { races.slots() } else { checks.table.slots() };
         let end = slots.min(self.next_slot + SLOTS);
         for slot in self.next_slot..end {
             match self.stage {
-                PassStage::Races => names.end_if_older(checks, slot, self.before, self.status),
+                PassStage::Races => races.end_if_older(checks, slot, self.before, self.status),
                 PassStage::InFlight if !checks.is_in_flight(slot) => {}
                 PassStage::InFlight | PassStage::Rest => {
                     checks.end_if_older(slot, self.before, self.status);

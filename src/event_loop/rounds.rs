@@ -15,8 +15,8 @@ use super::checks::Checks;
 use super::command::{Command, SubmittedCheck};
 use super::handle::LoopHandle;
 use super::intake::{Arrived, Intake};
-use super::names::Names;
 use super::outbox::ReplyTo;
+use super::races::Races;
 use super::shared::Shared;
 use super::timers::TimerOwner;
 use crate::check::target::Target;
@@ -35,7 +35,7 @@ pub(crate) struct EventLoop {
     handle: Arc<LoopHandle>,
     intake: Intake,
     checks: Checks,
-    names: Names,
+    races: Races,
     cancellation: Cancellation,
     /// When sockets and memory that nobody needed are given back.
     sweep: Option<Timer>,
@@ -46,7 +46,7 @@ impl EventLoop {
         EventLoop {
             intake: Intake::default(),
             checks: Checks::new(shared.clone(), handle.clone(), engine),
-            names: Names::new(shared.clone(), handle.clone()),
+            races: Races::new(shared.clone(), handle.clone()),
             cancellation: Cancellation::default(),
             sweep: None,
             shared,
@@ -137,7 +137,7 @@ impl EventLoop {
         if let Some(status) = self.take_commands() {
             return Some(status);
         }
-        self.cancellation.go_on(&mut self.checks, &mut self.names);
+        self.cancellation.go_on(&mut self.checks, &mut self.races);
         self.take_checks();
         self.expire_timers();
         self.start_queued();
@@ -178,7 +178,7 @@ impl EventLoop {
     /// Tells the races what became of their addresses, before anything else happens to them.
     fn tell_races(&mut self) {
         while let Some(event) = self.checks.next_race_event() {
-            self.names.hear_of(&mut self.checks, event);
+            self.races.hear_of(&mut self.checks, event);
         }
     }
 
@@ -214,9 +214,9 @@ impl EventLoop {
                 let sink = self.checks.outbox.expect(sink, 1);
                 self.checks.take_over(ReplyTo { sink, id: started.id, tag: started.tag }, *started);
             }
-            Command::LookupBegan { race, generation } => self.names.lookup_began(&mut self.checks, race, generation),
+            Command::LookupBegan { race, generation } => self.races.lookup_began(&mut self.checks, race, generation),
             Command::Resolved { race, generation, addresses } => {
-                self.names.resolved(&mut self.checks, race, generation, addresses)
+                self.races.resolved(&mut self.checks, race, generation, addresses)
             }
             Command::Cancel(id) => self.cancel(id),
             Command::CancelAll => self.end_all_checks(Status::Cancelled),
@@ -243,7 +243,7 @@ impl EventLoop {
         }
         match target {
             Target::Literal(target) if family.allows(&target) => self.checks.submit(reply_to, target, terms),
-            Target::Name(name) => self.names.submit(&mut self.checks, reply_to, *name, family, terms),
+            Target::Name(name) => self.races.submit(&mut self.checks, reply_to, *name, family, terms),
             Target::Literal(_) | Target::Malformed(_) => {
                 self.checks.finish(reply_to, Verdict::without_segments(Status::BadAddress, 0))
             }
@@ -254,7 +254,7 @@ impl EventLoop {
     fn cancel(&mut self, id: u64) {
         let cancelled = Verdict::without_segments(Status::Cancelled, 0);
         match self.checks.table.find(id) {
-            Some(Place::Race(slot)) => self.names.end(&mut self.checks, slot, cancelled, clock::now()),
+            Some(Place::Race(slot)) => self.races.end(&mut self.checks, slot, cancelled, clock::now()),
             Some(Place::Check(slot)) => self.checks.end(slot, Status::Cancelled),
             None => self.intake.cancel(id),
         }
@@ -278,7 +278,7 @@ impl EventLoop {
             self.checks.engine.poll(Some(Duration::ZERO));
             self.checks.clock.begin_round();
             self.read_answers();
-            self.cancellation.go_on(&mut self.checks, &mut self.names);
+            self.cancellation.go_on(&mut self.checks, &mut self.races);
             self.tell_races();
             self.take_checks();
             if !self.report() {
@@ -293,7 +293,7 @@ impl EventLoop {
         while let Some(owner) = self.checks.timers.expired() {
             match owner {
                 TimerOwner::Check(slot) => self.checks.due(slot),
-                TimerOwner::Race(slot) => self.names.due(&mut self.checks, slot),
+                TimerOwner::Race(slot) => self.races.due(&mut self.checks, slot),
                 TimerOwner::Sweep => self.sweep(),
             }
             self.tell_races();
@@ -317,7 +317,7 @@ impl EventLoop {
     }
 
     fn count_queued(&self) {
-        let queued = self.checks.table.queued() + self.intake.arriving() + self.names.resolving();
+        let queued = self.checks.table.queued() + self.intake.arriving() + self.races.resolving();
         self.handle.queued.store(queued as u64, Ordering::Relaxed);
     }
 
@@ -353,11 +353,11 @@ impl EventLoop {
 
     /// Gives back the memory of a burst that is over. False while there is anything to do.
     fn shrink(&mut self) -> bool {
-        if !(self.checks.table.is_empty() && self.names.is_empty() && self.intake.is_empty()) {
+        if !(self.checks.table.is_empty() && self.races.is_empty() && self.intake.is_empty()) {
             return false;
         }
         self.checks.shrink();
-        self.names.shrink();
+        self.races.shrink();
         self.intake.shrink();
         true
     }

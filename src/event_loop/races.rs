@@ -22,7 +22,7 @@ use crate::sys::clock;
 /// How long the next address waits for an answer of the one before it (RFC 8305, section 5: Connection Attempt Delay).
 const ATTEMPT_DELAY_MS: u32 = 250;
 
-pub(super) struct Names {
+pub(super) struct Races {
     shared: Arc<Shared>,
     handle: Arc<LoopHandle>,
     races: Slab<AddressRace>,
@@ -30,12 +30,12 @@ pub(super) struct Names {
     resolving: usize,
 }
 
-impl Names {
-    pub fn new(shared: Arc<Shared>, handle: Arc<LoopHandle>) -> Names {
-        Names { shared, handle, races: Slab::new(), resolving: 0 }
+impl Races {
+    pub fn new(shared: Arc<Shared>, handle: Arc<LoopHandle>) -> Races {
+        Races { shared, handle, races: Slab::new(), resolving: 0 }
     }
 
-    /// Names that are being looked up.
+    /// Races that are being looked up.
     pub fn resolving(&self) -> usize {
         self.resolving
     }
