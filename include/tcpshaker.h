@@ -229,8 +229,8 @@ typedef struct shaker_result {
   // From SYN to SYN-ACK in microseconds, as the kernel measured it (tcpi_rtt, tcp(7)), or where it does not tell as
   // the library saw it; 0 unless SHAKER_OK.
   uint32_t rtt_us;
-  // SYNs that the kernel sent again; latency means little when this is not 0. Always 0 where it does not tell (not
-  // Linux).
+  // SYNs beyond the first: early ones (shaker_config_set_syn_interval), and those that the kernel sent again, where it
+  // tells (Linux). rtt_us is that of the SYN which was answered.
   uint32_t syn_retransmits;
   // From submission to verdict, in microseconds; in shaker_check_many from the check's own start.
   uint64_t elapsed_us;
@@ -335,6 +335,19 @@ shaker_status shaker_config_set_max_rate(struct shaker_config *config, uint32_t 
 //
 // Returns SHAKER_OK; SHAKER_ERR_INVALID for NULL, 0 or more than 1024.
 shaker_status shaker_config_set_max_lookups(struct shaker_config *config, uint32_t lookups);
+
+// After how many milliseconds without an answer a check sends another SYN, from another port: at most four in all, and
+// none that has no time left before the deadline. The first answer counts. Default 300, so that a target that answers is
+// not called down for the loss of a few packets; a silent target costs up to four SYNs. 0: one SYN, and the kernel's own
+// schedule, which sends it again after 1 s, 2 s, 4 s ... (tcp(7), tcp_syn_retries).
+//
+// Each SYN in flight holds a descriptor and counts as a check for shaker_config_set_max_in_flight and
+// shaker_config_set_max_rate. An early SYN takes neither from a check that waits for its turn: with a limit of 1 there is
+// none. Those of a list (shaker_check_many) take up to a quarter of the permits while the list waits.
+//
+// Returns SHAKER_OK; SHAKER_ERR_INVALID for NULL.
+shaker_status shaker_config_set_syn_interval(struct shaker_config *config,
+                                             uint32_t interval_ms);
 
 // Whether the checker makes no loop thread, and gets on only inside the caller's own calls to it. Default false.
 //

@@ -109,6 +109,9 @@ class Config {
   Config &max_in_flight(std::uint32_t n) { return set("max_in_flight", shaker_config_set_max_in_flight(get(), n)); }
   Config &max_rate(std::uint32_t a_second) { return set("max_rate", shaker_config_set_max_rate(get(), a_second)); }
   Config &max_lookups(std::uint32_t n) { return set("max_lookups", shaker_config_set_max_lookups(get(), n)); }
+  Config &syn_interval(milliseconds time) {
+    return set("syn_interval", shaker_config_set_syn_interval(get(), detail::ms(time, 0)));
+  }
   Config &caller_driven(bool on) { return set("caller_driven", shaker_config_set_caller_driven(get(), on)); }
   Config &family(int family) { return set("family", shaker_config_set_family(get(), family)); }
   Config &zero_linger(bool on) { return set("zero_linger", shaker_config_set_zero_linger(get(), on)); }

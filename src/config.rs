@@ -25,6 +25,7 @@ pub struct Config {
     pub(crate) family: Family,
     /// A socket that was not needed for this long is closed within as long again.
     pub(crate) idle_ms: u32,
+    pub(crate) syn_interval_ms: u32,
     pub(crate) caller_driven: bool,
     pub(crate) zero_linger: bool,
     pub(crate) wire: Wire,
@@ -40,6 +41,7 @@ impl Default for Config {
             max_lookups: 64,
             family: Family::Any,
             idle_ms: 60_000,
+            syn_interval_ms: 300,
             caller_driven: false,
             zero_linger: true,
             wire: Wire::default(),
@@ -95,6 +97,14 @@ impl Config {
             return Err(Status::Invalid);
         }
         self.max_lookups = lookups;
+        Ok(())
+    }
+
+    /// After how many milliseconds without an answer a check sends another SYN, from another port: at most four in all, none
+    /// that has no time left before the deadline. Default 300; 0 leaves it to the kernel, which sends its SYN again after a
+    /// second.
+    pub fn set_syn_interval(&mut self, interval_ms: u32) -> Result<(), Status> {
+        self.syn_interval_ms = interval_ms;
         Ok(())
     }
 

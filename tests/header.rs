@@ -278,6 +278,7 @@ mod seen_from_c {
             "shaker_config_set_max_in_flight",
             "shaker_config_set_max_lookups",
             "shaker_config_set_max_rate",
+            "shaker_config_set_syn_interval",
             "shaker_config_set_caller_driven",
             "shaker_config_set_family",
             "shaker_config_set_zero_linger",

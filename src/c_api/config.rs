@@ -94,6 +94,22 @@ pub unsafe extern "C" fn shaker_config_set_max_lookups(config: *mut shaker_confi
     guard(shaker_status::SHAKER_ERR_INTERNAL, || unsafe { set(config, |config| config.set_max_lookups(lookups)) })
 }
 
+/// After how many milliseconds without an answer a check sends another SYN, from another port: at most four in all, and
+/// none that has no time left before the deadline. The first answer counts. Default 300, so that a target that answers is
+/// not called down for the loss of a few packets; a silent target costs up to four SYNs. 0: one SYN, and the kernel's own
+/// schedule, which sends it again after 1 s, 2 s, 4 s ... (tcp(7), tcp_syn_retries).
+///
+/// Each SYN in flight holds a descriptor and counts as a check for shaker_config_set_max_in_flight and
+/// shaker_config_set_max_rate. An early SYN takes neither from a check that waits for its turn: with a limit of 1 there is
+/// none. Those of a list (shaker_check_many) take up to a quarter of the permits while the list waits.
+///
+/// Returns SHAKER_OK; SHAKER_ERR_INVALID for NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shaker_config_set_syn_interval(config: *mut shaker_config, interval_ms: u32) -> shaker_status {
+    // SAFETY: as `set` asks.
+    guard(shaker_status::SHAKER_ERR_INTERNAL, || unsafe { set(config, |config| config.set_syn_interval(interval_ms)) })
+}
+
 /// Whether the checker makes no loop thread, and gets on only inside the caller's own calls to it. Default false.
 ///
 /// shaker_reap and the blocking calls drive it, one caller at a time: a second waits until the first is done, or until it

@@ -37,8 +37,8 @@ pub struct shaker_result {
     /// From SYN to SYN-ACK in microseconds, as the kernel measured it (tcpi_rtt, tcp(7)), or where it does not tell as
     /// the library saw it; 0 unless SHAKER_OK.
     pub rtt_us: u32,
-    /// SYNs that the kernel sent again; latency means little when this is not 0. Always 0 where it does not tell (not
-    /// Linux).
+    /// SYNs beyond the first: early ones (shaker_config_set_syn_interval), and those that the kernel sent again, where it
+    /// tells (Linux). rtt_us is that of the SYN which was answered.
     pub syn_retransmits: u32,
     /// From submission to verdict, in microseconds; in shaker_check_many from the check's own start.
     pub elapsed_us: u64,

@@ -115,7 +115,8 @@ pub struct Verdict {
     /// From SYN to SYN-ACK in microseconds, as the kernel measured it, or where it does not tell as the library saw it; 0
     /// unless up.
     pub rtt_us: u32,
-    /// SYNs that the kernel sent again. Latency means little when this is not 0.
+    /// SYNs beyond the first: early ones, and those that the kernel sent again, where it tells. `rtt_us` is that of the SYN
+    /// which was answered.
     pub syn_retransmits: u32,
     /// Proven on this very check that the kernel sent no ACK.
     pub half_open: bool,

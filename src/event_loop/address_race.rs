@@ -1,6 +1,6 @@
-//! The addresses of one name: tried one after another, until the first answers. Decides only; others act.
+//! The SYNs of one check that may need several: the addresses of a name, tried one after another until the first answers,
+//! and early SYNs to an address that gives no answer. Decides only; others act.
 
-use std::collections::VecDeque;
 use std::net::SocketAddr;
 
 use super::command::Terms;
@@ -9,33 +9,59 @@ use crate::check::verdict::{Status, Verdict};
 use crate::resolver::Ticket;
 use crate::timer_wheel::Timer;
 
+/// How long the next address waits for an answer of the one before it (RFC 8305, section 5: Connection Attempt Delay).
+const ATTEMPT_DELAY_MS: u32 = 250;
+/// SYNs to one address, the kernel's own retransmissions not counted.
+const SYNS: u8 = 4;
+
 pub(super) struct AddressRace {
     pub reply_to: ReplyTo,
     /// Tells this race from earlier ones of its slot.
     pub generation: u32,
     terms: Terms,
-    /// To withdraw from the lookup by, until its answer is there.
-    pub ticket: Option<Ticket>,
     /// The time that its checks wait for their turn is not charged.
     paced: bool,
-    /// Addresses that have not had their turn. `None` while the name is being looked up.
-    addresses: Option<VecDeque<SocketAddr>>,
-    /// Slots of the checks under way.
-    running: Vec<u32>,
-    /// What came of the first address.
+    /// Its name is being looked up.
+    resolving: bool,
+    addresses: Vec<Address>,
+    /// How many of them have had their turn.
+    tried: usize,
+    /// The checks under way.
+    running: Vec<Running>,
+    /// The best that came of the first address.
     first: Option<Verdict>,
-    /// The deadline of the lookup; then the turn of the next address.
+    /// The deadline of the lookup; then the turn of the next SYN.
     pub timer: Option<Timer>,
+    /// To withdraw from the lookup by.
+    pub ticket: Option<Ticket>,
 }
 
-/// The check of one address, to be queued.
-pub(super) struct Turn {
-    pub address: SocketAddr,
-    pub first: bool,
-    pub terms: Terms,
+struct Address {
+    address: SocketAddr,
+    /// SYNs sent, the kernel's own retransmissions not counted.
+    sent: u8,
+    /// It refused.
+    refused: bool,
+    /// The kernel's retransmissions of checks that are over.
+    retransmits: u32,
 }
 
-/// What follows from the verdict on one address.
+struct Running {
+    /// Its slot.
+    check: u32,
+    /// The number of its address.
+    address: u32,
+}
+
+/// What is to be sent next.
+pub(super) enum Turn {
+    /// The first SYN to an address, by a check that is to be queued.
+    Address { address: SocketAddr, number: usize, terms: Terms },
+    /// Another SYN to an address that gave no answer, if there is room for it now.
+    EarlySyn { address: SocketAddr, number: usize, terms: Terms },
+}
+
+/// What follows from the verdict on one check.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Next {
     /// The next address has its turn at once.
@@ -47,22 +73,34 @@ pub(super) enum Next {
 }
 
 impl AddressRace {
-    pub fn new(reply_to: ReplyTo, generation: u32, terms: Terms) -> AddressRace {
+    /// Of the addresses of a name that is being looked up.
+    pub fn of_name(reply_to: ReplyTo, generation: u32, terms: Terms) -> AddressRace {
         AddressRace {
             reply_to,
             generation,
             terms,
-            ticket: None,
             paced: terms.paced,
-            addresses: None,
+            resolving: true,
+            addresses: Vec::new(),
+            tried: 0,
             running: Vec::new(),
             first: None,
             timer: None,
+            ticket: None,
         }
     }
 
+    /// Of early SYNs to the address of a check that is in flight, in this slot, and gave no answer so far.
+    pub fn of_check(reply_to: ReplyTo, generation: u32, terms: Terms, address: SocketAddr, check: u32) -> AddressRace {
+        let mut race = AddressRace::of_name(reply_to, generation, terms);
+        race.resolved(vec![address]);
+        race.tried = 1;
+        race.is_checked_by(check, 0);
+        race
+    }
+
     pub fn is_resolving(&self) -> bool {
-        self.addresses.is_none()
+        self.resolving
     }
 
     /// Its time has not begun yet.
@@ -78,7 +116,7 @@ impl AddressRace {
         self.terms.submitted + u64::from(self.terms.timeout_ms) * 1_000_000
     }
 
-    /// A paced race's time runs from the begin of its name's lookup.
+    /// The time of a paced one runs from when the lookup of its name begins.
     pub fn begin_time(&mut self, now: u64) {
         self.terms = Terms { submitted: now, paced: false, ..self.terms };
     }
@@ -90,25 +128,52 @@ impl AddressRace {
 
     /// The answer to its name.
     pub fn resolved(&mut self, addresses: Vec<SocketAddr>) {
-        self.addresses = Some(addresses.into());
+        self.resolving = false;
+        let untried = |address| Address { address, sent: 0, refused: false, retransmits: 0 };
+        self.addresses = addresses.into_iter().map(untried).collect();
     }
 
-    /// The address whose turn it is now.
+    /// What has its turn now.
     pub fn next_turn(&mut self, now: u64) -> Option<Turn> {
-        let first = self.running.is_empty() && self.first.is_none();
-        let address = self.addresses.as_mut()?.pop_front()?;
-        let terms = if self.paced {
-            let left = self.deadline().saturating_sub(now).div_ceil(1_000_000);
-            Terms { submitted: now, timeout_ms: left as u32, paced: true, ..self.terms }
-        } else {
-            self.terms
-        };
-        Some(Turn { address, first, terms })
+        if let Some(&Address { address, .. }) = self.addresses.get(self.tried) {
+            let number = self.tried;
+            self.tried += 1;
+            let terms = if self.paced {
+                let left = self.deadline().saturating_sub(now).div_ceil(1_000_000);
+                Terms { submitted: now, timeout_ms: left as u32, paced: true, ..self.terms }
+            } else {
+                self.terms
+            };
+            return Some(Turn::Address { address, number, terms });
+        }
+        let number = self.next_repeated()?;
+        // Its time runs already, and ends with the race's.
+        let terms = Terms { paced: false, ..self.terms };
+        Some(Turn::EarlySyn { address: self.addresses[number].address, number, terms })
     }
 
-    /// The check of an address waits in the table's slot `check`.
-    pub fn is_checked_by(&mut self, check: u32) {
-        self.running.push(check);
+    /// The address that has had the fewest SYNs of those that may have one more.
+    fn next_repeated(&self) -> Option<usize> {
+        let candidates =
+            self.addresses.iter().enumerate().filter(|(_, address)| !address.refused && address.sent < SYNS);
+        candidates.min_by_key(|(_, address)| address.sent).map(|(number, _)| number)
+    }
+
+    /// How long the next turn waits for an answer, of a race whose early SYNs go out in this interval; 0 is never.
+    pub fn next_delay(&self, syn_interval_ms: u32) -> Option<u32> {
+        if self.has_more_addresses() {
+            Some(ATTEMPT_DELAY_MS)
+        } else if syn_interval_ms > 0 && self.next_repeated().is_some() {
+            Some(syn_interval_ms)
+        } else {
+            None
+        }
+    }
+
+    /// A check of the address of this number is under way, in the table's slot `check`.
+    pub fn is_checked_by(&mut self, check: u32, number: usize) {
+        self.addresses[number].sent += 1;
+        self.running.push(Running { check, address: number as u32 });
     }
 
     /// The SYN to one address leaves, after having waited its turn for `waited` ns.
@@ -118,34 +183,57 @@ impl AddressRace {
         }
     }
 
-    pub fn has_more_addresses(&self) -> bool {
-        self.addresses.as_ref().is_some_and(|addresses| !addresses.is_empty())
+    fn has_more_addresses(&self) -> bool {
+        self.tried < self.addresses.len()
     }
 
-    /// The check of one address has its verdict.
-    pub fn concluded(&mut self, check: u32, first: bool, verdict: Verdict, now: u64) -> Next {
-        self.running.retain(|running| *running != check);
-        if first {
-            self.first = Some(verdict);
-        }
+    /// A check of one address has its verdict.
+    pub fn concluded(&mut self, check: u32, verdict: Verdict, now: u64) -> Next {
+        let Some(index) = self.running.iter().position(|running| running.check == check) else { return Next::Wait };
+        let number = self.running.remove(index).address as usize;
         if verdict.status == Status::Up {
             return Next::End(verdict);
+        }
+        let address = &mut self.addresses[number];
+        address.retransmits += verdict.syn_retransmits;
+        address.refused |= verdict.status == Status::Refused;
+        let verdict = Verdict { syn_retransmits: 0, ..verdict }; // they are counted by address
+        if number == 0 {
+            self.first = Some(self.first.map_or(verdict, |first| better(first, verdict)));
         }
         if now < self.deadline() && self.has_more_addresses() {
             return Next::Address;
         }
-        if self.running.is_empty() { Next::End(self.first.unwrap_or(verdict)) } else { Next::Wait }
+        let all_refused = !self.has_more_addresses() && self.addresses.iter().all(|address| address.refused);
+        if self.running.is_empty() || all_refused { Next::End(self.first.unwrap_or(verdict)) } else { Next::Wait }
     }
 
-    /// Slots of the checks that are under way, to be abandoned.
-    pub fn into_running(self) -> Vec<u32> {
-        self.running
+    /// SYNs to the address of a verdict beyond the first one, but for those that the kernel sent for checks under way.
+    pub fn syns_sent_again(&self, to: Option<SocketAddr>) -> u32 {
+        let address = self.addresses.iter().find(|address| Some(address.address) == to);
+        address.map_or(0, |address| u32::from(address.sent.saturating_sub(1)) + address.retransmits)
+    }
+
+    /// What is left to end with it: the checks under way.
+    pub fn into_running(self) -> impl Iterator<Item = u32> {
+        self.running.into_iter().map(|running| running.check)
     }
 
     pub fn elapsed_us(&self, now: u64) -> u64 {
         // The time of a paced one has not begun while its name waits.
         if self.terms.paced { 0 } else { now.saturating_sub(self.terms.submitted) / 1000 }
     }
+}
+
+/// Of two verdicts on one address, the one that says more: a refusal, then a word of the network, then silence.
+fn better(one: Verdict, other: Verdict) -> Verdict {
+    let rank = |verdict: &Verdict| match verdict.status {
+        Status::Refused => 0,
+        Status::Unreachable => 1,
+        Status::TimedOut => 2,
+        _ => 3,
+    };
+    if rank(&other) < rank(&one) { other } else { one }
 }
 
 #[cfg(test)]
@@ -165,17 +253,32 @@ mod tests {
             paced,
             has_token: false,
         };
-        let mut race = AddressRace::new(ReplyTo { sink: SlotKey::of(0), id: 1, tag: 0 }, 1, terms);
+        let mut race = AddressRace::of_name(ReplyTo { sink: SlotKey::of(0), id: 1, tag: 0 }, 1, terms);
         let addresses = (1..=addresses).map(|last| ([127, 0, 0, last], 80).into());
         assert!(race.is_resolving());
         race.resolved(addresses.collect());
         race
     }
 
-    fn take_turn(race: &mut AddressRace, now: u64) -> Turn {
-        let turn = race.next_turn(now).unwrap();
-        race.is_checked_by(turn.address.port().into());
-        turn
+    /// Has a check of the next address run in this slot.
+    fn take_turn(race: &mut AddressRace, check: u32, now: u64) -> Terms {
+        let Some(Turn::Address { number, terms, .. }) = race.next_turn(now) else { panic!("no address is left") };
+        race.is_checked_by(check, number);
+        terms
+    }
+
+    /// Has a check by an early SYN run in this slot.
+    fn send_early(race: &mut AddressRace, check: u32) -> SocketAddr {
+        let Some(Turn::EarlySyn { address, number, .. }) = race.next_turn(0) else { panic!("no early SYN is left") };
+        race.is_checked_by(check, number);
+        address
+    }
+
+    fn last_byte(address: SocketAddr) -> u8 {
+        match address {
+            SocketAddr::V4(address) => address.ip().octets()[3],
+            SocketAddr::V6(_) => 0,
+        }
     }
 
     fn verdict(status: Status) -> Verdict {
@@ -185,47 +288,88 @@ mod tests {
     #[test]
     fn the_first_answer_ends_it() {
         let mut race = race(2, false);
-        assert!(take_turn(&mut race, 0).first);
-        assert!(!take_turn(&mut race, 250 * MS).first);
-        assert_eq!(race.concluded(80, false, verdict(Status::Up), 260 * MS), Next::End(verdict(Status::Up)));
+        take_turn(&mut race, 1, 0);
+        take_turn(&mut race, 2, 250 * MS);
+        assert_eq!(race.concluded(2, verdict(Status::Up), 260 * MS), Next::End(verdict(Status::Up)));
     }
 
     #[test]
     fn a_refusal_gives_the_next_address_its_turn_and_the_first_ones_verdict_stands_in_the_end() {
         let mut race = race(2, false);
-        take_turn(&mut race, 0);
-        assert_eq!(race.concluded(80, true, verdict(Status::Refused), MS), Next::Address);
-        take_turn(&mut race, MS);
-        assert_eq!(race.concluded(80, false, verdict(Status::TimedOut), 2 * MS), Next::End(verdict(Status::Refused)));
+        take_turn(&mut race, 1, 0);
+        assert_eq!(race.concluded(1, verdict(Status::Refused), MS), Next::Address);
+        take_turn(&mut race, 2, MS);
+        assert_eq!(race.concluded(2, verdict(Status::TimedOut), 2 * MS), Next::End(verdict(Status::Refused)));
     }
 
     #[test]
     fn a_verdict_waits_for_the_addresses_that_are_still_under_way() {
         let mut race = race(2, false);
-        race.next_turn(0);
-        race.is_checked_by(1);
-        race.next_turn(250 * MS);
-        race.is_checked_by(2);
-        assert_eq!(race.concluded(1, true, verdict(Status::Unreachable), 300 * MS), Next::Wait);
+        take_turn(&mut race, 1, 0);
+        take_turn(&mut race, 2, 250 * MS);
+        assert_eq!(race.concluded(1, verdict(Status::Unreachable), 300 * MS), Next::Wait);
     }
 
     #[test]
     fn no_address_has_its_turn_after_the_deadline() {
         let mut race = race(2, false);
-        race.next_turn(0);
-        race.is_checked_by(1);
+        take_turn(&mut race, 1, 0);
         let end = Next::End(verdict(Status::TimedOut));
-        assert_eq!(race.concluded(1, true, verdict(Status::TimedOut), 1000 * MS), end);
+        assert_eq!(race.concluded(1, verdict(Status::TimedOut), 1000 * MS), end);
     }
 
     #[test]
     fn a_paced_one_is_not_charged_for_the_wait_for_its_turn() {
         let mut race = race(2, true);
         race.begin_time(100 * MS);
-        assert_eq!(take_turn(&mut race, 100 * MS).terms.timeout_ms, 1000);
+        assert_eq!(take_turn(&mut race, 1, 100 * MS).timeout_ms, 1000);
         race.starts(700 * MS);
         assert_eq!(race.deadline(), 1800 * MS);
-        assert_eq!(take_turn(&mut race, 1050 * MS).terms.timeout_ms, 750);
+        assert_eq!(take_turn(&mut race, 2, 1050 * MS).timeout_ms, 750);
+    }
+
+    #[test]
+    fn an_address_without_an_answer_has_three_more_syns() {
+        let mut race = race(1, false);
+        take_turn(&mut race, 1, 0);
+        assert_eq!(race.next_delay(0), None, "they are left to the kernel");
+        for check in 2..=4 {
+            assert_eq!(race.next_delay(300), Some(300));
+            send_early(&mut race, check);
+        }
+        assert_eq!(race.next_delay(300), None);
+        assert!(race.next_turn(0).is_none());
+        assert_eq!(race.syns_sent_again(Some(([127, 0, 0, 1], 80).into())), 3);
+    }
+
+    #[test]
+    fn early_syns_go_to_the_addresses_in_turn_after_each_has_had_its_own() {
+        let mut race = race(2, false);
+        take_turn(&mut race, 1, 0);
+        assert_eq!(race.next_delay(300), Some(ATTEMPT_DELAY_MS));
+        take_turn(&mut race, 2, 0);
+        let sent: Vec<u8> = (3..9).map(|check| send_early(&mut race, check)).map(last_byte).collect();
+        assert_eq!(sent, [1, 2, 1, 2, 1, 2]);
+    }
+
+    #[test]
+    fn a_refusal_of_one_syn_is_the_addresses_and_a_word_of_the_network_waits_for_the_others() {
+        let mut race = race(1, false);
+        take_turn(&mut race, 1, 0);
+        send_early(&mut race, 2);
+        send_early(&mut race, 3);
+        assert_eq!(race.concluded(2, verdict(Status::Unreachable), MS), Next::Wait);
+        assert_eq!(race.concluded(1, verdict(Status::Refused), MS), Next::End(verdict(Status::Refused)));
+    }
+
+    #[test]
+    fn of_the_verdicts_on_one_address_the_one_that_says_more_stands() {
+        let mut race = race(1, false);
+        take_turn(&mut race, 1, 0);
+        send_early(&mut race, 2);
+        assert_eq!(race.concluded(2, verdict(Status::Unreachable), MS), Next::Wait);
+        let end = Next::End(verdict(Status::Unreachable));
+        assert_eq!(race.concluded(1, verdict(Status::TimedOut), 1000 * MS), end);
     }
 
     #[test]
@@ -238,7 +382,7 @@ mod tests {
             paced: false,
             has_token: false,
         };
-        let race = AddressRace::new(ReplyTo { sink: SlotKey::of(0), id: 1, tag: 0 }, 1, terms);
+        let race = AddressRace::of_name(ReplyTo { sink: SlotKey::of(0), id: 1, tag: 0 }, 1, terms);
         assert!(race.is_in_time(5 * MS - 1));
         assert!(!race.is_in_time(5 * MS));
     }

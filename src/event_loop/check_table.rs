@@ -1,11 +1,11 @@
 //! The checks of a loop, those that wait for their turn in a queue, and where each id is.
 
-use std::collections::{HashMap, VecDeque};
-use std::hash::{BuildHasherDefault, Hasher};
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 
 use slab::Slab;
 
+use super::ids::Ids;
 use super::outbox::ReplyTo;
 use crate::check::close_mode::CloseMode;
 use crate::timer_wheel::Timer;
@@ -30,9 +30,13 @@ pub(super) struct Check {
 }
 
 impl Check {
+    pub fn deadline(&self) -> u64 {
+        self.submitted + u64::from(self.timeout_ms) * 1_000_000
+    }
+
     /// Whether it was to have its verdict by now. A paced check's time has not begun before its start.
     pub fn is_overdue(&self, now: u64) -> bool {
-        matches!(self.stage, Stage::Queued) && now >= self.submitted + u64::from(self.timeout_ms) * 1_000_000
+        matches!(self.stage, Stage::Queued) && now >= self.deadline()
     }
 
     pub fn is_in_flight(&self) -> bool {
@@ -64,40 +68,13 @@ pub(super) enum Stage {
 #[derive(Clone, Copy)]
 pub(super) enum Owner {
     Submitter(ReplyTo),
-    /// One of the addresses of a name.
+    /// A race, of which this is one SYN.
     Race {
         race: u32,
-        first: bool,
+        /// It is an early SYN to an address that gave no answer so far.
+        early: bool,
     },
 }
-
-/// In which table the check of an id is, and its slot there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
-    Check(u32),
-    Race(u32),
-}
-
-/// Ids are consecutive numbers, and a multiplication by the golden ratio spreads them (Knuth).
-#[derive(Default)]
-struct IdHasher(u64);
-
-impl Hasher for IdHasher {
-    fn write(&mut self, bytes: &[u8]) {
-        bytes.iter().for_each(|byte| self.write_u64(self.0 ^ u64::from(*byte)));
-    }
-
-    fn write_u64(&mut self, id: u64) {
-        self.0 = id.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
-    }
-}
-
-/// The bit that marks a race's slot in the map of ids.
-const RACE: u32 = 1 << 31;
 
 /// Checks that wait for their turn: slot and generation. Entries of checks that are gone are passed over.
 #[derive(Default)]
@@ -150,7 +127,9 @@ pub(super) struct CheckTable {
     queue: Queue,
     /// Checks of targets that gave no answer last time.
     silent_queue: Queue,
-    by_id: HashMap<u64, u32, BuildHasherDefault<IdHasher>>,
+    /// Of the queued checks, those whose time runs.
+    timed: usize,
+    pub ids: Ids,
     generation: u32,
 }
 
@@ -172,6 +151,7 @@ impl CheckTable {
     pub fn remove(&mut self, slot: u32) -> Check {
         let check = self.checks.remove(slot as usize);
         if !check.is_in_flight() {
+            self.timed -= usize::from(check.stage == Stage::Queued);
             let queue = if check.silent { &mut self.silent_queue } else { &mut self.queue };
             queue.lose_one(&self.checks);
         }
@@ -188,13 +168,15 @@ impl CheckTable {
 
     /// Puts a check at the end of its queue.
     pub fn queue(&mut self, slot: u32) {
-        let Check { generation, silent, .. } = self.checks[slot as usize];
+        let Check { generation, silent, stage, .. } = self.checks[slot as usize];
+        self.timed += usize::from(stage == Stage::Queued);
         self.queue_of(silent).push_back(slot, generation);
     }
 
     /// Puts a check that has had its turn at the head of its queue.
     pub fn queue_first(&mut self, slot: u32) {
-        let Check { generation, silent, .. } = self.checks[slot as usize];
+        let Check { generation, silent, stage, .. } = self.checks[slot as usize];
+        self.timed += usize::from(stage == Stage::Queued);
         self.queue_of(silent).push_front(slot, generation);
     }
 
@@ -202,7 +184,9 @@ impl CheckTable {
     pub fn move_to_silent(&mut self, slot: u32) {
         self.queue.entries.pop_front();
         self.queue.live -= 1;
-        self.checks[slot as usize].silent = true;
+        let check = &mut self.checks[slot as usize];
+        check.silent = true;
+        self.timed -= usize::from(check.stage == Stage::Queued);
         self.queue(slot);
     }
 
@@ -225,7 +209,8 @@ impl CheckTable {
 
     /// The check at the head of its queue is in flight now.
     pub fn start_first(&mut self, slot: u32, syn_at: u64, engine_slot: u32) {
-        let silent = self.checks[slot as usize].silent;
+        let Check { silent, stage, .. } = self.checks[slot as usize];
+        self.timed -= usize::from(stage == Stage::Queued);
         let queue = self.queue_of(silent);
         queue.entries.pop_front();
         queue.live -= 1;
@@ -239,6 +224,11 @@ impl CheckTable {
 
     pub fn has_queued(&self) -> bool {
         self.queued() > 0
+    }
+
+    /// Checks that wait for their turn while their time runs.
+    pub fn queued_in_time(&self) -> usize {
+        self.timed
     }
 
     /// Checks that wait for their turn.
@@ -260,30 +250,6 @@ impl CheckTable {
         self.checks.is_empty()
     }
 
-    /// Notes where a submitted check is, for a cancel. Blocking checks have the id 0 and are not noted.
-    pub fn remember(&mut self, id: u64, place: Place) {
-        if id != 0 {
-            let place = match place {
-                Place::Check(slot) => slot,
-                Place::Race(slot) => slot | RACE,
-            };
-            self.by_id.insert(id, place);
-        }
-    }
-
-    pub fn forget(&mut self, id: u64) {
-        if id != 0 {
-            self.by_id.remove(&id);
-        }
-    }
-
-    pub fn find(&self, id: u64) -> Option<Place> {
-        self.by_id.get(&id).map(|&place| match place & RACE {
-            0 => Place::Check(place),
-            _ => Place::Race(place & !RACE),
-        })
-    }
-
     /// Gives back the memory of a burst. Only when there is no check.
     pub fn reset(&mut self) {
         *self = CheckTable { generation: self.generation, ..CheckTable::default() };
@@ -302,7 +268,7 @@ mod tests {
     fn add(table: &mut CheckTable) -> u32 {
         let generation = table.next_generation();
         table.insert(Check {
-            owner: Owner::Race { race: 0, first: true },
+            owner: Owner::Race { race: 0, early: false },
             target: ([127, 0, 0, 1], 80).into(),
             submitted: 0,
             timeout_ms: 1,
@@ -374,16 +340,5 @@ mod tests {
         }
         assert_eq!(table.first_queued(true), Some(head));
         assert!(table.queue.entries.capacity() < 1_000, "room for {} entries", table.queue.entries.capacity());
-    }
-
-    #[test]
-    fn an_id_leads_to_its_check_or_its_race_until_it_is_forgotten() {
-        let mut table = CheckTable::default();
-        table.remember(5, Place::Check(3));
-        table.remember(6, Place::Race(3));
-        table.remember(0, Place::Check(1));
-        assert_eq!((table.find(5), table.find(6), table.find(0)), (Some(Place::Check(3)), Some(Place::Race(3)), None));
-        table.forget(5);
-        assert_eq!(table.find(5), None);
     }
 }

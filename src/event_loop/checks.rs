@@ -4,15 +4,14 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use super::check_table::{Check, CheckTable, Owner, Place, Stage, is_before};
+use super::check_table::{Check, CheckTable, Owner, Stage, is_before};
 use super::command::{StartedCheck, Terms};
-use super::gate::Gate;
 use super::handle::LoopHandle;
+use super::ids::Place;
 use super::outbox::{Outbox, ReplyTo};
+use super::room::Room;
 use super::round_clock::RoundClock;
 use super::shared::Shared;
-use super::shortage::Shortage;
-use super::silent::Silent;
 use super::timers::{TimerOwner, Timers};
 use crate::check::slot::SlotKey;
 use crate::check::verdict::{Status, Verdict};
@@ -21,20 +20,15 @@ use crate::engine::{Conclusion, Start};
 use crate::sys::clock;
 use crate::sys::os_error;
 
-/// After so many nanoseconds a loop without a descriptor tries again, though nobody told it of one.
-const SHORTAGE_RETRY: u64 = 50_000_000;
-
 pub(super) struct Checks {
     shared: Arc<Shared>,
     handle: Arc<LoopHandle>,
-    pub shortage: Shortage,
+    pub room: Room,
     pub engine: SocketEngine,
     pub table: CheckTable,
     pub timers: Timers,
     pub clock: RoundClock,
-    pub gate: Gate,
     pub outbox: Outbox,
-    silent: Silent,
     /// What races have to be told of their addresses.
     race_events: VecDeque<RaceEvent>,
     /// A socket or memory came into use since the last sweep was planned.
@@ -46,22 +40,22 @@ pub(super) enum RaceEvent {
     /// Its SYN leaves, after the check waited its turn for `waited` ns.
     Started { race: u32, waited: u64 },
     /// It has its verdict, and its slot is free.
-    Concluded { race: u32, check: u32, first: bool, verdict: Verdict, at: u64 },
+    Concluded { race: u32, check: u32, verdict: Verdict, at: u64 },
+    /// A submitted check, which is no race's so far, has had no answer for as long as the interval of SYNs.
+    Unanswered { check: u32 },
 }
 
 impl Checks {
     pub fn new(shared: Arc<Shared>, handle: Arc<LoopHandle>, engine: SocketEngine) -> Checks {
         Checks {
-            shortage: Shortage::new(shared.clone(), handle.clone()),
+            room: Room::new(shared.clone(), handle.clone()),
             shared,
             handle,
             engine,
             table: CheckTable::default(),
             timers: Timers::new(),
             clock: RoundClock::default(),
-            gate: Gate::default(),
             outbox: Outbox::default(),
-            silent: Silent::default(),
             race_events: VecDeque::new(),
             used: false,
         }
@@ -74,7 +68,7 @@ impl Checks {
     /// Queues a submitted check.
     pub fn submit(&mut self, reply_to: ReplyTo, target: SocketAddr, terms: Terms) {
         let slot = self.admit(Owner::Submitter(reply_to), target, terms);
-        self.table.remember(reply_to.id, Place::Check(slot));
+        self.table.ids.remember(reply_to.id, Place::Check(slot));
         self.table.queue(slot);
     }
 
@@ -83,7 +77,7 @@ impl Checks {
         let Terms { submitted, timeout_ms, close_mode, mark, paced, has_token } = terms;
         let generation = self.table.next_generation();
         let stage = if paced { Stage::Paced } else { Stage::Queued };
-        let silent = self.silent.is_silent(&target);
+        let silent = self.room.is_silent(&target);
         let check = Check {
             owner,
             target,
@@ -108,12 +102,11 @@ impl Checks {
     pub fn take_over(&mut self, reply_to: ReplyTo, started: StartedCheck) {
         let StartedCheck { target, socket, syn_at, terms, .. } = started;
         let slot = self.admit(Owner::Submitter(reply_to), target, terms);
-        self.table.remember(reply_to.id, Place::Check(slot));
+        self.table.ids.remember(reply_to.id, Place::Check(slot));
         let (engine_slot, watched) = self.engine.adopt(socket, SlotKey::of(slot as usize));
-        if self.table.check(slot).silent {
-            self.silent.started();
-        }
         self.table.put_in_flight(slot, syn_at, engine_slot);
+        self.room.counts(self.table.check(slot));
+        self.set_timer(slot, syn_at);
         if let Err(errno) = watched {
             let closed = self.engine.last_look(engine_slot, &target, syn_at).closed;
             self.fail_unwatched(slot, errno, closed);
@@ -122,20 +115,17 @@ impl Checks {
 
     /// What kept checks from starting is to be found out anew.
     pub fn open_gate(&mut self) {
-        self.gate.open();
         self.clock.forget_end();
-        let in_flight = self.handle.permits.taken().saturating_sub(self.silent.in_flight());
-        self.silent.others_need(in_flight + self.table.queued_of_others() as u32, self.clock.round());
+        self.room.look_anew(self.table.queued_of_others(), self.clock.round());
     }
 
     /// Starts the check whose turn it is. False if nothing can start now.
     pub fn start_next(&mut self) -> bool {
-        let silent_may_start = self.silent.may_start(self.handle.permits.limit());
-        let Some(slot) = self.table.first_queued(silent_may_start) else {
+        let Some(slot) = self.table.first_queued(self.room.silent_may_start()) else {
             if self.table.has_queued() {
-                self.gate.wait_for_room(); // until a check of a silent target ends
+                self.room.gate.wait_for_room(); // until a check of a silent target ends
             } else {
-                self.shortage.end(&mut self.engine);
+                self.room.shortage.end(&mut self.engine);
             }
             return false;
         };
@@ -146,28 +136,18 @@ impl Checks {
         if self.turns_out_silent(slot) {
             return true;
         }
-        if !self.take_permit() {
-            self.gate.wait_for_room();
-            return false;
-        }
-        if let Err(until) = self.take_token(slot) {
-            self.handle.permits.give_back();
-            self.gate.wait_until(until);
+        if !self.room.take_permit() || !self.room.take_token(&mut self.table.check(slot).has_token) {
             return false;
         }
         let Check { target, close_mode, mark, .. } = *self.table.check(slot);
-        match self.shortage.acquire_socket(&mut self.engine, &target, close_mode, mark) {
+        match self.room.shortage.acquire_socket(&mut self.engine, &target, close_mode, mark) {
             Ok(engine_slot) => self.start(slot, engine_slot),
             Err(why) => {
-                self.handle.permits.give_back();
-                if why.is_out_of_descriptors() && self.shared.opener.held() > 0 {
-                    // One of the checker's own is in use, and will wake this loop when it is free. The host's own wake
-                    // nobody, so this loop asks again in a while, too.
-                    self.gate.wait_for_room();
-                    self.gate.wait_until(clock::now() + SHORTAGE_RETRY);
+                self.room.give_back_permit();
+                if why.is_out_of_descriptors() && self.room.waits_for_descriptor() {
                     return false;
                 }
-                self.shortage.end(&mut self.engine);
+                self.room.shortage.end(&mut self.engine);
                 let fault = Verdict::without_segments(why.status, why.errno);
                 self.settle(slot, fault, self.clock.round());
             }
@@ -178,34 +158,11 @@ impl Checks {
     /// Whether the check's target gave no answer to another check while this one waited: it goes to the others of its kind.
     fn turns_out_silent(&mut self, slot: u32) -> bool {
         let check = self.table.check(slot);
-        let silent = !check.silent && self.silent.is_silent(&check.target);
+        let silent = !check.silent && self.room.is_silent(&check.target);
         if silent {
             self.table.move_to_silent(slot);
         }
         silent
-    }
-
-    /// Takes a permit, or asks to be woken when one is free.
-    fn take_permit(&mut self) -> bool {
-        let permits = &self.handle.permits;
-        permits.take() || {
-            self.handle.set_wants_room(true);
-            permits.take() && {
-                self.handle.set_wants_room(false);
-                true
-            }
-        }
-    }
-
-    /// Has the check pay its token of the rate, once: it may have to wait for a descriptor after that. Otherwise says when to
-    /// ask again.
-    fn take_token(&mut self, slot: u32) -> Result<(), u64> {
-        let check = self.table.check(slot);
-        if !check.has_token {
-            self.shared.rate.take(clock::now)?;
-            check.has_token = true;
-        }
-        Ok(())
     }
 
     /// Sends the SYN of the check at the head of the queue.
@@ -220,25 +177,17 @@ impl Checks {
         if paced {
             check.submitted = now;
         }
-        let (target, timeout_ms) = (check.target, check.timeout_ms);
-        if check.silent {
-            self.silent.started();
-        }
+        let target = check.target;
+        self.room.counts(check);
         self.table.start_first(slot, now, engine_slot);
         match self.engine.start(engine_slot, SlotKey::of(slot as usize), &target, now) {
-            Start::InFlight if paced => {
-                let timer = self.timers.set(now, timeout_ms, TimerOwner::Check(slot));
-                self.table.check(slot).timer = Some(timer);
-            }
-            Start::InFlight => {}
+            Start::InFlight => self.set_timer(slot, now),
             Start::Concluded(conclusion) => self.conclude(slot, conclusion),
             Start::Stale => {
                 self.socket_is_free(true);
                 let check = self.table.check(slot);
                 check.stage = if paced { Stage::Paced } else { Stage::Queued };
-                if check.silent {
-                    self.silent.ended();
-                }
+                self.room.counts_no_more(check);
                 self.table.queue_first(slot);
             }
             Start::Unwatchable { errno, closed } => self.fail_unwatched(slot, errno, closed),
@@ -265,16 +214,87 @@ impl Checks {
 
     /// The deadline has passed.
     pub fn due(&mut self, slot: u32) {
+        let now = self.clock.round();
         let check = self.table.check(slot);
         check.timer = None;
         let target = check.target;
         match check.stage {
+            Stage::InFlight { .. } if now < check.deadline() => self.is_unanswered(slot, now),
             Stage::InFlight { slot: engine_slot, syn_at } => {
                 let conclusion = self.engine.last_look(engine_slot, &target, syn_at);
                 self.conclude(slot, conclusion);
             }
             Stage::Queued | Stage::Paced => self.settle_busy(slot),
         }
+    }
+
+    /// Sets the timer of a check that is in flight since `now`: for the next SYN of a submitted one, or for its deadline.
+    fn set_timer(&mut self, slot: u32, now: u64) {
+        let interval = self.shared.config.syn_interval_ms;
+        let check = self.table.check(slot);
+        let has_early_syns =
+            interval > 0 && self.handle.permits.limit() > 1 && matches!(check.owner, Owner::Submitter(_));
+        let at =
+            if has_early_syns { check.deadline().min(now + u64::from(interval) * 1_000_000) } else { check.deadline() };
+        if at < check.deadline() || check.timer.is_none() {
+            let before = check.timer.replace(self.timers.set_at(at, TimerOwner::Check(slot)));
+            if let Some(before) = before {
+                self.timers.clear(before);
+            }
+        }
+    }
+
+    /// No answer has come for as long as the interval of SYNs. An early SYN yields to checks that wait for their turn.
+    fn is_unanswered(&mut self, slot: u32, now: u64) {
+        if self.room.has_some_for_early_syn(&self.table) {
+            self.race_events.push_back(RaceEvent::Unanswered { check: slot });
+        } else {
+            self.set_timer(slot, now);
+        }
+    }
+
+    /// A submitted check becomes one of a race, which has this number. Returns what the race has to know; `None` if the check is over.
+    pub fn give_to_race(&mut self, slot: u32, race: u32) -> Option<(ReplyTo, SocketAddr, Terms)> {
+        let check = self.table.get(slot)?;
+        let Owner::Submitter(reply_to) = check.owner else { return None };
+        let Check { target, submitted, timeout_ms, close_mode, mark, .. } = *check;
+        let terms = Terms { submitted, timeout_ms, close_mode, mark, paced: false, has_token: false };
+        let check = self.table.check(slot);
+        check.owner = Owner::Race { race, early: false };
+        let deadline = check.deadline();
+        check.timer = Some(self.timers.set_at(deadline, TimerOwner::Check(slot)));
+        self.table.ids.remember(reply_to.id, Place::Race(race));
+        Some((reply_to, target, terms))
+    }
+
+    /// Sends another SYN to an address that gave no answer so far, from a socket of its own. `None` if there is no room for it
+    /// now, or if it could not be sent: that is no verdict on the check.
+    pub fn start_early(&mut self, race: u32, target: SocketAddr, terms: Terms) -> Option<u32> {
+        if !self.room.take_for_early_syn(&self.table) {
+            return None;
+        }
+        let Terms { close_mode, mark, .. } = terms;
+        let Ok(engine_slot) = self.engine.acquire(&target, close_mode, mark, self.handle.permits.limit()) else {
+            self.room.give_back_permit();
+            return None;
+        };
+        let slot = self.admit(Owner::Race { race, early: true }, target, terms);
+        let now = self.clock.read();
+        self.table.put_in_flight(slot, now, engine_slot);
+        self.room.counts(self.table.check(slot));
+        match self.engine.start(engine_slot, SlotKey::of(slot as usize), &target, now) {
+            Start::InFlight => return Some(slot),
+            Start::Concluded(conclusion) if conclusion.verdict.status as i32 >= 0 => {
+                self.conclude(slot, conclusion);
+                return Some(slot);
+            }
+            Start::Concluded(Conclusion { closed, .. }) | Start::Unwatchable { closed, .. } => {
+                self.socket_is_free(closed)
+            }
+            Start::Stale => self.socket_is_free(true),
+        }
+        self.remove(slot);
+        None
     }
 
     /// The deadline has passed while the check waited for its turn.
@@ -286,12 +306,7 @@ impl Checks {
 
     fn conclude(&mut self, slot: u32, conclusion: Conclusion) {
         self.clock.note_end(conclusion.at);
-        let target = &self.table.check(slot).target;
-        match conclusion.verdict.status {
-            Status::TimedOut => self.silent.remember(target),
-            Status::Up | Status::Refused | Status::Unreachable => self.silent.forget(target),
-            _ => {}
-        }
+        self.room.heard(&self.table.check(slot).target, conclusion.verdict.status);
         self.socket_is_free(conclusion.closed);
         self.settle(slot, conclusion.verdict, conclusion.at);
     }
@@ -303,28 +318,31 @@ impl Checks {
         self.outbox.tally.completed_handshakes += u64::from(check.close_mode.was_thwarted(&verdict));
         match check.owner {
             Owner::Submitter(reply_to) => self.finish(reply_to, verdict),
-            Owner::Race { race, first } => {
-                self.race_events.push_back(RaceEvent::Concluded { race, check: slot, first, verdict, at: now })
+            Owner::Race { race, .. } => {
+                self.race_events.push_back(RaceEvent::Concluded { race, check: slot, verdict, at: now })
             }
         }
     }
 
     /// Ends a check whose verdict nobody wants. A handshake that was completed meanwhile is counted.
-    pub fn abandon(&mut self, slot: u32) -> Check {
+    /// Returns how often the kernel sent its SYN again, too.
+    pub fn abandon(&mut self, slot: u32) -> (Check, u32) {
         let check = self.remove(slot);
+        let mut retransmits = 0;
         if let Stage::InFlight { slot: engine_slot, syn_at } = check.stage {
             let conclusion = self.engine.last_look(engine_slot, &check.target, syn_at);
             let completed = check.close_mode.was_thwarted(&conclusion.verdict);
             self.outbox.tally.completed_handshakes += u64::from(completed);
+            retransmits = conclusion.verdict.syn_retransmits;
             self.socket_is_free(conclusion.closed);
         }
-        check
+        (check, retransmits)
     }
 
     /// Ends a submitted check before its time.
     pub fn end(&mut self, slot: u32, status: Status) {
         let elapsed_us = self.table.check(slot).elapsed_us(clock::now());
-        if let Owner::Submitter(reply_to) = self.abandon(slot).owner {
+        if let Owner::Submitter(reply_to) = self.abandon(slot).0.owner {
             self.finish(reply_to, Verdict { elapsed_us, ..Verdict::without_segments(status, 0) });
         }
     }
@@ -346,8 +364,8 @@ impl Checks {
 
     fn remove(&mut self, slot: u32) -> Check {
         let check = self.table.remove(slot);
-        if check.silent && check.is_in_flight() {
-            self.silent.ended();
+        if check.is_in_flight() {
+            self.room.counts_no_more(&check);
         }
         if let Some(timer) = check.timer {
             self.timers.clear(timer);
@@ -357,17 +375,13 @@ impl Checks {
 
     /// A submitted check is over: its verdict goes out.
     pub fn finish(&mut self, reply_to: ReplyTo, verdict: Verdict) {
-        self.table.forget(reply_to.id);
+        self.table.ids.forget(reply_to.id);
         self.outbox.put(reply_to, verdict);
     }
 
     /// A check in flight gave up its socket, and with it its permit.
     fn socket_is_free(&mut self, closed: bool) {
-        self.handle.permits.give_back();
-        if closed {
-            self.shared.tell_of_descriptor();
-        }
-        self.gate.room_was_made();
+        self.room.is_freed(closed);
         self.used = true;
     }
 

@@ -1,4 +1,4 @@
-//! Checks of names: looked up first, then a race of their addresses.
+//! Checks that need several SYNs: of names, which are looked up first, and of addresses that give no answer.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -6,10 +6,11 @@ use std::sync::Arc;
 use slab::Slab;
 
 use super::address_race::{AddressRace, Next, Turn};
-use super::check_table::{Owner, Place, is_before};
+use super::check_table::{Owner, is_before};
 use super::checks::{Checks, RaceEvent};
 use super::command::Terms;
 use super::handle::LoopHandle;
+use super::ids::Place;
 use super::outbox::ReplyTo;
 use super::shared::Shared;
 use super::timers::TimerOwner;
@@ -18,9 +19,6 @@ use crate::check::target::Name;
 use crate::check::verdict::{Status, Verdict};
 use crate::resolver::{self, Query, Waiter, WaiterKey};
 use crate::sys::clock;
-
-/// How long the next address waits for an answer of the one before it (RFC 8305, section 5: Connection Attempt Delay).
-const ATTEMPT_DELAY_MS: u32 = 250;
 
 pub(super) struct Races {
     shared: Arc<Shared>,
@@ -52,9 +50,9 @@ impl Races {
     /// Has a submitted check's name looked up.
     pub fn submit(&mut self, checks: &mut Checks, reply_to: ReplyTo, name: Name, family: Family, terms: Terms) {
         let generation = checks.table.next_generation();
-        let slot = self.races.insert(AddressRace::new(reply_to, generation, terms)) as u32;
+        let slot = self.races.insert(AddressRace::of_name(reply_to, generation, terms)) as u32;
         self.resolving += 1;
-        checks.table.remember(reply_to.id, Place::Race(slot));
+        checks.table.ids.remember(reply_to.id, Place::Race(slot));
         let race = &mut self.races[slot as usize];
         let deadline = (!terms.paced).then(|| {
             race.timer = Some(checks.timers.set(terms.submitted, terms.timeout_ms, TimerOwner::Race(slot)));
@@ -100,7 +98,7 @@ impl Races {
                 race.resolved(addresses);
                 self.resolving -= 1;
                 self.clear_timer(checks, slot);
-                self.next_address(checks, slot);
+                self.next_turn(checks, slot);
             }
             Ok(_) => self.end_unresolved(checks, slot, resolver::NOT_IN_TIME),
             Err(code) => self.end_unresolved(checks, slot, code),
@@ -116,46 +114,75 @@ impl Races {
         self.end(checks, slot, Verdict::without_segments(Status::Unresolved, code), now);
     }
 
-    /// The lookup's deadline has passed, or the next address has its turn.
+    /// The lookup's deadline has passed, or the next SYN has its turn.
     pub fn due(&mut self, checks: &mut Checks, slot: u32) {
         let race = &mut self.races[slot as usize];
         race.timer = None;
         match race.is_resolving() {
             true => self.end_unresolved(checks, slot, resolver::NOT_IN_TIME),
-            false => self.next_address(checks, slot),
+            false => self.next_turn(checks, slot),
         }
     }
 
     /// Gives the next address its turn: the first one at the end of the queue, as any check; the others at its head, since
-    /// their check has had its turn.
-    fn next_address(&mut self, checks: &mut Checks, slot: u32) {
+    /// their check has had its turn. An early SYN leaves at once, or not now.
+    fn next_turn(&mut self, checks: &mut Checks, slot: u32) {
         let race = &mut self.races[slot as usize];
-        let Some(Turn { address, first, terms }) = race.next_turn(clock::now()) else { return };
-        let check = checks.admit(Owner::Race { race: slot, first }, address, terms);
-        race.is_checked_by(check);
-        checks.clock.forget_end(); // it was submitted after that
-        match first {
-            true => checks.table.queue(check),
-            false => checks.table.queue_first(check),
+        match race.next_turn(clock::now()) {
+            Some(Turn::Address { address, number, terms }) => {
+                let owner = Owner::Race { race: slot, early: false };
+                let check = checks.admit(owner, address, terms);
+                race.is_checked_by(check, number);
+                checks.clock.forget_end(); // it was submitted after that
+                match number {
+                    0 => checks.table.queue(check),
+                    _ => checks.table.queue_first(check),
+                }
+            }
+            Some(Turn::EarlySyn { address, number, terms }) => {
+                if let Some(check) = checks.start_early(slot, address, terms) {
+                    race.is_checked_by(check, number);
+                }
+                self.set_timer(checks, slot);
+            }
+            None => {}
         }
+    }
+
+    /// Sets the time of the next turn, if it comes before the deadline.
+    fn set_timer(&mut self, checks: &mut Checks, slot: u32) {
+        let race = &mut self.races[slot as usize];
+        let now = checks.clock.latest();
+        if race.timer.is_none()
+            && let Some(delay) = race.next_delay(self.shared.config.syn_interval_ms)
+            && now + u64::from(delay) * 1_000_000 < race.deadline()
+        {
+            race.timer = Some(checks.timers.set(now, delay, TimerOwner::Race(slot)));
+        }
+    }
+
+    /// A submitted check has had no answer for as long as the interval of SYNs: another one goes to its address.
+    fn begin_early_syns(&mut self, checks: &mut Checks, slot: u32) {
+        let generation = checks.table.next_generation();
+        let race = self.races.vacant_key() as u32;
+        let Some((reply_to, address, terms)) = checks.give_to_race(slot, race) else { return };
+        self.races.insert(AddressRace::of_check(reply_to, generation, terms, address, slot));
+        self.next_turn(checks, race);
     }
 
     /// What became of the checks of addresses.
     pub fn hear_of(&mut self, checks: &mut Checks, event: RaceEvent) {
         match event {
+            RaceEvent::Unanswered { check } => self.begin_early_syns(checks, check),
             RaceEvent::Started { race: slot, waited } => {
-                let race = &mut self.races[slot as usize];
-                race.starts(waited);
-                if race.timer.is_none() && race.has_more_addresses() {
-                    let now = checks.clock.latest();
-                    race.timer = Some(checks.timers.set(now, ATTEMPT_DELAY_MS, TimerOwner::Race(slot)));
-                }
+                self.races[slot as usize].starts(waited);
+                self.set_timer(checks, slot);
             }
-            RaceEvent::Concluded { race: slot, check, first, verdict, at } => {
-                match self.races[slot as usize].concluded(check, first, verdict, at) {
+            RaceEvent::Concluded { race: slot, check, verdict, at } => {
+                match self.races[slot as usize].concluded(check, verdict, at) {
                     Next::Address => {
                         self.clear_timer(checks, slot);
-                        self.next_address(checks, slot);
+                        self.next_turn(checks, slot);
                     }
                     Next::Wait => {}
                     Next::End(verdict) => self.end(checks, slot, verdict, at),
@@ -181,9 +208,13 @@ impl Races {
             self.shared.resolver.withdraw(ticket);
         }
         verdict.elapsed_us = race.elapsed_us(now);
+        verdict.syn_retransmits += race.syns_sent_again(verdict.address);
         let reply_to = race.reply_to;
         for check in race.into_running() {
-            checks.abandon(check);
+            let (abandoned, retransmits) = checks.abandon(check);
+            if Some(abandoned.target) == verdict.address {
+                verdict.syn_retransmits += retransmits;
+            }
         }
         checks.finish(reply_to, verdict);
     }

@@ -10,10 +10,10 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::cancellation::Cancellation;
-use super::check_table::Place;
 use super::checks::Checks;
 use super::command::{Command, SubmittedCheck};
 use super::handle::LoopHandle;
+use super::ids::Place;
 use super::intake::{Arrived, Intake};
 use super::outbox::ReplyTo;
 use super::races::Races;
@@ -91,7 +91,7 @@ impl EventLoop {
         if self.is_in_child() {
             return;
         }
-        self.checks.shortage.end(&mut self.checks.engine);
+        self.checks.room.shortage.end(&mut self.checks.engine);
         if self.shared.loops.fetch_sub(1, Ordering::SeqCst) == 1 {
             self.shared.completions.close();
             self.shared.resolver.close();
@@ -160,13 +160,13 @@ impl EventLoop {
 
     /// Whether there is something to do that nobody has to wait for.
     fn has_work(&self) -> bool {
-        let can_start = self.checks.table.has_queued() && self.checks.gate.is_open();
+        let can_start = self.checks.table.has_queued() && self.checks.room.gate.is_open();
         can_start || !self.checks.outbox.is_empty() || !self.intake.is_empty() || self.cancellation.is_under_way()
     }
 
     /// When there will be something to do even if nothing comes in.
     fn next_time(&self) -> Option<u64> {
-        self.checks.timers.next().into_iter().chain(self.checks.gate.opens_at()).min()
+        self.checks.timers.next().into_iter().chain(self.checks.room.gate.opens_at()).min()
     }
 
     fn read_answers(&mut self) {
@@ -221,7 +221,7 @@ impl EventLoop {
             Command::Cancel(id) => self.cancel(id),
             Command::CancelAll => self.end_all_checks(Status::Cancelled),
             Command::Sweep => self.checks.used = true,
-            Command::CloseIdle => self.checks.shortage.close_idle(&mut self.checks.engine),
+            Command::CloseIdle => self.checks.room.shortage.close_idle(&mut self.checks.engine),
         }
     }
 
@@ -253,7 +253,7 @@ impl EventLoop {
     /// Cancels a check by its id. Nothing happens if the check is done or there never was one.
     fn cancel(&mut self, id: u64) {
         let cancelled = Verdict::without_segments(Status::Cancelled, 0);
-        match self.checks.table.find(id) {
+        match self.checks.table.ids.find(id) {
             Some(Place::Race(slot)) => self.races.end(&mut self.checks, slot, cancelled, clock::now()),
             Some(Place::Check(slot)) => self.checks.end(slot, Status::Cancelled),
             None => self.intake.cancel(id),

@@ -24,12 +24,16 @@ impl Timers {
 
     /// Sets a timer for `after_ms` after `start`; never early.
     pub fn set(&mut self, start: u64, after_ms: u32, owner: TimerOwner) -> Timer {
+        self.set_at(start + u64::from(after_ms) * NANOSECONDS_PER_TICK, owner)
+    }
+
+    /// Sets a timer for a time on the library's clock; never early.
+    pub fn set_at(&mut self, at: u64, owner: TimerOwner) -> Timer {
         let owner = match owner {
             TimerOwner::Check(slot) => slot,
             TimerOwner::Race(slot) => slot | RACE,
             TimerOwner::Sweep => SWEEP,
         };
-        let at = start + u64::from(after_ms) * NANOSECONDS_PER_TICK;
         self.0.set(at.div_ceil(NANOSECONDS_PER_TICK), owner)
     }
 

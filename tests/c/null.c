@@ -21,6 +21,7 @@ static void settings(void) {
   EXPECT_EQ(shaker_config_set_max_in_flight(NULL, 1), SHAKER_ERR_INVALID);
   EXPECT_EQ(shaker_config_set_max_rate(NULL, 1), SHAKER_ERR_INVALID);
   EXPECT_EQ(shaker_config_set_max_lookups(NULL, 1), SHAKER_ERR_INVALID);
+  EXPECT_EQ(shaker_config_set_syn_interval(NULL, 300), SHAKER_ERR_INVALID);
   EXPECT_EQ(shaker_config_set_caller_driven(NULL, true), SHAKER_ERR_INVALID);
   EXPECT_EQ(shaker_config_set_family(NULL, AF_INET), SHAKER_ERR_INVALID);
   EXPECT_EQ(shaker_config_set_zero_linger(NULL, true), SHAKER_ERR_INVALID);

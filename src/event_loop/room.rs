@@ -1,0 +1,147 @@
+//! What a check needs to start: a permit, a token of the rate, and a descriptor.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use super::check_table::{Check, CheckTable, Owner};
+use super::gate::Gate;
+use super::handle::LoopHandle;
+use super::shared::Shared;
+use super::shortage::Shortage;
+use super::silent::Silent;
+use crate::check::verdict::Status;
+use crate::sys::clock;
+
+/// After so many nanoseconds a loop without a descriptor tries again, though nobody told it of one.
+const SHORTAGE_RETRY: u64 = 50_000_000;
+
+pub(super) struct Room {
+    shared: Arc<Shared>,
+    handle: Arc<LoopHandle>,
+    pub gate: Gate,
+    pub shortage: Shortage,
+    silent: Silent,
+    /// Early SYNs that are in flight.
+    early_syns: u32,
+}
+
+impl Room {
+    pub fn new(shared: Arc<Shared>, handle: Arc<LoopHandle>) -> Room {
+        let shortage = Shortage::new(shared.clone(), handle.clone());
+        Room { shared, handle, gate: Gate::default(), shortage, silent: Silent::default(), early_syns: 0 }
+    }
+
+    /// What kept checks from starting is to be found out anew. So many checks of targets not known to be silent are queued.
+    pub fn look_anew(&mut self, queued: usize, now: u64) {
+        self.gate.open();
+        let not_others = self.silent.in_flight() + self.early_syns;
+        let in_flight = self.handle.permits.taken().saturating_sub(not_others);
+        self.silent.others_need(in_flight + queued as u32, now);
+    }
+
+    pub fn silent_may_start(&self) -> bool {
+        self.silent.may_start(self.handle.permits.limit())
+    }
+
+    pub fn is_silent(&self, target: &SocketAddr) -> bool {
+        self.silent.is_silent(target)
+    }
+
+    /// What came of a check of this target.
+    pub fn heard(&mut self, target: &SocketAddr, status: Status) {
+        match status {
+            Status::TimedOut => self.silent.remember(target),
+            Status::Up | Status::Refused | Status::Unreachable => self.silent.forget(target),
+            _ => {}
+        }
+    }
+
+    /// Takes a permit. When there is none, the loop is woken by whoever gives one back.
+    pub fn take_permit(&mut self) -> bool {
+        let permits = &self.handle.permits;
+        let taken = permits.take() || {
+            self.handle.set_wants_room(true);
+            permits.take() && {
+                self.handle.set_wants_room(false);
+                true
+            }
+        };
+        if !taken {
+            self.gate.wait_for_room();
+        }
+        taken
+    }
+
+    /// Has a check, which holds a permit, pay its token of the rate, once: it may have to wait for a descriptor after that. If
+    /// there is none, the permit goes back, and the gate knows when to try again.
+    pub fn take_token(&mut self, has_token: &mut bool) -> bool {
+        if !*has_token {
+            if let Err(until) = self.shared.rate.take(clock::now) {
+                self.handle.permits.give_back();
+                self.gate.wait_until(until);
+                return false;
+            }
+            *has_token = true;
+        }
+        true
+    }
+
+    /// No descriptor is left for a check that holds a permit. True if it is worth waiting for one: the checker's own sockets
+    /// wake this loop when they are closed. Those of the host wake nobody, so the loop tries again in a while, too.
+    pub fn waits_for_descriptor(&mut self) -> bool {
+        let waits = self.shared.opener.held() > 0;
+        if waits {
+            self.gate.wait_for_room();
+            self.gate.wait_until(clock::now() + SHORTAGE_RETRY);
+        }
+        waits
+    }
+
+    pub fn give_back_permit(&mut self) {
+        self.handle.permits.give_back();
+    }
+
+    /// A check in flight gave up its socket, and with it its permit.
+    pub fn is_freed(&mut self, closed: bool) {
+        self.handle.permits.give_back();
+        if closed {
+            self.shared.tell_of_descriptor();
+        }
+        self.gate.room_was_made();
+    }
+
+    /// Whether an early SYN may leave now. It takes the turn of no check whose time runs. Those of a list, whose time has not
+    /// begun, leave it a quarter of the permits: a long list would have no early SYNs otherwise.
+    pub fn has_some_for_early_syn(&self, table: &CheckTable) -> bool {
+        let limit = self.handle.permits.limit();
+        let most = if table.has_queued() { limit / 4 } else { limit };
+        table.queued_in_time() == 0 && self.early_syns < most && self.handle.permits.taken() < limit
+    }
+
+    /// Takes a permit and a token for an early SYN.
+    pub fn take_for_early_syn(&mut self, table: &CheckTable) -> bool {
+        self.has_some_for_early_syn(table) && self.handle.permits.take() && self.take_token(&mut false)
+    }
+
+    /// The check is in flight from now on.
+    pub fn counts(&mut self, check: &Check) {
+        if is_early(check) {
+            self.early_syns += 1;
+        } else if check.silent {
+            self.silent.started();
+        }
+    }
+
+    /// The check, which was in flight, is over.
+    pub fn counts_no_more(&mut self, check: &Check) {
+        if is_early(check) {
+            self.early_syns -= 1;
+        } else if check.silent {
+            self.silent.ended();
+        }
+    }
+}
+
+fn is_early(check: &Check) -> bool {
+    matches!(check.owner, Owner::Race { early: true, .. })
+}

@@ -1,0 +1,248 @@
+//! Networks that lose packets: a target that answers is not down by the loss of a few, and no handshake is completed in
+//! silence.
+#![cfg(target_os = "linux")]
+
+#[macro_use]
+mod support;
+
+use std::time::{Duration, Instant};
+
+use support::counters::Rise;
+use support::etc;
+use support::handshake::withholds_ack;
+use support::lists::*;
+use support::name_server::{Answer, NameServer};
+use support::process::sh;
+use support::targets::{DEAD_PORT, Listener, V4, at};
+use tcpshaker::{Checker, Request, Status, Verdict};
+
+/// Has the firewall treat each TCP segment that arrives by these rules.
+fn filter(rules: &[&str]) {
+    sh("nft add table inet lossy");
+    sh("nft add chain inet lossy arriving '{ type filter hook input priority 0; }'");
+    for rule in rules {
+        sh(&format!("nft 'add rule inet lossy arriving {rule}'"));
+    }
+}
+
+fn filter_nothing() {
+    sh("nft delete table inet lossy");
+}
+
+/// SYNs that arrived at this port, as the firewall counted them.
+fn count_syns(port: u16) -> impl Fn() -> u64 {
+    sh("nft add table inet counting");
+    sh("nft add chain inet counting arriving '{ type filter hook input priority -10; }'");
+    sh("nft add counter inet counting syns");
+    sh(&format!(
+        "nft 'add rule inet counting arriving tcp dport {port} tcp flags & (syn|ack) == syn counter name syns'"
+    ));
+    || {
+        let text = sh("nft list counter inet counting syns");
+        let packets = text.split("packets ").nth(1).and_then(|rest| rest.split_whitespace().next());
+        packets.and_then(|packets| packets.parse().ok()).expect("a count of packets")
+    }
+}
+
+/// Many checks of a live target while each packet is lost with this probability.
+fn down_under_loss(percent: u32) -> (usize, Vec<Verdict>) {
+    let _listener = listen_everywhere();
+    let checker = checker(|config| config.set_max_in_flight(2_000).unwrap());
+    filter(&[&format!("meta l4proto tcp numgen random mod 100 < {percent} drop")]);
+    let completed = Rise::of("TcpPassiveOpens");
+    let requests: Vec<Request> = (0..50_000).map(|number| with_timeout(1_000, at(nth(number), PORT))).collect();
+    let verdicts = checker.check_many(&requests);
+    std::thread::sleep(Duration::from_millis(500)); // for an ACK that is still to leave
+    filter_nothing();
+    let down = verdicts.iter().filter(|verdict| verdict.status != Status::Up).count();
+    let (completed, admitted) = (completed.now(), checker.stats().completed_handshakes);
+    println!("{percent} %: {down} not up, {completed} handshakes completed, {admitted} admitted");
+    if withholds_ack() {
+        assert!(completed <= admitted, "{completed} handshakes completed, {admitted} admitted");
+    }
+    (down, verdicts)
+}
+
+mod a_live_target {
+    use super::*;
+
+    #[test]
+    fn is_not_down_where_one_packet_in_a_hundred_is_lost() {
+        namespaced!(alone, "nft");
+        let (down, verdicts) = down_under_loss(1);
+        assert!(down <= 5, "{down} of {} checks were not up", verdicts.len());
+    }
+
+    #[test]
+    fn is_hardly_ever_down_where_one_packet_in_twenty_is_lost() {
+        namespaced!(alone, "nft");
+        let (down, verdicts) = down_under_loss(5);
+        assert!(down <= 25, "{down} of {} checks were not up", verdicts.len());
+    }
+
+    #[test]
+    fn is_up_after_a_lost_syn_and_the_verdict_says_that_one_was_sent_again() {
+        namespaced!("nft");
+        let _listener = Listener::on(V4, PORT);
+        filter(&[&format!("tcp dport {PORT} tcp flags & (syn|ack) == syn numgen inc mod 2 == 0 drop")]);
+        for list in [false, true] {
+            let checker = loops(1);
+            let request = Request { timeout_ms: 30_000, ..Request::new(at(V4, PORT)) };
+            let verdict = if list { checker.check_many(&[request])[0] } else { checker.check(&request) };
+            assert_eq!((verdict.status, verdict.syn_retransmits), (Status::Up, 1), "{verdict:?}");
+            assert!(verdict.elapsed_us >= 300_000, "{verdict:?}");
+            assert!(
+                u64::from(verdict.rtt_us) < verdict.elapsed_us,
+                "the round trip is that of the second SYN: {verdict:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn that_a_name_leads_to_is_up_after_a_lost_syn() {
+        namespaced!("nft");
+        etc::replace();
+        etc::use_name_server(5, 1);
+        let _server = NameServer::start(&[("here.test", Answer::Addresses(vec![V4]))]);
+        let _listener = Listener::on(V4, PORT);
+        filter(&[&format!("tcp dport {PORT} tcp flags & (syn|ack) == syn numgen inc mod 2 == 0 drop")]);
+        let request = Request { timeout_ms: 30_000, ..Request::new(format!("here.test:{PORT}").as_str()) };
+        let verdict = loops(1).check(&request);
+        assert_eq!((verdict.status, verdict.syn_retransmits), (Status::Up, 1), "{verdict:?}");
+    }
+
+    #[test]
+    fn is_up_where_the_network_called_it_unreachable_for_one_syn_of_several() {
+        namespaced!("nft");
+        let _listener = Listener::on(V4, PORT);
+        let syn = format!("tcp dport {PORT} tcp flags & (syn|ack) == syn");
+        filter(&[
+            &format!("{syn} meta mark set numgen inc mod 3"),
+            &format!("{syn} meta mark 0 drop"),
+            &format!("{syn} meta mark 1 reject with icmp type host-unreachable"),
+        ]);
+        let verdict = loops(1).check(&Request { timeout_ms: 30_000, ..Request::new(at(V4, PORT)) });
+        assert_eq!((verdict.status, verdict.syn_retransmits), (Status::Up, 2), "{verdict:?}");
+    }
+
+    #[test]
+    fn is_up_where_a_lost_reset_left_its_half_open_requests_behind() {
+        namespaced!(alone, "nft");
+        only_where!(withholds_ack(), "there are no half-open requests to be left behind");
+        let _listener = Listener::on(V4, PORT);
+        // So that many of the next checks have a port of the last ones.
+        std::fs::write("/proc/sys/net/ipv4/ip_local_port_range", "40000 47999").expect("the namespace's own");
+        let checker = loops(1);
+        let target = at(V4, PORT);
+        filter(&["tcp flags & rst == rst drop"]);
+        let requests = vec![with_timeout(1_000, target); 3_000];
+        let with_loss = checker.check_many(&requests);
+        println!("with every reset lost: {:?}", tally(&with_loss));
+        filter_nothing();
+        let verdicts = checker.check_many(&requests[..1_000]);
+        let down = verdicts.iter().filter(|verdict| verdict.status as i32 > 0).count();
+        assert_eq!(down, 0, "{:?}", tally(&verdicts));
+    }
+}
+
+mod a_dead_target {
+    use super::*;
+
+    #[test]
+    fn is_refused_after_a_lost_syn() {
+        namespaced!("nft");
+        filter(&[&format!("tcp dport {DEAD_PORT} tcp flags & (syn|ack) == syn numgen inc mod 2 == 0 drop")]);
+        let verdict = loops(1).check(&Request { timeout_ms: 30_000, ..Request::new(at(V4, DEAD_PORT)) });
+        assert_eq!((verdict.status, verdict.syn_retransmits), (Status::Refused, 1), "{verdict:?}");
+    }
+}
+
+mod a_silent_target {
+    use super::*;
+
+    fn syns_of(checker: &Checker, timeout_ms: u32) -> (u64, Verdict) {
+        let syns = count_syns(SILENT_PORT);
+        silence(SILENT_PORT);
+        let begun = Instant::now();
+        let verdict = checker.check(&with_timeout(timeout_ms, at(V4, SILENT_PORT)));
+        assert!(begun.elapsed() >= Duration::from_millis(timeout_ms.into()));
+        assert_eq!(verdict.status, Status::TimedOut, "{verdict:?}");
+        (syns(), verdict)
+    }
+
+    #[test]
+    fn has_four_syns_that_count_as_sent_again() {
+        namespaced!("nft");
+        let (syns, verdict) = syns_of(&checker(|config| config.set_syn_interval(50).unwrap()), 900);
+        assert_eq!(syns, 4);
+        assert_eq!(verdict.syn_retransmits, if withholds_ack() { 3 } else { verdict.syn_retransmits });
+    }
+
+    #[test]
+    fn has_one_syn_where_the_rest_is_left_to_the_kernel() {
+        namespaced!("nft");
+        let (syns, verdict) = syns_of(&checker(|config| config.set_syn_interval(0).unwrap()), 900);
+        assert_eq!((syns, verdict.syn_retransmits), (1, 0));
+    }
+
+    #[test]
+    fn has_no_syn_that_would_leave_at_the_deadline() {
+        namespaced!("nft");
+        let (syns, _) = syns_of(&checker(|config| config.set_syn_interval(300).unwrap()), 300);
+        assert_eq!(syns, 1);
+    }
+
+    #[test]
+    fn has_one_syn_where_one_check_may_be_in_flight() {
+        namespaced!("nft");
+        let one = checker(|config| {
+            config.set_max_in_flight(1).unwrap();
+            config.set_syn_interval(50).unwrap();
+        });
+        assert_eq!(syns_of(&one, 900).0, 1);
+    }
+
+    #[test]
+    fn takes_no_permit_from_a_check_that_waits_for_one() {
+        namespaced!("nft");
+        silence(SILENT_PORT);
+        let syns = count_syns(SILENT_PORT);
+        let checker = checker(|config| {
+            config.set_max_in_flight(4).unwrap();
+            config.set_syn_interval(50).unwrap();
+        });
+        // As many as there are permits, and more that wait: nobody may have a second SYN before all have had their first.
+        let requests =
+            (0..8).map(|number| with_timeout(if number < 4 { 900 } else { 20_000 }, at(nth(number), SILENT_PORT)));
+        checker.submit(requests.collect()).expect("a live checker");
+        assert_eq!(reap(&checker, 4).len(), 4);
+        assert!(syns() <= 8, "{} SYNs, while checks waited", syns());
+        checker.cancel(0);
+        assert_eq!(reap(&checker, 4).len(), 4);
+    }
+
+    #[test]
+    fn has_no_syn_that_the_rate_owes_to_others() {
+        namespaced!("nft");
+        let slow = checker(|config| {
+            config.set_max_rate(1).unwrap();
+            config.set_syn_interval(50).unwrap();
+        });
+        assert_eq!(syns_of(&slow, 900).0, 1);
+    }
+
+    #[test]
+    fn that_is_cancelled_leaves_nothing_in_flight() {
+        namespaced!("nft");
+        silence(SILENT_PORT);
+        let syns = count_syns(SILENT_PORT);
+        let checker = checker(|config| config.set_syn_interval(50).unwrap());
+        let id = checker.submit(vec![with_timeout(PATIENCE_MS, at(V4, SILENT_PORT))]).expect("a live checker");
+        support::process::until("it has had four SYNs", || syns() == 4);
+        assert_eq!(checker.stats().in_flight, 4);
+        checker.cancel(id);
+        let report = reap(&checker, 1)[0];
+        assert_eq!((report.id, report.verdict.status), (id, Status::Cancelled));
+        assert_eq!(checker.stats().in_flight, 0);
+    }
+}
