@@ -7,6 +7,11 @@ use libc as codes;
 #[cfg(windows)]
 use winsock as codes;
 
+#[cfg_attr(
+    all(any(target_os = "linux", target_os = "android"), not(feature = "forced-handshake")),
+    expect(unused_imports, reason = "for the ordinary handshake")
+)]
+pub(crate) use codes::ENOTCONN;
 pub(crate) use codes::{
     EACCES, ECONNREFUSED, ECONNRESET, EHOSTDOWN, EHOSTUNREACH, EIO, ENETDOWN, ENETUNREACH, ENOPROTOOPT, EPERM, EPIPE,
     ETIMEDOUT,
@@ -31,7 +36,7 @@ mod winsock {
     pub use WinSock::{
         WSAEACCES as EACCES, WSAECONNREFUSED as ECONNREFUSED, WSAECONNRESET as ECONNRESET, WSAEHOSTDOWN as EHOSTDOWN,
         WSAEHOSTUNREACH as EHOSTUNREACH, WSAEMFILE as EMFILE, WSAENETDOWN as ENETDOWN, WSAENETUNREACH as ENETUNREACH,
-        WSAENOPROTOOPT as ENOPROTOOPT, WSAETIMEDOUT as ETIMEDOUT,
+        WSAENOPROTOOPT as ENOPROTOOPT, WSAENOTCONN as ENOTCONN, WSAETIMEDOUT as ETIMEDOUT,
     };
     use windows_sys::Win32::Networking::WinSock;
 }

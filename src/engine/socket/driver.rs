@@ -101,27 +101,43 @@ impl SocketEngine {
 
     /// Sends the SYN of a check from an acquired slot.
     pub fn start(&mut self, slot: u32, check: SlotKey, target: &SocketAddr, now: u64) -> Start {
-        let SocketSlot { socket, check: served, .. } = self.pool.slot(slot);
-        *served = Some(check);
-        if let Err(errno) = socket.connect(target) {
-            if socket.may_be_stale() {
-                self.close_idle(CLOSED_AT_ONCE); // they are bound to the same interface number
+        self.pool.slot(slot).check = Some(check);
+        let mut observation = self.connect(slot, target, now);
+        if self.pool.slot(slot).socket.is_to_blame(&observation) {
+            if self.renew(slot).is_err() {
                 self.remove(slot);
                 return Start::Stale;
             }
-            return Start::Concluded(self.conclude(slot, &Observation::Unsent { errno }, target, now));
+            observation = self.connect(slot, target, now);
         }
-        // A target on this machine has answered by the time connect returns.
-        if target.ip().is_loopback() {
-            let observation = socket.look(target, now);
-            if !matches!(observation, Observation::Nothing { .. }) {
-                return Start::Concluded(self.conclude(slot, &observation, target, now));
-            }
+        if !matches!(observation, Observation::Nothing { .. }) {
+            return Start::Concluded(self.conclude(slot, observation, target, now));
         }
         match self.watch(slot) {
             Ok(()) => Start::InFlight,
             Err(errno) => Start::Unwatchable { errno, closed: self.last_look(slot, target, now).closed },
         }
+    }
+
+    /// Sends the SYN. A target on this machine has answered by the time connect returns.
+    fn connect(&mut self, slot: u32, target: &SocketAddr, now: u64) -> Observation {
+        let socket = &mut self.pool.slot(slot).socket;
+        match socket.connect(target) {
+            Ok(()) if target.ip().is_loopback() => socket.look(target, now),
+            Ok(()) => Observation::Nothing { syn_retransmits: 0 },
+            Err(observation) => observation,
+        }
+    }
+
+    /// Has a new socket take the place of one that is to blame.
+    fn renew(&mut self, slot: u32) -> Result<(), NoSocket> {
+        if self.pool.slot(slot).socket.may_be_stale() {
+            self.close_idle(CLOSED_AT_ONCE); // they are bound to the same interface number
+        }
+        let socket = self.opener.open_like(&self.pool.slot(slot).socket)?;
+        self.unwatch(slot);
+        self.pool.slot(slot).socket = socket;
+        Ok(())
     }
 
     /// Goes on with a check that began on a caller's thread. Returns the slot; the errno if nobody would notice the answer.
@@ -133,20 +149,19 @@ impl SocketEngine {
 
     /// Concludes the check of this slot if there is an answer.
     pub fn look(&mut self, slot: u32, target: &SocketAddr, syn_at: u64) -> Option<Conclusion> {
-        match self.pool.slot(slot).socket.look(target, syn_at) {
-            Observation::Nothing { .. } => None,
-            observation => Some(self.conclude(slot, &observation, target, syn_at)),
-        }
+        let socket = &self.pool.slot(slot).socket;
+        let observation = socket.look(target, syn_at);
+        (!socket.waits(&observation)).then(|| self.conclude(slot, observation, target, syn_at))
     }
 
     /// Concludes the check of this slot, whose deadline has passed. An answer that waits in the kernel still counts: only
     /// the look came late.
     pub fn last_look(&mut self, slot: u32, target: &SocketAddr, syn_at: u64) -> Conclusion {
         let observation = self.pool.slot(slot).socket.look(target, syn_at);
-        self.conclude(slot, &observation, target, syn_at)
+        self.conclude(slot, observation, target, syn_at)
     }
 
-    fn conclude(&mut self, slot: u32, observation: &Observation, target: &SocketAddr, syn_at: u64) -> Conclusion {
+    fn conclude(&mut self, slot: u32, observation: Observation, target: &SocketAddr, syn_at: u64) -> Conclusion {
         self.unwatch_if_it_closes(slot);
         let ended = self.pool.slot(slot).socket.conclude(observation, target, syn_at);
         let closed = self.release(slot, ended.clean);

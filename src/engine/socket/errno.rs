@@ -1,7 +1,9 @@
 //! What an errno says of the target.
 
 use crate::check::verdict::Status;
-use crate::sys::os_error::{ECONNREFUSED, EHOSTDOWN, EHOSTUNREACH, ENETDOWN, ENETUNREACH, ENOPROTOOPT, ETIMEDOUT};
+use crate::sys::os_error::{
+    ECONNREFUSED, ECONNRESET, EHOSTDOWN, EHOSTUNREACH, ENETDOWN, ENETUNREACH, ENOPROTOOPT, EPIPE, ETIMEDOUT,
+};
 
 /// Where an errno came from.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -20,23 +22,39 @@ pub(super) fn status_of(errno: i32, origin: Origin) -> Status {
     match errno {
         ECONNREFUSED => Status::Refused,
         ETIMEDOUT => Status::TimedOut,
-        // ENOPROTOOPT is ICMP's "protocol unreachable" (icmp_err_convert in net/ipv4/icmp.c).
-        ENETUNREACH | EHOSTUNREACH | EHOSTDOWN | ENETDOWN | ENOPROTOOPT => Status::Unreachable,
+        ENETUNREACH | EHOSTUNREACH | EHOSTDOWN | ENETDOWN => Status::Unreachable,
         0 => Status::Internal,
         _ => Status::LocalFault,
     }
 }
 
-/// ICMP's rarer answers (icmp_err_convert in net/ipv4/icmp.c), and ICMPv6's "prohibited" ones, which are EACCES
-/// (icmpv6_err_convert in net/ipv6/icmp.c). From connect() itself these are this machine's word: a prohibiting
-/// route, a security module.
+/// ICMP's rarer answers, "protocol unreachable" among them, which is ENOPROTOOPT (icmp_err_convert in net/ipv4/icmp.c), and
+/// ICMPv6's "prohibited" ones, which are EACCES (icmpv6_err_convert in net/ipv6/icmp.c). From connect() itself these are
+/// this machine's word: a prohibiting route, a security module, a sandbox.
 #[cfg(any(target_os = "linux", target_os = "android"))]
-fn is_rare_icmp(errno: i32) -> bool {
-    matches!(errno, libc::EACCES | libc::ENONET | libc::EOPNOTSUPP | libc::EPROTO)
+pub(super) fn is_rare_icmp(errno: i32) -> bool {
+    matches!(errno, ENOPROTOOPT | libc::EACCES | libc::ENONET | libc::EOPNOTSUPP | libc::EPROTO)
 }
 
-/// Elsewhere ICMP becomes one of the errnos that have no other meaning.
+/// Elsewhere ICMP's other answers become errnos that have no other meaning.
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
-fn is_rare_icmp(_errno: i32) -> bool {
-    false
+fn is_rare_icmp(errno: i32) -> bool {
+    errno == ENOPROTOOPT
+}
+
+/// Whether the errno comes of a reset of a connection, so that the SYN-ACK had come.
+pub(super) fn is_reset(errno: i32) -> bool {
+    matches!(errno, ECONNRESET | EPIPE)
+}
+
+/// Whether only what came back for an earlier SYN can have this errno of a connect().
+pub(super) fn is_left_over(errno: i32) -> bool {
+    matches!(errno, ECONNREFUSED | ETIMEDOUT) || is_reset(errno)
+}
+
+/// Whether the network can be the cause of an attempt that ended with this errno.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(super) fn is_of_the_network(errno: i32) -> bool {
+    is_reset(errno)
+        || matches!(status_of(errno, Origin::Network), Status::Refused | Status::TimedOut | Status::Unreachable)
 }

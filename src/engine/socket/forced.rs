@@ -37,7 +37,7 @@ pub(super) fn connect(stream: &TcpStream, target: &SocketAddr) -> Result<(), i32
     }
 }
 
-pub(super) fn look(stream: &TcpStream, target: &SocketAddr, syn_at: u64) -> Observation {
+pub(super) fn look(stream: &TcpStream, target: &SocketAddr, syn_at: u64) -> Result<Observation, i32> {
     if forced_handshake() == ForcedHandshake::Ordinary {
         ordinary::look(stream, target, syn_at)
     } else {
@@ -45,7 +45,7 @@ pub(super) fn look(stream: &TcpStream, target: &SocketAddr, syn_at: u64) -> Obse
     }
 }
 
-pub(super) fn collect_error(stream: &TcpStream, target: &SocketAddr) -> (bool, i32) {
+pub(super) fn collect_error(stream: &TcpStream, target: &SocketAddr) -> Result<i32, i32> {
     if forced_handshake() == ForcedHandshake::HalfOpen {
         linux::collect_error(stream, target)
     } else {

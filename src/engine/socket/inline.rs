@@ -41,22 +41,31 @@ pub(crate) fn start(
     let Ok(mut socket) = marked.map_or_else(|| opener.open(v6, close_mode, mark), Ok) else {
         return InlineStart::NotStarted; // the loop knows whether it is worth waiting for a descriptor
     };
-    let observation = match socket.connect(target) {
-        Ok(()) => socket.look(target, syn_at),
-        Err(_) if socket.may_be_stale() => {
-            spare.close_all();
-            return InlineStart::NotStarted;
+    let mut observation = connect(&mut socket, target, syn_at);
+    if socket.is_to_blame(&observation) {
+        if socket.may_be_stale() {
+            spare.close_all(); // they are bound to the same interface number
         }
-        Err(errno) => Observation::Unsent { errno },
-    };
+        let Ok(fresh) = opener.open_like(&socket) else { return InlineStart::NotStarted };
+        socket = fresh;
+        observation = connect(&mut socket, target, syn_at);
+    }
     if let Observation::Nothing { .. } = observation {
         return InlineStart::Waiting(socket);
     }
-    let ended = socket.conclude(&observation, target, syn_at);
+    let ended = socket.conclude(observation, target, syn_at);
     let tell_loop = if ended.clean { spare.keep(socket) } else { false };
     if opener.is_short_of_descriptors() {
         spare.close_all();
     }
     let conclusion = Conclusion { verdict: ended.verdict, at: ended.at, closed: true };
     InlineStart::Concluded { conclusion, tell_loop }
+}
+
+/// Sends the SYN, and looks at what has come back by then.
+fn connect(socket: &mut Socket, target: &SocketAddr, syn_at: u64) -> Observation {
+    match socket.connect(target) {
+        Ok(()) => socket.look(target, syn_at),
+        Err(observation) => observation,
+    }
 }

@@ -5,8 +5,10 @@
 //! (`tcp_rcv_synsent_state_process` in net/ipv4/tcp_input.c, `TCP_DELACK_MAX`). `TCP_QUICKACK = 0` has the same effect,
 //! but only until the next connection. Within those 200 ms, `connect()` to an `AF_UNSPEC` address resets the
 //! connection (connect(2), `tcp_disconnect`): with zero linger that is a RST, the local port is free at once, and the
-//! socket can connect again, to any address of its family. One thing no reset undoes: a connect to a link-local address
+//! socket can connect again, to any address of its family. Two things no reset undoes. A connect to a link-local address
 //! binds the socket to the interface of its zone (`tcp_v6_connect` in net/ipv6/tcp_ipv6.c), so such a socket is closed.
+//! And an ICMP error that comes behind the answer stays noted on the socket, so a reused one is not believed when it
+//! tells of such an error.
 
 use std::io;
 use std::mem::size_of;
@@ -19,8 +21,9 @@ use mio::net::TcpStream;
 use crate::sys::os_error;
 use crate::sys::sockaddr::{to_sockaddr_in, to_sockaddr_in6};
 
+use super::errno::{is_of_the_network, is_rare_icmp, is_reset};
 use super::observation::{Answer, Observation};
-use super::peer::{canonical, met_itself, microseconds_since};
+use super::peer::{canonical, met_itself, microseconds_since, take_error};
 use super::tcp_info::{TCP_CLOSE, TCP_CLOSE_WAIT, TCP_ESTABLISHED, TCP_SYN_RECV, TCP_SYN_SENT, TcpInfo};
 
 pub(crate) fn withholds_ack() -> bool {
@@ -48,48 +51,59 @@ pub(super) fn connect(stream: &TcpStream, target: &SocketAddr) -> Result<(), i32
     }
 }
 
-pub(super) fn look(stream: &TcpStream, target: &SocketAddr, syn_at: u64) -> Observation {
-    let info = TcpInfo::read(stream.as_raw_fd());
+pub(super) fn look(stream: &TcpStream, target: &SocketAddr, syn_at: u64) -> Result<Observation, i32> {
+    let info = TcpInfo::read(stream.as_raw_fd())?;
     let syn_retransmits = info.total_retrans;
     match info.state {
-        TCP_ESTABLISHED | TCP_CLOSE_WAIT => Observation::Answered(answer(stream, &info, target, syn_at)),
-        TCP_SYN_SENT | TCP_SYN_RECV => match take_error(stream) {
-            0 => Observation::Nothing { syn_retransmits },
-            // Answered and reset by the server, between the two calls.
-            libc::ECONNRESET | libc::EPIPE => {
-                Observation::Answered(answer(stream, &TcpInfo::read(stream.as_raw_fd()), target, syn_at))
-            }
-            // An ICMP error that found the socket locked by connect() itself was noted, not acted upon
-            // (sk_err_soft, tcp_v4_err in net/ipv4/tcp_ipv4.c). It is the same answer.
-            errno => Observation::Failed { errno, syn_retransmits },
+        TCP_ESTABLISHED | TCP_CLOSE_WAIT => Ok(Observation::Answered(answer(stream, &info, target, syn_at)?)),
+        TCP_SYN_SENT | TCP_SYN_RECV => match take_error(stream)? {
+            0 => Ok(Observation::Nothing { syn_retransmits }),
+            errno => error_without_answer(stream, errno, target, syn_at),
         },
-        TCP_CLOSE => Observation::Closed(answer(stream, &info, target, syn_at)),
-        // No TCP_INFO (a sandbox), or a state that no client can be in: nothing was learned.
-        _ => Observation::Unsent { errno: libc::EIO },
+        TCP_CLOSE => Ok(Observation::Closed(answer(stream, &info, target, syn_at)?)),
+        // An emulator's TCP_INFO, or a state that no client can be in.
+        _ => Err(libc::EIO),
     }
 }
 
-fn answer(stream: &TcpStream, info: &TcpInfo, target: &SocketAddr, syn_at: u64) -> Answer {
+/// What SO_ERROR means of a socket that had no answer before.
+fn error_without_answer(stream: &TcpStream, errno: i32, target: &SocketAddr, syn_at: u64) -> Result<Observation, i32> {
+    let info = TcpInfo::read(stream.as_raw_fd())?;
+    let syn_retransmits = info.total_retrans;
+    Ok(match info.state {
+        // Answered and reset by the server, between the two calls.
+        TCP_CLOSE if is_reset(errno) => Observation::Answered(answer(stream, &info, target, syn_at)?),
+        TCP_CLOSE => Observation::Failed { errno, syn_retransmits },
+        // An ICMP error that found the socket locked by connect() was noted, not acted upon. So was one that came behind
+        // an answer, and it survives the reset (sk_err_soft, tcp_v4_err in net/ipv4/tcp_ipv4.c).
+        _ => Observation::Noted { errno, syn_retransmits },
+    })
+}
+
+fn answer(stream: &TcpStream, info: &TcpInfo, target: &SocketAddr, syn_at: u64) -> Result<Answer, i32> {
     let syns = 1 + info.total_retrans;
     let acked = info.segs_out != syns;
-    Answer {
+    Ok(Answer {
         // The kernel has no sample if the SYN was sent twice to a server without timestamps; and an emulator may pass on
         // no more than the first words of TCP_INFO.
         rtt_us: if info.rtt > 0 { info.rtt } else { microseconds_since(syn_at) },
         syn_retransmits: info.total_retrans,
         acked,
         // A simultaneous open takes a SYN-ACK too, so a socket that sent only SYNs did not meet itself.
-        met_itself: acked && met_itself(stream, target),
-    }
+        met_itself: acked && met_itself(stream, target)?,
+    })
 }
 
 /// The errno of an attempt that is over. A second connect() to where the first one failed returns it, and makes the
 /// socket as good as new in the same call (the sock_error label of __inet_stream_connect in net/ipv4/af_inet.c).
-pub(super) fn collect_error(stream: &TcpStream, target: &SocketAddr) -> (bool, i32) {
+pub(super) fn collect_error(stream: &TcpStream, target: &SocketAddr) -> Result<i32, i32> {
     match connect(stream, target) {
-        // Not over after all, which cannot be: the socket is not to be trusted.
-        Ok(()) | Err(libc::EALREADY | libc::EISCONN) => (false, 0),
-        Err(errno) => (true, errno),
+        // A sandbox says such things, too. Then the socket still has its error.
+        Err(errno) if is_rare_icmp(errno) && take_error(stream)? != 0 => Err(errno),
+        Err(errno) if is_of_the_network(errno) => Ok(errno),
+        Err(errno) => Err(errno),
+        // Not over after all, which cannot be.
+        Ok(()) => Err(libc::EIO),
     }
 }
 
@@ -101,15 +115,7 @@ pub(super) fn reset(stream: &TcpStream) -> bool {
 
 /// How long ago the SYN-ACK came. The reset keeps it (rcv_tstamp).
 pub(super) fn since_answer(stream: &TcpStream) -> Option<Duration> {
-    Some(TcpInfo::read(stream.as_raw_fd()).since_last_ack())
-}
-
-/// SO_ERROR, which reading clears.
-pub(super) fn take_error(stream: &TcpStream) -> i32 {
-    match stream.take_error() {
-        Ok(error) => error.as_ref().map_or(0, os_error::of),
-        Err(error) => os_error::of(&error),
-    }
+    TcpInfo::read(stream.as_raw_fd()).ok().map(|info| info.since_last_ack())
 }
 
 /// connect(2) on a non-blocking socket: on its way, or an errno.

@@ -8,9 +8,15 @@ pub(crate) enum Observation {
     Answered(Answer),
     /// connect() itself failed.
     Unsent { errno: i32 },
+    /// Another call of the library's own failed, which says nothing of the target.
+    Fault { errno: i32 },
     /// RST, ICMP or the kernel's own ETIMEDOUT.
     Failed { errno: i32, syn_retransmits: u32 },
-    /// As before, but the errno is still to be collected. An answer may have come first.
+    /// An ICMP error that the kernel noted on the socket, to go on trying. A reused socket may bear it from an earlier
+    /// target.
+    #[cfg_attr(not(any(target_os = "linux", target_os = "android")), expect(dead_code, reason = "Linux alone tells"))]
+    Noted { errno: i32, syn_retransmits: u32 },
+    /// RST, ICMP or the kernel's own ETIMEDOUT, whose errno is still to be collected. An answer may have come first.
     #[cfg_attr(not(any(target_os = "linux", target_os = "android")), expect(dead_code, reason = "Linux alone tells"))]
     Closed(Answer),
 }

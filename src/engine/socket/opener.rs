@@ -37,6 +37,11 @@ impl Opener {
         }
     }
 
+    /// A new socket of the same kind.
+    pub fn open_like(&self, socket: &Socket) -> Result<Socket, NoSocket> {
+        self.open(socket.is_v6(), socket.close_mode(), socket.mark())
+    }
+
     /// The mark of checks that name none.
     pub fn mark(&self) -> u32 {
         self.wire.mark.unwrap_or(0)

@@ -10,10 +10,11 @@ use std::time::Duration;
 use mio::net::TcpStream;
 use socket2::SockRef;
 
+use super::errno::is_reset;
 use super::observation::{Answer, Observation};
 use super::options::expect_local_answer;
-use super::peer::{canonical, met_itself, microseconds_since};
-use crate::sys::os_error::{self, ECONNRESET, EPIPE, UNDER_WAY};
+use super::peer::{canonical, met_itself, microseconds_since, take_error};
+use crate::sys::os_error::{self, ENOTCONN, UNDER_WAY};
 
 pub(crate) fn withholds_ack() -> bool {
     false
@@ -42,31 +43,33 @@ pub(super) fn connect(stream: &TcpStream, target: &SocketAddr) -> Result<(), i32
     }
 }
 
-pub(super) fn look(stream: &TcpStream, target: &SocketAddr, syn_at: u64) -> Observation {
+pub(super) fn look(stream: &TcpStream, target: &SocketAddr, syn_at: u64) -> Result<Observation, i32> {
     // First, since an error on a connection that is there came after the answer.
-    if stream.peer_addr().is_ok() {
-        return Observation::Answered(answer(stream, target, syn_at));
-    }
-    match take_error(stream) {
-        0 => Observation::Nothing { syn_retransmits: 0 },
+    let Err(no_peer) = stream.peer_addr().map_err(|error| os_error::of(&error)) else {
+        return Ok(Observation::Answered(answer(stream, target, syn_at)?));
+    };
+    match take_error(stream)? {
+        0 if no_peer == ENOTCONN => Ok(Observation::Nothing { syn_retransmits: 0 }),
+        0 => Err(no_peer),
         // Only a connection can be reset: answered, and reset by the server before this look.
-        ECONNRESET | EPIPE => Observation::Answered(answer(stream, target, syn_at)),
-        errno => Observation::Failed { errno, syn_retransmits: 0 },
+        errno if is_reset(errno) => Ok(Observation::Answered(answer(stream, target, syn_at)?)),
+        // Where the attempt is over, macOS has another errno for the peer's absence. The socket's own error is what counts.
+        errno => Ok(Observation::Failed { errno, syn_retransmits: 0 }),
     }
 }
 
 /// The time of the answer is when it was seen: the kernels that know better each tell in a way of their own.
-fn answer(stream: &TcpStream, target: &SocketAddr, syn_at: u64) -> Answer {
-    Answer {
+fn answer(stream: &TcpStream, target: &SocketAddr, syn_at: u64) -> Result<Answer, i32> {
+    Ok(Answer {
         rtt_us: microseconds_since(syn_at),
         syn_retransmits: 0,
         acked: true,
-        met_itself: met_itself(stream, target),
-    }
+        met_itself: met_itself(stream, target)?,
+    })
 }
 
-pub(super) fn collect_error(stream: &TcpStream, _target: &SocketAddr) -> (bool, i32) {
-    (false, take_error(stream))
+pub(super) fn collect_error(stream: &TcpStream, _target: &SocketAddr) -> Result<i32, i32> {
+    take_error(stream)
 }
 
 /// Closing is the reset.
@@ -76,12 +79,4 @@ pub(super) fn reset(_stream: &TcpStream) -> bool {
 
 pub(super) fn since_answer(_stream: &TcpStream) -> Option<Duration> {
     None
-}
-
-/// SO_ERROR, which reading clears.
-fn take_error(stream: &TcpStream) -> i32 {
-    match stream.take_error() {
-        Ok(error) => error.as_ref().map_or(0, os_error::of),
-        Err(error) => os_error::of(&error),
-    }
 }

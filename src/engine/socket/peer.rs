@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr, SocketAddrV4};
 
 use mio::net::TcpStream;
 
-use crate::sys::clock;
+use crate::sys::{clock, os_error};
 
 /// Whether a check of this target needs an IPv6 socket. An IPv4-mapped address does not: what it means is IPv4.
 pub(super) fn is_v6(target: &SocketAddr) -> bool {
@@ -24,6 +24,12 @@ pub(super) fn canonical(target: &SocketAddr) -> SocketAddr {
     }
 }
 
+/// SO_ERROR, which reading clears; as an error, the errno of a call that failed.
+pub(super) fn take_error(stream: &TcpStream) -> Result<i32, i32> {
+    let error = stream.take_error().map_err(|error| os_error::of(&error))?;
+    Ok(error.as_ref().map_or(0, os_error::of))
+}
+
 /// The library's own measure of a round trip, where the kernel has none.
 pub(super) fn microseconds_since(syn_at: u64) -> u32 {
     let microseconds = clock::now().saturating_sub(syn_at).div_ceil(1000);
@@ -32,8 +38,8 @@ pub(super) fn microseconds_since(syn_at: u64) -> u32 {
 
 /// Whether the local end of a connection is its target too. Connecting to the unspecified address connects to this
 /// host.
-pub(super) fn met_itself(stream: &TcpStream, target: &SocketAddr) -> bool {
-    let Ok(local) = stream.local_addr() else { return false };
+pub(super) fn met_itself(stream: &TcpStream, target: &SocketAddr) -> Result<bool, i32> {
+    let local = stream.local_addr().map_err(|error| os_error::of(&error))?;
     let (local_ip, target_ip) = (local.ip().to_canonical(), target.ip().to_canonical());
-    local.port() == target.port() && (local_ip == target_ip || target_ip.is_unspecified())
+    Ok(local.port() == target.port() && (local_ip == target_ip || target_ip.is_unspecified()))
 }

@@ -1,8 +1,11 @@
 //! What the kernel tells of a connection: `TCP_INFO` (tcp(7)).
 
+use std::io;
 use std::mem::{MaybeUninit, size_of};
 use std::os::fd::RawFd;
 use std::time::Duration;
+
+use crate::sys::os_error;
 
 // States of a TCP socket, from include/net/tcp_states.h.
 pub(super) const TCP_ESTABLISHED: u8 = 1;
@@ -38,14 +41,17 @@ const _: () = {
 };
 
 impl TcpInfo {
-    pub fn read(fd: RawFd) -> TcpInfo {
+    pub fn read(fd: RawFd) -> Result<TcpInfo, i32> {
         let mut info = MaybeUninit::<TcpInfo>::zeroed();
         let mut length = size_of::<TcpInfo>() as libc::socklen_t;
-        // SAFETY: the kernel writes at most `length` bytes, the size of `info`; what it leaves out stays zero.
-        unsafe {
-            libc::getsockopt(fd, libc::IPPROTO_TCP, libc::TCP_INFO, info.as_mut_ptr().cast(), &mut length);
-            info.assume_init()
+        // SAFETY: the kernel writes at most `length` bytes, the size of `info`.
+        let result =
+            unsafe { libc::getsockopt(fd, libc::IPPROTO_TCP, libc::TCP_INFO, info.as_mut_ptr().cast(), &mut length) };
+        if result != 0 {
+            return Err(os_error::of(&io::Error::last_os_error()));
         }
+        // SAFETY: integers all through; what the kernel left out is zero.
+        Ok(unsafe { info.assume_init() })
     }
 
     pub fn since_last_ack(&self) -> Duration {

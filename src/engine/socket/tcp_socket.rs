@@ -8,7 +8,7 @@ use std::time::Duration;
 use mio::net::TcpStream;
 use socket2::SockRef;
 
-use super::errno::{Origin, status_of};
+use super::errno::{Origin, is_left_over, is_reset, status_of};
 use super::handshake::{self, reuses_socket};
 use super::observation::{Answer, Observation};
 use super::options;
@@ -18,7 +18,7 @@ use crate::check::request::Handshake;
 use crate::check::verdict::{Status, Verdict};
 use crate::engine::wire::Wire;
 use crate::sys::clock;
-use crate::sys::os_error::{self, ECONNRESET, EIO, EPIPE};
+use crate::sys::os_error::{self, EIO};
 
 /// How long after the SYN-ACK an ACK certainly has not left by itself: TCP_DELACK_MAX (200 ms) less two ticks of the
 /// slowest kernel clock (10 ms each), in which ages are counted.
@@ -93,6 +93,14 @@ impl Socket {
         self.v6
     }
 
+    pub fn close_mode(&self) -> CloseMode {
+        self.close_mode
+    }
+
+    pub fn mark(&self) -> u32 {
+        self.mark
+    }
+
     /// Whether it may serve another check when this one is over.
     pub fn is_reusable(&self) -> bool {
         reuses_socket(self.close_mode) && !self.zoned
@@ -108,69 +116,91 @@ impl Socket {
         Ok(())
     }
 
-    /// Whether a failure to connect may be the socket's own fault: one that is bound to an interface goes on meaning the
-    /// interface that bore the name then, which may be gone.
+    /// Whether it is bound to an interface and was used before: it goes on meaning the interface that bore the name then,
+    /// which may be gone.
     pub fn may_be_stale(&self) -> bool {
         self.bound && self.used
     }
 
-    /// Sends the SYN. An error is the check's verdict.
-    pub fn connect(&mut self, target: &SocketAddr) -> Result<(), i32> {
-        let Some(stream) = &self.stream else { return Err(EIO) };
+    /// Whether what was found right after connect may be the socket's own fault, and not the target's.
+    pub fn is_to_blame(&self, observation: &Observation) -> bool {
+        match observation {
+            Observation::Unsent { errno } => self.used && (self.bound || is_left_over(*errno)),
+            Observation::Noted { .. } => self.used,
+            _ => false,
+        }
+    }
+
+    /// Sends the SYN. The observation of a failure ends the check.
+    pub fn connect(&mut self, target: &SocketAddr) -> Result<(), Observation> {
+        let Some(stream) = &self.stream else { return Err(Observation::Fault { errno: EIO }) };
         if self.close_mode.handshake == Handshake::HalfOpen && !self.defers {
-            handshake::defer_once(stream)?;
+            handshake::defer_once(stream).map_err(|errno| Observation::Fault { errno })?;
         }
         self.connecting = true;
         self.zoned |= is_link_local(target);
-        handshake::connect(stream, target)
+        handshake::connect(stream, target).map_err(|errno| Observation::Unsent { errno })
     }
 
     /// What has come back so far. The state is read from the socket itself, so a stale event does no harm.
     pub fn look(&self, target: &SocketAddr, syn_at: u64) -> Observation {
-        match &self.stream {
-            Some(stream) => handshake::look(stream, target, syn_at),
-            None => Observation::Unsent { errno: EIO },
+        let seen = self.stream.as_ref().ok_or(EIO).and_then(|stream| handshake::look(stream, target, syn_at));
+        seen.unwrap_or_else(|errno| Observation::Fault { errno })
+    }
+
+    /// Whether it is worth waiting for more. An error that may be an earlier target's is forgotten by now: reading it
+    /// cleared it.
+    pub fn waits(&self, observation: &Observation) -> bool {
+        match observation {
+            Observation::Nothing { .. } => true,
+            Observation::Noted { .. } => self.used,
+            _ => false,
         }
     }
 
     /// Ends the check: resets the connection or the attempt first, and says what was learned after.
-    pub(super) fn conclude(&mut self, observation: &Observation, target: &SocketAddr, syn_at: u64) -> Ended {
-        let (reset, errno) = match observation {
-            Observation::Closed(_) => self.collect_error(target),
-            Observation::Unsent { errno } => (!self.bound && self.disconnect(), *errno),
-            Observation::Failed { errno, .. } => (self.disconnect(), *errno),
-            Observation::Nothing { .. } | Observation::Answered(_) => (self.disconnect(), 0),
+    pub(super) fn conclude(&mut self, observation: Observation, target: &SocketAddr, syn_at: u64) -> Ended {
+        let waits = self.waits(&observation);
+        let (reset, observation) = match observation {
+            Observation::Closed(answer) => match self.collect_error(target) {
+                // Only a connection can be reset: the SYN-ACK had come, and the ACK had gone out.
+                Ok(errno) if is_reset(errno) => (true, Observation::Answered(Answer { acked: true, ..answer })),
+                Ok(errno) => (true, Observation::Failed { errno, syn_retransmits: answer.syn_retransmits }),
+                Err(errno) => (false, Observation::Fault { errno }),
+            },
+            Observation::Unsent { .. } => (!self.bound && self.disconnect(), observation),
+            Observation::Fault { .. } => {
+                self.disconnect();
+                (false, observation)
+            }
+            _ => (self.disconnect(), observation),
         };
         let clean = self.keep_or_close(reset);
         let now = clock::now();
-        let mut verdict = Verdict { address: Some(*target), ..Verdict::without_segments(Status::TimedOut, errno) };
+        let mut verdict = Verdict { address: Some(*target), ..Verdict::without_segments(Status::TimedOut, 0) };
+        let mut fail = |status, errno| (verdict.status, verdict.os_error) = (status, errno);
         match observation {
-            Observation::Nothing { syn_retransmits } => verdict.syn_retransmits = *syn_retransmits,
-            Observation::Unsent { .. } => verdict.status = status_of(errno, Origin::Connect),
-            Observation::Failed { syn_retransmits, .. } => {
-                verdict.status = status_of(errno, Origin::Network);
-                verdict.syn_retransmits = *syn_retransmits;
-            }
-            // Only a connection can be reset: the SYN-ACK had come, and the ACK had gone out.
-            Observation::Closed(answer) if errno != ECONNRESET && errno != EPIPE => {
-                verdict.status = status_of(errno, Origin::Network);
-                verdict.syn_retransmits = answer.syn_retransmits;
+            Observation::Unsent { errno } => fail(status_of(errno, Origin::Connect), errno),
+            Observation::Fault { errno } => fail(Status::LocalFault, errno),
+            Observation::Nothing { syn_retransmits } => verdict.syn_retransmits = syn_retransmits,
+            Observation::Noted { syn_retransmits, .. } if waits => verdict.syn_retransmits = syn_retransmits,
+            Observation::Failed { errno, syn_retransmits } | Observation::Noted { errno, syn_retransmits } => {
+                fail(status_of(errno, Origin::Network), errno);
+                verdict.syn_retransmits = syn_retransmits;
             }
             Observation::Answered(answer) | Observation::Closed(answer) => {
                 verdict.status = if answer.met_itself { Status::Refused } else { Status::Up };
-                verdict.os_error = 0;
                 verdict.rtt_us = if answer.met_itself { 0 } else { answer.rtt_us };
                 verdict.syn_retransmits = answer.syn_retransmits;
                 verdict.half_open = verdict.status == Status::Up
-                    && matches!(observation, Observation::Answered(_))
-                    && self.is_proven_half_open(answer, Duration::from_nanos(now - syn_at));
+                    && self.is_proven_half_open(&answer, Duration::from_nanos(now - syn_at));
             }
         }
         Ended { verdict, clean, at: now }
     }
 
-    fn collect_error(&self, target: &SocketAddr) -> (bool, i32) {
-        self.stream.as_ref().map_or((false, 0), |stream| handshake::collect_error(stream, target))
+    fn collect_error(&self, target: &SocketAddr) -> Result<i32, i32> {
+        self.stream.as_ref().ok_or(EIO).and_then(|stream| handshake::collect_error(stream, target))
     }
 
     /// Closes a socket that cannot serve another check. Where there is no other reset, closing it sends the RST.

@@ -1,0 +1,315 @@
+//! Sandboxes that refuse a system call: what the library is not allowed to do says nothing of a target. There is no
+//! verdict, or the true one; nobody waits for ever, and nothing crashes.
+#![cfg(target_os = "linux")]
+
+#[macro_use]
+mod support;
+
+use support::lists::checker;
+use support::process::sysctl;
+use support::sandbox::{
+    AT_ONCE, Child, Step, check_every_way, live, refused, run, silent, step, steps, targets, wrong,
+};
+use support::seccomp::{self, Call, call, call_with};
+use support::targets::{V4, V6};
+use support::watched::Notes;
+use tcpshaker::{Checker, Status};
+
+const ERRNOS: [(&str, i32); 5] = [
+    ("EPERM", libc::EPERM),
+    ("EACCES", libc::EACCES),
+    ("EINVAL", libc::EINVAL),
+    ("ENOPROTOOPT", libc::ENOPROTOOPT),
+    ("ENOSYS", libc::ENOSYS),
+];
+
+/// The first line of each test, behind the network's.
+macro_rules! sandboxed {
+    () => {
+        if let Some(why) = seccomp::is_missing() {
+            return support::namespace::skip("a test in a sandbox", &why);
+        }
+    };
+}
+
+mod refused_never {
+    use super::*;
+
+    fn assert_true_verdicts(enter: impl Fn()) {
+        let _targets = targets();
+        let steps = steps();
+        let work = |notes: &Notes| {
+            enter();
+            check_every_way(&checker(|_| ()), &steps, notes, 0);
+        };
+        let truths = [&steps[..], &steps, &steps].concat();
+        let judge = |notes: &Notes| {
+            let told = |place: usize| notes.read(place).map(|(status, _)| status);
+            let wrong = truths.iter().enumerate().filter(|(place, step)| told(*place) != Some(step.truth as i32));
+            wrong.map(|(place, step)| format!("{}: {:?}", step.name, notes.read(place))).collect()
+        };
+        run(&[("nothing refused".to_owned(), Box::new(work))], 1, judge);
+    }
+
+    #[test]
+    fn sandbox_that_refuses_what_nobody_calls_leaves_every_verdict_true() {
+        namespaced!("nft");
+        sandboxed!();
+        assert_true_verdicts(|| seccomp::deny(call("swapoff", libc::SYS_swapoff), libc::EPERM));
+    }
+
+    #[test]
+    fn sandbox_that_only_watches_leaves_every_verdict_true() {
+        namespaced!("nft");
+        sandboxed!();
+        assert_true_verdicts(|| {
+            seccomp::deny_where(call("connect", libc::SYS_connect), libc::EPERM, |_| false);
+        });
+    }
+}
+
+mod refused_always {
+    use super::*;
+
+    /// A checker that has its sockets from before the sandbox, and one that is made within, with settings that need calls
+    /// of their own.
+    fn child(steps: &[Step], denied: Call, errno: i32, notes: &Notes) {
+        let warm = checker(|_| ());
+        for step in
+            steps.iter().filter(|step| step.truth == Status::Up && step.request.target == live(V4).request.target)
+        {
+            warm.check(&step.request);
+        }
+        warm.check_many(&[live(V4), live(V6), refused(V4), refused(V6)].map(|step| step.request));
+        seccomp::deny(denied, errno);
+        check_every_way(&warm, steps, notes, 0);
+        let mut config = tcpshaker::Config::default();
+        config.set_source("127.0.0.1").unwrap();
+        config.set_source("::1").unwrap();
+        config.set_tos(8).unwrap();
+        match Checker::new(&config) {
+            Ok(fresh) => check_every_way(&fresh, steps, notes, 3 * steps.len()),
+            Err(status) => {
+                (0..3 * steps.len()).for_each(|place| notes.write(3 * steps.len() + place, status as i32, 0))
+            }
+        }
+        drop(warm);
+    }
+
+    fn assert_no_false_verdict(calls: &[Call], errnos: &[(&str, i32)]) {
+        let _targets = targets();
+        let steps = steps();
+        let mut children: Vec<Child<'_>> = Vec::new();
+        for &denied in calls {
+            for &(name, errno) in errnos {
+                let steps = &steps;
+                let work = move |notes: &Notes| child(steps, denied, errno, notes);
+                children.push((format!("{} {name}", denied.name), Box::new(work)));
+            }
+        }
+        run(&children, AT_ONCE, |notes| {
+            let mut found = wrong(notes, 0, "warm", &steps);
+            found.extend(wrong(notes, 3 * steps.len(), "fresh", &steps));
+            found
+        });
+    }
+
+    #[test]
+    fn option_of_a_socket_that_may_not_be_set_is_no_verdict() {
+        namespaced!("nft");
+        sandboxed!();
+        let number = libc::SYS_setsockopt;
+        assert_no_false_verdict(
+            &[
+                call("setsockopt", number),
+                call_with("setsockopt of TCP", number, 1, libc::IPPROTO_TCP),
+                call_with("setsockopt of IP", number, 1, libc::IPPROTO_IP),
+                call_with("setsockopt SO_LINGER", number, 2, libc::SO_LINGER),
+                call_with("setsockopt TCP_DEFER_ACCEPT", number, 2, libc::TCP_DEFER_ACCEPT),
+            ],
+            &ERRNOS,
+        );
+    }
+
+    #[test]
+    fn option_of_a_socket_that_may_not_be_read_is_no_verdict() {
+        namespaced!("nft");
+        sandboxed!();
+        let number = libc::SYS_getsockopt;
+        assert_no_false_verdict(
+            &[
+                call("getsockopt", number),
+                call_with("getsockopt TCP_INFO", number, 1, libc::IPPROTO_TCP),
+                call_with("getsockopt SO_ERROR", number, 1, libc::SOL_SOCKET),
+            ],
+            &ERRNOS,
+        );
+    }
+
+    #[test]
+    fn socket_that_may_not_be_opened_or_connected_is_no_verdict() {
+        namespaced!("nft");
+        sandboxed!();
+        // The length of the address tells the reset of an IPv6 socket from its connects.
+        let sizes = [size_of::<libc::sockaddr_in>() as i32, size_of::<libc::sockaddr_in6>() as i32];
+        assert_no_false_verdict(
+            &[
+                call("socket", libc::SYS_socket),
+                call("bind", libc::SYS_bind),
+                call("connect", libc::SYS_connect),
+                call_with("connect of IPv4 and resets", libc::SYS_connect, 2, sizes[0]),
+                call_with("connect of IPv6", libc::SYS_connect, 2, sizes[1]),
+                call("shutdown", libc::SYS_shutdown),
+                call("getsockname", libc::SYS_getsockname),
+                call("getpeername", libc::SYS_getpeername),
+            ],
+            &ERRNOS,
+        );
+    }
+
+    #[test]
+    fn poller_that_may_not_be_used_is_no_verdict_and_nobody_hangs() {
+        namespaced!("nft");
+        sandboxed!();
+        assert_no_false_verdict(
+            &[
+                call("epoll_create1", libc::SYS_epoll_create1),
+                call("epoll_ctl", libc::SYS_epoll_ctl),
+                call("epoll_wait", libc::SYS_epoll_wait),
+                call("epoll_pwait", libc::SYS_epoll_pwait),
+                call("epoll_pwait2", libc::SYS_epoll_pwait2),
+                call("eventfd2", libc::SYS_eventfd2),
+                call("read", libc::SYS_read),
+                call("fcntl", libc::SYS_fcntl),
+                call("ioctl", libc::SYS_ioctl),
+            ],
+            &ERRNOS,
+        );
+    }
+
+    #[test]
+    fn thread_that_may_not_be_started_or_set_up_is_no_verdict() {
+        namespaced!("nft");
+        sandboxed!();
+        assert_no_false_verdict(
+            &[
+                call("clone3", libc::SYS_clone3),
+                call("clone", libc::SYS_clone),
+                call("prctl", libc::SYS_prctl),
+                call("rt_sigprocmask", libc::SYS_rt_sigprocmask),
+                call("prlimit64", libc::SYS_prlimit64),
+                call("sched_getaffinity", libc::SYS_sched_getaffinity),
+                call("getrandom", libc::SYS_getrandom),
+            ],
+            &ERRNOS,
+        );
+    }
+}
+
+mod refused_now_and_then {
+    use super::*;
+
+    /// The call fails once, or from some time on.
+    #[derive(Clone, Copy)]
+    enum When {
+        Once(usize),
+        From(usize),
+    }
+
+    fn assert_no_false_verdict(denied: Call, most: usize, errnos: &[(&str, i32)]) {
+        let _targets = targets();
+        let steps: Vec<Step> = [V4, V6]
+            .into_iter()
+            .flat_map(|ip| [refused(ip), live(ip), silent(ip), live(ip), refused(ip), refused(ip), live(ip)])
+            .collect();
+        let mut children: Vec<Child<'_>> = Vec::new();
+        for &(name, errno) in errnos {
+            for when in (0..most).flat_map(|number| [When::Once(number), When::From(number)]) {
+                let steps = &steps;
+                let work = move |notes: &Notes| {
+                    seccomp::deny_where(denied, errno, move |number| match when {
+                        When::Once(failing) => number == failing,
+                        When::From(first) => number >= first,
+                    });
+                    match Checker::new(&tcpshaker::Config::default()) {
+                        Ok(checker) => check_every_way(&checker, steps, notes, 0),
+                        Err(status) => {
+                            (0..3 * steps.len()).for_each(|place| notes.write(place, status as i32, 0));
+                        }
+                    }
+                };
+                let when = match when {
+                    When::Once(number) => format!("call {}", number + 1),
+                    When::From(number) => format!("call {} and all after", number + 1),
+                };
+                children.push((format!("{} {name}, {when}", denied.name), Box::new(work)));
+            }
+        }
+        run(&children, AT_ONCE, |notes| wrong(notes, 0, "checker", &steps));
+    }
+
+    #[test]
+    fn connect_that_fails_once_leaves_no_old_error_to_the_next_target() {
+        namespaced!("nft");
+        sandboxed!();
+        assert_no_false_verdict(call("connect", libc::SYS_connect), 40, &ERRNOS[1..]);
+    }
+
+    #[test]
+    fn connect_that_is_interrupted_once_leaves_no_old_error_to_the_next_target() {
+        namespaced!("nft");
+        sandboxed!();
+        let errnos = [("EINTR", libc::EINTR), ("ENOMEM", libc::ENOMEM), ("EAGAIN", libc::EAGAIN)];
+        assert_no_false_verdict(call("connect", libc::SYS_connect), 40, &errnos);
+    }
+
+    #[test]
+    fn option_that_cannot_be_read_once_is_no_verdict() {
+        namespaced!("nft");
+        sandboxed!();
+        assert_no_false_verdict(call("getsockopt", libc::SYS_getsockopt), 40, &ERRNOS[1..4]);
+    }
+
+    #[test]
+    fn option_that_cannot_be_set_once_is_no_verdict() {
+        namespaced!("nft");
+        sandboxed!();
+        assert_no_false_verdict(call("setsockopt", libc::SYS_setsockopt), 10, &ERRNOS);
+    }
+
+    #[test]
+    fn socket_that_cannot_be_opened_or_watched_once_is_no_verdict() {
+        namespaced!("nft");
+        sandboxed!();
+        assert_no_false_verdict(call("socket", libc::SYS_socket), 5, &ERRNOS);
+    }
+}
+
+mod meeting_itself {
+    use super::*;
+
+    #[test]
+    fn socket_that_may_not_ask_for_its_own_address_is_not_up_for_having_met_itself() {
+        namespaced!();
+        sandboxed!();
+        // One port for all sockets: each that asks there asks itself.
+        sysctl("net/ipv4/ip_local_port_range", "40000 40000");
+        let steps = [V4, V6].map(|ip| step("port of its own", ip, 40_000, Status::Refused));
+        let met: Vec<Status> = steps.iter().map(|step| checker(|_| ()).check(&step.request).status).collect();
+        assert_eq!(met, [Status::Refused; 2]);
+        let mut children: Vec<Child<'_>> = Vec::new();
+        for denied in [call("getsockname", libc::SYS_getsockname), call("getpeername", libc::SYS_getpeername)] {
+            for (name, errno) in ERRNOS {
+                let steps = &steps;
+                let work = move |notes: &Notes| {
+                    let checker = checker(|_| ());
+                    seccomp::deny(denied, errno);
+                    check_every_way(&checker, steps, notes, 0);
+                };
+                children.push((format!("{} {name}", denied.name), Box::new(work)));
+            }
+        }
+        // One after the other: there is one port.
+        run(&children, 1, |notes| wrong(notes, 0, "checker", &steps));
+    }
+}

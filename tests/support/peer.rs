@@ -1,0 +1,206 @@
+//! A peer whose TCP is the test's own: it hears every IPv4 segment on a cable and answers with segments and ICMP errors
+//! that no kernel would send. The kernel of the far host takes no part: the peer's address is nobody's.
+
+use std::io;
+use std::mem::{size_of, zeroed};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::time::Duration;
+
+use super::far_host::FarHost;
+use super::process::sh;
+
+pub const FIN: u8 = 1;
+pub const SYN: u8 = 2;
+pub const RST: u8 = 4;
+pub const ACK: u8 = 16;
+
+const PEER: Ipv4Addr = Ipv4Addr::new(10, 1, 0, 9);
+
+/// A TCP segment over IPv4.
+#[derive(Clone, Debug)]
+pub struct Segment {
+    pub source: SocketAddrV4,
+    pub destination: SocketAddrV4,
+    pub sequence: u32,
+    pub acknowledged: u32,
+    pub flags: u8,
+    pub payload: Vec<u8>,
+}
+
+/// What the peer does: at once, or after a while.
+#[derive(Clone)]
+pub enum Action {
+    Send(Vec<u8>),
+    Pause(Duration),
+}
+
+/// The peer lives as long as the test's process.
+pub struct Peer {
+    _far: FarHost,
+}
+
+impl Peer {
+    /// Lays a cable and starts the peer at its end. `answer` is asked about every segment that arrives there.
+    pub fn start(answer: impl Fn(&Segment) -> Vec<Action> + Send + 'static) -> Peer {
+        let far = FarHost::new();
+        far.connect(("near", "10.1.0.1/24"), ("far", "10.1.0.2/24"));
+        let mac = far.run(|| sh("ip -o link show far"));
+        let mac = mac.split_whitespace().skip_while(|&word| word != "link/ether").nth(1).expect("a MAC address");
+        sh(&format!("ip neigh add {PEER} lladdr {mac} dev near nud permanent"));
+        let near_mac = sh("ip -o link show near");
+        let near_mac = near_mac.split_whitespace().skip_while(|&word| word != "link/ether").nth(1).expect("a MAC");
+        let near_mac: Vec<u8> = near_mac.split(':').map(|byte| u8::from_str_radix(byte, 16).unwrap()).collect();
+        let socket = far.run(move || Cable::open("far", &near_mac));
+        std::thread::spawn(move || {
+            loop {
+                let Some(segment) = Segment::parse(&socket.receive()) else { continue };
+                if *segment.destination.ip() != PEER {
+                    continue;
+                }
+                for action in answer(&segment) {
+                    match action {
+                        Action::Send(packet) => socket.send(&packet),
+                        Action::Pause(pause) => std::thread::sleep(pause),
+                    }
+                }
+            }
+        });
+        Peer { _far: far }
+    }
+
+    /// Where the peer is.
+    pub fn at(port: u16) -> SocketAddr {
+        SocketAddrV4::new(PEER, port).into()
+    }
+}
+
+impl Segment {
+    fn parse(packet: &[u8]) -> Option<Segment> {
+        let (ip, protocol) = (packet.get(..usize::from(packet.first()? & 15) * 4)?, *packet.get(9)?);
+        if ip.len() < 20 || packet[0] >> 4 != 4 || protocol != libc::IPPROTO_TCP as u8 {
+            return None;
+        }
+        let tcp = packet.get(ip.len()..)?;
+        let word = |place: usize| Some(u32::from_be_bytes(tcp.get(place..place + 4)?.try_into().ok()?));
+        let end =
+            |ip: &[u8], port: u32| SocketAddrV4::new(Ipv4Addr::new(ip[0], ip[1], ip[2], ip[3]), (port & 0xffff) as u16);
+        Some(Segment {
+            source: end(&ip[12..16], word(0)? >> 16),
+            destination: end(&ip[16..20], word(0)?),
+            sequence: word(4)?,
+            acknowledged: word(8)?,
+            flags: *tcp.get(13)?,
+            payload: Vec::new(),
+        })
+    }
+
+    /// A segment the other way, with these flags; it acknowledges the SYN if it acknowledges at all.
+    pub fn answer(&self, flags: u8, sequence: u32) -> Segment {
+        let acknowledged = if flags & ACK != 0 { self.sequence.wrapping_add(1) } else { 0 };
+        let (source, destination) = (self.destination, self.source);
+        Segment { source, destination, sequence, acknowledged, flags, payload: Vec::new() }
+    }
+
+    /// The segment as an IP packet.
+    pub fn packet(&self) -> Vec<u8> {
+        let mut tcp = Vec::new();
+        tcp.extend(self.source.port().to_be_bytes());
+        tcp.extend(self.destination.port().to_be_bytes());
+        tcp.extend(self.sequence.to_be_bytes());
+        tcp.extend(self.acknowledged.to_be_bytes());
+        // Five words of header, the flags, a window, room for the checksum, no urgent data.
+        tcp.extend([0x50, self.flags, 0xff, 0xff, 0, 0, 0, 0]);
+        tcp.extend(&self.payload);
+        let mut pseudo = [self.source.ip().octets(), self.destination.ip().octets()].concat();
+        pseudo.extend([0, libc::IPPROTO_TCP as u8]);
+        pseudo.extend((tcp.len() as u16).to_be_bytes());
+        let sum = checksum(&[pseudo, tcp.clone()].concat());
+        tcp[16..18].copy_from_slice(&sum);
+        ip_packet(*self.source.ip(), *self.destination.ip(), libc::IPPROTO_TCP as u8, &tcp)
+    }
+
+    /// ICMP's "port unreachable" about this segment, as if it had this sequence number; from where it was sent to.
+    pub fn port_unreachable(&self, sequence: u32) -> Vec<u8> {
+        let quoted = Segment { sequence, ..self.clone() }.packet();
+        // Destination unreachable, port; room for the checksum; unused.
+        let mut icmp = vec![3, 3, 0, 0, 0, 0, 0, 0];
+        icmp.extend(&quoted[..28]);
+        let sum = checksum(&icmp);
+        icmp[2..4].copy_from_slice(&sum);
+        ip_packet(*self.destination.ip(), *self.source.ip(), libc::IPPROTO_ICMP as u8, &icmp)
+    }
+}
+
+fn ip_packet(source: Ipv4Addr, destination: Ipv4Addr, protocol: u8, content: &[u8]) -> Vec<u8> {
+    let mut ip = vec![0x45, 0];
+    ip.extend((20 + content.len() as u16).to_be_bytes());
+    ip.extend([0, 0, 0x40, 0, 64, protocol, 0, 0]);
+    ip.extend(source.octets());
+    ip.extend(destination.octets());
+    let sum = checksum(&ip);
+    ip[10..12].copy_from_slice(&sum);
+    ip.extend(content);
+    ip
+}
+
+/// The Internet checksum (RFC 1071).
+fn checksum(bytes: &[u8]) -> [u8; 2] {
+    let words = bytes.chunks(2).map(|pair| u32::from(pair[0]) << 8 | pair.get(1).map_or(0, |&low| low.into()));
+    let mut sum: u32 = words.sum();
+    while sum >> 16 != 0 {
+        sum = (sum & 0xffff) + (sum >> 16);
+    }
+    (!(sum as u16)).to_be_bytes()
+}
+
+/// IPv4 packets on an interface of the calling thread's network, past its kernel's TCP (packet(7)).
+struct Cable {
+    socket: OwnedFd,
+    to: libc::sockaddr_ll,
+}
+
+impl Cable {
+    fn open(interface: &str, to_mac: &[u8]) -> Cable {
+        let protocol = (libc::ETH_P_IP as u16).to_be();
+        let name = std::ffi::CString::new(interface).expect("a name");
+        // SAFETY: zero is a valid sockaddr_ll.
+        let mut to: libc::sockaddr_ll = unsafe { zeroed() };
+        to.sll_family = libc::AF_PACKET as u16;
+        to.sll_protocol = protocol;
+        // SAFETY: the name ends with NUL and outlives the call.
+        to.sll_ifindex = unsafe { libc::if_nametoindex(name.as_ptr()) } as i32;
+        to.sll_halen = 6;
+        to.sll_addr[..6].copy_from_slice(to_mac);
+        // SAFETY: socket takes no pointer.
+        let fd = unsafe { libc::socket(libc::AF_PACKET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, protocol.into()) };
+        assert!(fd >= 0, "AF_PACKET: {}", io::Error::last_os_error());
+        // SAFETY: the descriptor was made above, and nobody else owns it.
+        let socket = unsafe { OwnedFd::from_raw_fd(fd) };
+        let size = size_of::<libc::sockaddr_ll>() as libc::socklen_t;
+        // SAFETY: `to` is a whole address of the size given.
+        let bound = unsafe { libc::bind(fd, (&raw const to).cast(), size) };
+        assert_eq!(bound, 0, "bind: {}", io::Error::last_os_error());
+        Cable { socket, to }
+    }
+
+    fn receive(&self) -> Vec<u8> {
+        let mut buffer = vec![0; 2048];
+        // SAFETY: the buffer is as long as the call is told.
+        let length = unsafe { libc::recv(self.socket.as_raw_fd(), buffer.as_mut_ptr().cast(), buffer.len(), 0) };
+        buffer.truncate(length.max(0) as usize);
+        buffer
+    }
+
+    fn send(&self, packet: &[u8]) {
+        let size = size_of::<libc::sockaddr_ll>() as libc::socklen_t;
+        let (data, to) = (packet.as_ptr().cast(), (&raw const self.to).cast());
+        // SAFETY: both pointers lead to as many bytes as the call is told.
+        while unsafe { libc::sendto(self.socket.as_raw_fd(), data, packet.len(), 0, to, size) } < 0 {
+            // A busy machine has no room for the packet for a while.
+            let error = io::Error::last_os_error();
+            assert_eq!(error.raw_os_error(), Some(libc::ENOBUFS), "sendto: {error}");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+}
