@@ -1,16 +1,21 @@
-//! Peers that do what they should not: answer with a SYN, answer twice, talk at once, or send an error after the
+//! Peers that do what they should not: meet a check with a SYN, answer twice, talk at once, or send an error after the
 //! answer. None of it makes a dead target up, or a live one down.
 #![cfg(target_os = "linux")]
 
 #[macro_use]
 mod support;
 
+use std::net::IpAddr;
 use std::time::Duration;
 
-use support::handshake::often;
-use support::lists::{checker, tagged, with_timeout};
+use support::counters::Rise;
+use support::firewall::{self, Hook};
+use support::handshake::{make_room_for_completed_handshakes, often, withholds_ack};
+use support::lists::{checker, reap, tagged, with_timeout};
 use support::peer::{ACK, Action, Peer, RST, SYN, Segment};
-use tcpshaker::{Request, Status, Verdict};
+use support::process::{sysctl, until};
+use support::targets::{Listener, V4, V6, at};
+use tcpshaker::{Checker, Request, Status, Verdict};
 
 /// Ample for any machine where an answer is certain to come.
 const PATIENCE_MS: u32 = 30_000;
@@ -25,6 +30,127 @@ fn send(segment: Segment) -> Action {
 
 fn syn_ack(syn: &Segment) -> Action {
     send(syn.answer(SYN | ACK, ISN))
+}
+
+mod two_checks_that_meet {
+    use super::*;
+
+    /// Four ports for all sockets, which nobody listens on: a check from each to each of them.
+    const PORTS: std::ops::RangeInclusive<u16> = 40_000..=40_003;
+
+    fn narrow_range() {
+        sysctl("net/ipv4/ip_local_port_range", "40000 40003");
+    }
+
+    /// Checks each port from each port while SYNs are lost; those that the kernel sends again meet each other.
+    fn meet(checker: &Checker, ip: IpAddr) -> Vec<Verdict> {
+        firewall::add(Hook::Input, &["tcp flags & (syn | ack) == syn drop"]);
+        let ports: Vec<u16> = PORTS.collect();
+        let targets = (0..16).map(|number| at(ip, ports[number % 4]));
+        let requests = targets.enumerate().map(|(tag, target)| tagged(tag, with_timeout(5000, target))).collect();
+        let sent = Rise::of("TcpActiveOpens");
+        checker.submit(requests).expect("an open checker");
+        // Some may find no port left, which is this machine's fault and said so at once.
+        until("all SYNs that can be sent", || sent.now() + checker.stats().local_fault == 16);
+        firewall::open();
+        reap(checker, 16).into_iter().map(|report| report.verdict).collect()
+    }
+
+    fn assert_never_up(ip: IpAddr) {
+        narrow_range();
+        let rounds = often(5);
+        let verdicts: Vec<Verdict> = (0..rounds).flat_map(|_| meet(&checker(|_| ()), ip)).collect();
+        let sent_again = verdicts.iter().filter(|verdict| verdict.syn_retransmits > 0).count();
+        let up: Vec<&Verdict> = verdicts.iter().filter(|verdict| verdict.status == Status::Up).collect();
+        println!("{sent_again} of {} checks sent their SYN again, {} are up", verdicts.len(), up.len());
+        assert!(up.is_empty(), "{} of {} are up and nobody listens: {up:?}", up.len(), verdicts.len());
+        assert!(sent_again >= 2 * rounds, "only {sent_again} SYNs were sent again: this proves little");
+    }
+
+    #[test]
+    fn checks_of_one_checker_are_not_up_for_having_met_on_ipv4() {
+        only_where!(withholds_ack(), "TCP alone knows whom a connection met");
+        namespaced!("nft");
+        assert_never_up(V4);
+    }
+
+    #[test]
+    fn checks_of_one_checker_are_not_up_for_having_met_on_ipv6() {
+        only_where!(withholds_ack(), "TCP alone knows whom a connection met");
+        namespaced!("nft");
+        assert_never_up(V6);
+    }
+
+    fn faults(checkers: &[Checker]) -> u64 {
+        checkers.iter().map(|checker| checker.stats().local_fault).sum()
+    }
+
+    #[test]
+    fn checks_of_two_checkers_are_not_up_for_having_met() {
+        only_where!(withholds_ack(), "TCP alone knows whom a connection met");
+        namespaced!("nft");
+        narrow_range();
+        let checkers = [checker(|_| ()), checker(|_| ())];
+        let mut up = Vec::new();
+        for _ in 0..often(5) {
+            firewall::add(Hook::Input, &["tcp flags & (syn | ack) == syn drop"]);
+            let (sent, faults) = (Rise::of("TcpActiveOpens"), faults(&checkers));
+            for checker in &checkers {
+                let request = |(tag, port)| tagged(tag, with_timeout(5000, at(V4, port)));
+                checker.submit(PORTS.chain(PORTS).enumerate().map(request).collect()).expect("an open checker");
+            }
+            until("all SYNs that can be sent", || sent.now() + self::faults(&checkers) - faults == 16);
+            firewall::open();
+            for checker in &checkers {
+                let verdicts = reap(checker, 8).into_iter().map(|report| report.verdict);
+                up.extend(verdicts.filter(|verdict| verdict.status == Status::Up));
+            }
+        }
+        assert!(up.is_empty(), "{} are up and nobody listens: {up:?}", up.len());
+    }
+}
+
+mod listener_among_the_ports_of_checks {
+    use super::*;
+
+    #[test]
+    fn listener_on_a_port_that_checks_may_have_is_up_every_time_and_under_load() {
+        namespaced!();
+        sysctl("net/ipv4/ip_local_port_range", "40000 40999");
+        make_room_for_completed_handshakes();
+        let _listeners = [Listener::on(V4, 40_500), Listener::on(V6, 40_500)];
+        let checker = checker(|config| config.set_max_in_flight(200).unwrap());
+        let requests = [V4, V6].map(|ip| with_timeout(PATIENCE_MS, at(ip, 40_500)));
+        let list: Vec<Request> = requests.iter().cycle().take(often(20_000)).cloned().collect();
+        let mut verdicts = std::thread::scope(|scope| {
+            let call =
+                || (0..often(2_000)).map(|number| checker.check(&requests[number % 2])).collect::<Vec<Verdict>>();
+            let callers = [(); 4].map(|()| scope.spawn(call));
+            let listed = checker.check_many(&list);
+            callers.into_iter().flat_map(|caller| caller.join().unwrap()).chain(listed).collect::<Vec<Verdict>>()
+        });
+        let count = verdicts.len();
+        verdicts.retain(|verdict| verdict.status != Status::Up);
+        assert!(verdicts.is_empty(), "{} of {count} are not up; the first: {}", verdicts.len(), verdicts[0]);
+    }
+
+    #[test]
+    fn listener_that_answers_the_second_syn_is_up() {
+        namespaced!("nft");
+        sysctl("net/ipv4/ip_local_port_range", "40000 40999");
+        let _listeners = [Listener::on(V4, 40_500), Listener::on(V6, 40_500)];
+        firewall::add(Hook::Input, &["tcp flags & (syn | ack) == syn drop"]);
+        let checker = checker(|_| ());
+        let sent = Rise::of("TcpActiveOpens");
+        let targets = [V4, V6].into_iter().cycle().take(20).map(|ip| at(ip, 40_500));
+        let requests = targets.enumerate().map(|(tag, target)| tagged(tag, with_timeout(PATIENCE_MS, target)));
+        checker.submit(requests.collect()).expect("an open checker");
+        until("all SYNs", || sent.now() == 20);
+        firewall::open();
+        for report in reap(&checker, 20) {
+            assert_eq!(report.verdict.status, Status::Up, "{}", report.verdict);
+        }
+    }
 }
 
 mod syn_without_an_ack {
@@ -43,9 +169,30 @@ mod syn_without_an_ack {
 
     #[test]
     fn peer_that_answers_a_syn_with_a_syn_is_not_up() {
+        only_where!(withholds_ack(), "TCP alone knows whom a connection met");
         namespaced!();
         assert_not_up(|segment| match segment.flags {
             SYN => vec![send(segment.answer(SYN, ISN))],
+            _ => Vec::new(),
+        });
+    }
+
+    #[test]
+    fn peer_that_answers_a_syn_with_a_syn_and_then_acknowledges_is_not_up() {
+        only_where!(withholds_ack(), "TCP alone knows whom a connection met");
+        namespaced!();
+        assert_not_up(|segment| match segment.flags {
+            SYN => vec![send(segment.answer(SYN, ISN)), send(segment.answer(ACK, ISN + 1))],
+            _ => Vec::new(),
+        });
+    }
+
+    #[test]
+    fn peer_that_answers_a_syn_with_a_syn_and_then_resets_is_not_up() {
+        only_where!(withholds_ack(), "TCP alone knows whom a connection met");
+        namespaced!();
+        assert_not_up(|segment| match segment.flags {
+            SYN => vec![send(segment.answer(SYN, ISN)), send(segment.answer(RST, ISN + 1))],
             _ => Vec::new(),
         });
     }

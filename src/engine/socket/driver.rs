@@ -7,6 +7,7 @@ use std::time::Duration;
 use mio::{Events, Interest, Poll, Token};
 
 use super::handshake::reuses_socket;
+use super::meeting::is_refused_to_a_stranger;
 use super::observation::Observation;
 use super::opener::Opener;
 use super::peer::is_v6;
@@ -161,8 +162,14 @@ impl SocketEngine {
         self.conclude(slot, observation, target, syn_at)
     }
 
-    fn conclude(&mut self, slot: u32, observation: Observation, target: &SocketAddr, syn_at: u64) -> Conclusion {
+    fn conclude(&mut self, slot: u32, mut observation: Observation, target: &SocketAddr, syn_at: u64) -> Conclusion {
         self.unwatch_if_it_closes(slot);
+        if let Observation::Answered(answer) | Observation::Closed(answer) = &mut observation {
+            let socket = &self.pool.slot(slot).socket;
+            if socket.may_have_met_a_check(answer, target) {
+                answer.met_a_check |= is_refused_to_a_stranger(&self.opener, socket.mark(), target);
+            }
+        }
         let ended = self.pool.slot(slot).socket.conclude(observation, target, syn_at);
         let closed = self.release(slot, ended.clean);
         Conclusion { verdict: ended.verdict, at: ended.at, closed }

@@ -64,3 +64,11 @@ pub(super) fn since_answer(stream: &TcpStream) -> Option<Duration> {
         ordinary::since_answer(stream)
     }
 }
+
+pub(super) fn keeps_counters(stream: &TcpStream) -> bool {
+    if forced_handshake() == ForcedHandshake::HalfOpen {
+        linux::keeps_counters(stream)
+    } else {
+        ordinary::keeps_counters(stream)
+    }
+}

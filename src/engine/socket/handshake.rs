@@ -9,7 +9,7 @@ use super::ordinary as system;
 
 use crate::check::close_mode::CloseMode;
 
-pub(super) use system::{collect_error, connect, defer, defer_once, look, reset, since_answer};
+pub(super) use system::{collect_error, connect, defer, defer_once, keeps_counters, look, reset, since_answer};
 pub(crate) use system::{reuses, withholds_ack};
 
 /// Whether a socket may serve another check after one of this mode. Only a socket that was reset can connect again.

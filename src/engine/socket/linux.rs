@@ -90,7 +90,8 @@ fn answer(stream: &TcpStream, info: &TcpInfo, target: &SocketAddr, syn_at: u64) 
         syn_retransmits: info.total_retrans,
         acked,
         // A simultaneous open takes a SYN-ACK too, so a socket that sent only SYNs did not meet itself.
-        met_itself: acked && met_itself(stream, target)?,
+        met_a_check: acked && met_itself(stream, target)?,
+        met_a_syn: info.met_a_syn(),
     })
 }
 
@@ -111,6 +112,11 @@ pub(super) fn collect_error(stream: &TcpStream, target: &SocketAddr) -> Result<i
 pub(super) fn reset(stream: &TcpStream) -> bool {
     let nowhere = libc::sockaddr { sa_family: libc::AF_UNSPEC as libc::sa_family_t, sa_data: [0; 14] };
     connect_to(stream.as_raw_fd(), &nowhere).is_ok()
+}
+
+/// Whether the reset kept the counters of segments, as it did before Linux 5.6.
+pub(super) fn keeps_counters(stream: &TcpStream) -> bool {
+    TcpInfo::read(stream.as_raw_fd()).is_ok_and(|info| info.state == TCP_CLOSE && info.segs_in > 0)
 }
 
 /// How long ago the SYN-ACK came. The reset keeps it (rcv_tstamp).

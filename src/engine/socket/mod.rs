@@ -9,6 +9,7 @@ mod handshake;
 pub(crate) mod inline;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 mod linux;
+mod meeting;
 mod observation;
 pub(crate) mod opener;
 mod options;

@@ -1,5 +1,6 @@
 //! Opens the sockets of one checker, for its loops and its callers.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
@@ -45,6 +46,16 @@ impl Opener {
     /// The mark of checks that name none.
     pub fn mark(&self) -> u32 {
         self.wire.mark.unwrap_or(0)
+    }
+
+    /// A socket that asks from this address.
+    pub fn open_at(&self, source: &SocketAddr) -> Result<Socket, i32> {
+        let mut wire = self.wire.clone();
+        match source {
+            SocketAddr::V4(source) => wire.source_v4 = Some(*source),
+            SocketAddr::V6(source) => wire.source_v6 = Some(*source),
+        }
+        Socket::open(source.is_ipv6(), CloseMode::HALF_OPEN, &wire, &self.held)
     }
 
     /// How many sockets exist.

@@ -64,7 +64,8 @@ fn answer(stream: &TcpStream, target: &SocketAddr, syn_at: u64) -> Result<Answer
         rtt_us: microseconds_since(syn_at),
         syn_retransmits: 0,
         acked: true,
-        met_itself: met_itself(stream, target)?,
+        met_a_check: met_itself(stream, target)?,
+        met_a_syn: false,
     })
 }
 
@@ -74,6 +75,10 @@ pub(super) fn collect_error(stream: &TcpStream, _target: &SocketAddr) -> Result<
 
 /// Closing is the reset.
 pub(super) fn reset(_stream: &TcpStream) -> bool {
+    false
+}
+
+pub(super) fn keeps_counters(_stream: &TcpStream) -> bool {
     false
 }
 

@@ -36,10 +36,19 @@ pub(super) fn microseconds_since(syn_at: u64) -> u32 {
     microseconds.try_into().unwrap_or(u32::MAX)
 }
 
-/// Whether the local end of a connection is its target too. Connecting to the unspecified address connects to this
-/// host.
+/// Whether the local end of a connection is its target too.
 pub(super) fn met_itself(stream: &TcpStream, target: &SocketAddr) -> Result<bool, i32> {
     let local = stream.local_addr().map_err(|error| os_error::of(&error))?;
+    Ok(local.port() == target.port() && is_same_host(&local, target))
+}
+
+/// Whether a connection stays on this host.
+pub(super) fn stays_here(stream: &TcpStream, target: &SocketAddr) -> Result<bool, i32> {
+    stream.local_addr().map(|local| is_same_host(&local, target)).map_err(|error| os_error::of(&error))
+}
+
+/// Connecting to the unspecified address connects to this host.
+fn is_same_host(local: &SocketAddr, target: &SocketAddr) -> bool {
     let (local_ip, target_ip) = (local.ip().to_canonical(), target.ip().to_canonical());
-    Ok(local.port() == target.port() && (local_ip == target_ip || target_ip.is_unspecified()))
+    local_ip == target_ip || target_ip.is_unspecified()
 }

@@ -12,7 +12,7 @@ use super::errno::{Origin, is_left_over, is_reset, status_of};
 use super::handshake::{self, reuses_socket};
 use super::observation::{Answer, Observation};
 use super::options;
-use super::peer::is_link_local;
+use super::peer::{is_link_local, stays_here};
 use crate::check::close_mode::CloseMode;
 use crate::check::request::Handshake;
 use crate::check::verdict::{Status, Verdict};
@@ -175,6 +175,7 @@ impl Socket {
             }
             _ => (self.disconnect(), observation),
         };
+        let nobody_listens = matches!(&observation, Observation::Answered(answer) if self.met_a_check(answer));
         let clean = self.keep_or_close(reset);
         let now = clock::now();
         let mut verdict = Verdict { address: Some(*target), ..Verdict::without_segments(Status::TimedOut, 0) };
@@ -189,14 +190,28 @@ impl Socket {
                 verdict.syn_retransmits = syn_retransmits;
             }
             Observation::Answered(answer) | Observation::Closed(answer) => {
-                verdict.status = if answer.met_itself { Status::Refused } else { Status::Up };
-                verdict.rtt_us = if answer.met_itself { 0 } else { answer.rtt_us };
+                verdict.status = if nobody_listens { Status::Refused } else { Status::Up };
+                verdict.rtt_us = if nobody_listens { 0 } else { answer.rtt_us };
                 verdict.syn_retransmits = answer.syn_retransmits;
                 verdict.half_open = verdict.status == Status::Up
                     && self.is_proven_half_open(&answer, Duration::from_nanos(now - syn_at));
             }
         }
         Ended { verdict, clean, at: now }
+    }
+
+    /// Whether the answer came from this very socket or from another one that connects, so that nobody listens. Asked after
+    /// the reset.
+    fn met_a_check(&self, answer: &Answer) -> bool {
+        // The counters tell of earlier checks, too, where a reset keeps them.
+        let is_doubtful = || self.used && self.stream.as_ref().is_some_and(handshake::keeps_counters);
+        answer.met_a_check || (answer.met_a_syn && !is_doubtful())
+    }
+
+    /// Whether the answer may be that of another check on this host, whose socket took the SYN for one that crossed its own:
+    /// it answers as a listener would. No SYN waits here for its answer unless one was lost.
+    pub fn may_have_met_a_check(&self, answer: &Answer, target: &SocketAddr) -> bool {
+        answer.syn_retransmits > 0 && self.stream.as_ref().is_some_and(|stream| stays_here(stream, target) != Ok(false))
     }
 
     fn collect_error(&self, target: &SocketAddr) -> Result<i32, i32> {
