@@ -89,7 +89,9 @@
 // shaker_capabilities: shaker_config_set_tos works.
 #define SHAKER_CAN_TOS 32
 
-// shaker_result.flags: proven on this very check that the kernel sent no ACK.
+// shaker_result.flags: proven on this very check that the kernel sent no ACK until the answer was seen, and none of its own
+// accord until the reset a few microseconds later. Another segment that the peer sent in between (a doubled SYN-ACK, data
+// before it had the ACK) may have drawn one; the flag does not tell.
 #define SHAKER_HALF_OPEN 1
 
 // shaker_request.flags: let the last ACK out, as any ordinary client does, then close.

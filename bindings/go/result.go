@@ -53,7 +53,8 @@ type Result struct {
 	Elapsed time.Duration
 	// SynRetransmits counts the SYNs that were sent again; RTT means little when it is not 0.
 	SynRetransmits int
-	// HalfOpen is the proof that on this very check the kernel sent no ACK.
+	// HalfOpen is the proof that on this very check the kernel sent no ACK until the answer was seen
+	// (SHAKER_HALF_OPEN in tcpshaker.h).
 	HalfOpen bool
 	// Address is what the verdict is about; not valid if no address was tried.
 	Address netip.AddrPort

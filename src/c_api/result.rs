@@ -7,7 +7,9 @@ use crate::sys::sockaddr::{
     AF_INET, AF_INET6, CAddress, from_sockaddr_in, from_sockaddr_in6, sockaddr, sockaddr_in, sockaddr_in6,
 };
 
-/// shaker_result.flags: proven on this very check that the kernel sent no ACK.
+/// shaker_result.flags: proven on this very check that the kernel sent no ACK until the answer was seen, and none of its own
+/// accord until the reset a few microseconds later. Another segment that the peer sent in between (a doubled SYN-ACK, data
+/// before it had the ACK) may have drawn one; the flag does not tell.
 pub const SHAKER_HALF_OPEN: u32 = 1;
 
 /// A socket address; sa.sa_family says which member holds it, AF_UNSPEC that none does.

@@ -118,7 +118,8 @@ pub struct Verdict {
     /// SYNs beyond the first: early ones, and those that the kernel sent again, where it tells. `rtt_us` is that of the SYN
     /// which was answered.
     pub syn_retransmits: u32,
-    /// Proven on this very check that the kernel sent no ACK.
+    /// Proven on this very check that the kernel sent no ACK until the answer was seen, and none of its own accord until the
+    /// reset a few microseconds later. Another segment of the peer's in between may have drawn one.
     pub half_open: bool,
     /// From submission to verdict, in microseconds.
     pub elapsed_us: u64,

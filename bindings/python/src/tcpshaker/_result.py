@@ -82,7 +82,7 @@ class Result:
     elapsed: float = 0.0
     #: SYNs that the kernel sent again; rtt means little when this is not 0.
     syn_retransmits: int = 0
-    #: Proven on this very check that the kernel sent no ACK.
+    #: Proven on this very check that the kernel sent no ACK until the answer was seen (SHAKER_HALF_OPEN in tcpshaker.h).
     half_open: bool = False
     #: The socket address that the verdict is about, as the socket module writes it; None if none was tried.
     address: Optional[Address] = None
