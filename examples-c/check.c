@@ -54,10 +54,7 @@ int main(int argc, char **argv)
         /* Positive: the port is down. Negative: nothing was learned, so do not call it down. */
         if (shaker_check_addr(checker, target, (uint32_t)timeout_ms, &result) != SHAKER_OK)
             all_up = 0;
-        shaker_result_str(&result, text, sizeof text);
-        /* The text begins with the address that was tried: of a name, both are worth a place. */
-        if (strncmp(text, target, strlen(target)) != 0)
-            printf("%s: ", target);
+        shaker_result_describe(&result, target, text, sizeof text);
         puts(text);
     }
     return all_up ? 0 : 1;

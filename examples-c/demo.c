@@ -66,17 +66,13 @@ static void show(struct demo *demo, const char *what, const char *host, struct p
     request.timeout_ms = 2000;
     request.flags = flags;
     shaker_check(demo->checker, &request, &result);
-    shaker_result_str(&result, verdict, sizeof verdict);
-    printf("  %-14s ", what);
-    /* The text begins with the address that was tried: of a name, both are worth a place. */
-    if (strncmp(verdict, target, strlen(target)) != 0)
-        printf("%s: ", target);
-    puts(verdict);
+    shaker_result_describe(&result, target, verdict, sizeof verdict);
+    printf("  %-14s %s\n", what, verdict);
 
     if (flags == 0 && result.status == SHAKER_OK && !(result.flags & SHAKER_HALF_OPEN))
         demo->all_proven = 0;
     if (result.status != expected) {
-        printf("  SURPRISE: expected \"%s\"\n", shaker_status_str(expected));
+        printf("  SURPRISE: expected %s\n", shaker_status_name(expected));
         demo->surprises++;
     }
 }

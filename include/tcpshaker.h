@@ -298,6 +298,13 @@ uint32_t shaker_capabilities(void);
 // Returns a static text, never NULL, for any int: "unknown status" for a number that is none. Nothing is to be freed.
 const char *shaker_status_str(shaker_status status);
 
+// The name of a status as this header spells it, such as "SHAKER_REFUSED": for logs, metrics and bindings. shaker_status_str
+// is for people.
+//
+// Returns a static text, never NULL, for any int: "SHAKER_UNKNOWN", which is no constant, for a number that is none.
+// Nothing is to be freed.
+const char *shaker_status_name(shaker_status status);
+
 // Makes a configuration with every setting at its default.
 //
 // Returns it, to be freed with shaker_config_free; NULL only if the library is at fault.
@@ -449,6 +456,27 @@ shaker_status shaker_checker_stats(const struct shaker_checker *checker, struct 
 // Returns how long the whole text is without its NUL: more than capacity - 1 means that it was cut. 0, and an empty
 // text, if result is NULL.
 size_t shaker_result_str(const struct shaker_result *result, char *buffer, size_t capacity);
+
+// A result as shaker_result_str has it, and before it the target that was asked for, where it is not the address that
+// was checked: "example.com:443: 192.0.2.7:443 refused after 0.210 ms". The target is shown whatever it holds, with ?
+// for control characters and for what is no UTF-8. NULL: no target is shown.
+//
+// Writes up to capacity bytes, the closing NUL included, as snprintf(3) does; with capacity 0, buffer may be NULL.
+//
+// Returns how long the whole text is without its NUL: more than capacity - 1 means that it was cut. 0, and an empty
+// text, if result is NULL.
+size_t shaker_result_describe(const struct shaker_result *result, const char *target, char *buffer, size_t capacity);
+
+// What a result's os_error means, in the system's words: of an errno, of an EAI_ code with SHAKER_ERR_RESOLVE, on Windows of
+// Winsock's. An empty text if it is 0.
+//
+// Writes up to capacity bytes, the closing NUL included, as snprintf(3) does; with capacity 0, buffer may be NULL.
+//
+// Returns how long the whole text is without its NUL: more than capacity - 1 means that it was cut. 0, and an empty
+// text, if result is NULL.
+size_t shaker_result_error_str(const struct shaker_result *result,
+                               char *buffer,
+                               size_t capacity);
 
 // Checks one "host:port" and waits for the verdict, for timeout_ms milliseconds at most (0: the checker's default).
 //

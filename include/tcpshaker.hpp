@@ -86,14 +86,26 @@ class Result {
   void *user_data() const noexcept { return result_.user_data; }
   // Everything that C knows.
   const shaker_result &c_result() const noexcept { return result_; }
-  // As one line of English.
+  // As one line of English; with the target that was asked for, where it is not the address that was checked.
   std::string message() const {
-    std::string text(shaker_result_str(&result_, nullptr, 0), '\0');
-    shaker_result_str(&result_, &text[0], text.size() + 1);
-    return text;
+    return text([this](char *buffer, std::size_t n) { return shaker_result_str(&result_, buffer, n); });
+  }
+  std::string message(const std::string &target) const {
+    return text(
+      [&](char *buffer, std::size_t n) { return shaker_result_describe(&result_, detail::text(target), buffer, n); });
+  }
+  // What the errno (EAI_ code, Winsock's code) behind the status means; empty if there is none.
+  std::string error_message() const {
+    return text([this](char *buffer, std::size_t n) { return shaker_result_error_str(&result_, buffer, n); });
   }
 
  private:
+  template <typename Write>
+  static std::string text(Write write) {
+    std::string text(write(nullptr, 0), '\0');
+    write(&text[0], text.size() + 1);
+    return text;
+  }
   shaker_result result_;
 };
 

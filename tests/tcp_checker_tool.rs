@@ -319,6 +319,7 @@ fn json_is_one_object_a_check_with_everything_escaped_and_the_summary_elsewhere(
             assert_eq!(check["status"], status, "{run:?}");
             assert_eq!(check["code"], code, "{run:?}");
             assert_eq!(check["address"], address, "{run:?}");
+            assert_eq!(check["error"], if status == "refused" { "Connection refused" } else { "" }, "{run:?}");
             for number in ["os_error", "rtt_us", "syn_retransmits", "elapsed_us"] {
                 assert!(check[number].parse::<u64>().is_ok(), "{number}: {run:?}");
             }

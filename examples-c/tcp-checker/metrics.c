@@ -41,7 +41,7 @@ static void print_results(const shaker_stats *stats, FILE *out)
     describe(out, "tcpshaker_checks_total", "counter",
              "Checks that ended, by result: up; timeout, refused and unreachable are down; all others are no verdict.");
     for (size_t i = 0; i < sizeof results / sizeof *results; i++)
-        fprintf(out, "tcpshaker_checks_total{result=\"%s\"} %" PRIu64 "\n", status_word(results[i].status),
+        fprintf(out, "tcpshaker_checks_total{result=\"%s\"} %" PRIu64 "\n", status_word(results[i].status).text,
                 results[i].count);
 }
 

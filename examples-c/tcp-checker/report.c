@@ -15,7 +15,7 @@ enum { FIRST_PROGRESS_US = 1000000, PROGRESS_EVERY_US = 200000 };
 
 static uint64_t count_of(const struct report *report, shaker_status status)
 {
-    return report->by_kind[status_index(status)];
+    return report->by_kind[status_kind(status)];
 }
 
 uint64_t now_us(void)
@@ -150,13 +150,18 @@ static void print_json_address(const shaker_address *address, FILE *out)
 
 static void print_json(const struct target *target, const shaker_result *result, FILE *out)
 {
+    char error[128];
+
     fputs("{\"target\":", out);
     print_json_string(target->text, out);
-    fprintf(out, ",\"verdict\":\"%s\",\"status\":\"%s\",\"code\":%d,\"os_error\":%d,\"address\":",
+    fprintf(out, ",\"verdict\":\"%s\",\"status\":\"%s\",\"code\":%d,\"os_error\":%d,\"error\":",
             result->status == SHAKER_OK  ? "up"
             : result->status > SHAKER_OK ? "down"
                                          : "none",
-            status_word(result->status), (int)result->status, (int)result->os_error);
+            status_word(result->status).text, (int)result->status, (int)result->os_error);
+    shaker_result_error_str(result, error, sizeof error);
+    print_json_string(error, out);
+    fputs(",\"address\":", out);
     print_json_address(&result->address, out);
     fprintf(out, ",\"rtt_us\":%lu,\"syn_retransmits\":%lu,\"elapsed_us\":%llu,\"half_open\":%s}\n",
             (unsigned long)result->rtt_us, (unsigned long)result->syn_retransmits,
@@ -180,21 +185,18 @@ static void report_malformed(struct report *report, struct target *target)
     fprintf(stderr, ": %s\n", shaker_status_str(SHAKER_ERR_ADDRESS));
 }
 
-/* The library's text begins with the address that was tried: of a name, both are worth a place. */
+/* A target may be as long as a line of a file, and must leave room for the verdict. */
 static void describe(const struct target *target, const shaker_result *result, char *text, size_t capacity)
 {
-    char verdict[256];
+    char beginning[201];
 
-    shaker_result_str(result, verdict, sizeof verdict);
-    if (strncmp(verdict, target->text, strlen(target->text)) == 0)
-        snprintf(text, capacity, "%s", verdict);
-    else
-        snprintf(text, capacity, "%.200s: %s", target->text, verdict);
+    snprintf(beginning, sizeof beginning, "%s", target->text);
+    shaker_result_describe(result, beginning, text, capacity);
 }
 
 void report_result(struct report *report, struct target *target, const shaker_result *result)
 {
-    size_t kind = status_index(result->status);
+    size_t kind = status_kind(result->status);
 
     if (result->status == SHAKER_ERR_ADDRESS)
         report_malformed(report, target);
@@ -231,8 +233,9 @@ static void print_kinds(const struct report *report, FILE *out)
     for (size_t kind = 0; kind < STATUS_KINDS; kind++) {
         if (report->by_kind[kind] == 0)
             continue;
-        fprintf(out, "  %-11s %10llu", STATUSES[kind].word, (unsigned long long)report->by_kind[kind]);
-        if (STATUSES[kind].status != SHAKER_OK) {
+        fprintf(out, "  %-11s %10llu", status_word(status_of_kind(kind)).text,
+                (unsigned long long)report->by_kind[kind]);
+        if (status_of_kind(kind) != SHAKER_OK) {
             fputs(report->by_kind[kind] > 1 ? "  such as " : "  ", out);
             print_plain(report->example[kind], out);
         }

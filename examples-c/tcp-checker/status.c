@@ -1,34 +1,32 @@
-/* One word for each status, and its place in tables that have a row for each. */
+/* Each status in a word, and its place in tables that have a row for each. */
+#include <ctype.h>
+#include <string.h>
+
 #include "status.h"
 
-const struct named_status STATUSES[STATUS_KINDS] = {
-    {SHAKER_OK, "up"},
-    {SHAKER_TIMEOUT, "timeout"},
-    {SHAKER_REFUSED, "refused"},
-    {SHAKER_UNREACHABLE, "unreachable"},
-    {SHAKER_ERR_INVALID, "invalid"},
-    {SHAKER_ERR_ADDRESS, "address"},
-    {SHAKER_ERR_RESOLVE, "resolve"},
-    {SHAKER_ERR_LOCAL, "local"},
-    {SHAKER_ERR_CANCELLED, "cancelled"},
-    {SHAKER_ERR_CLOSED, "closed"},
-    {SHAKER_ERR_FORKED, "forked"},
-    {SHAKER_ERR_DEADLOCK, "deadlock"},
-    {SHAKER_ERR_BUSY, "busy"},
-    {SHAKER_ERR_UNSUPPORTED, "unsupported"},
-    {SHAKER_ERR_INTERNAL, "internal"}, /* and whatever a later library may add */
-};
-
-size_t status_index(shaker_status status)
+shaker_status status_of_kind(size_t kind)
 {
-    size_t kind = 0;
-
-    while (kind + 1 < STATUS_KINDS && STATUSES[kind].status != status)
-        kind++;
-    return kind;
+    return kind <= SHAKER_UNREACHABLE ? (shaker_status)kind : SHAKER_UNREACHABLE - (shaker_status)kind;
 }
 
-const char *status_word(shaker_status status)
+size_t status_kind(shaker_status status)
 {
-    return STATUSES[status_index(status)].word;
+    if (status < SHAKER_ERR_INTERNAL || status > SHAKER_UNREACHABLE)
+        return STATUS_KINDS - 1;
+    return (size_t)(status >= SHAKER_OK ? status : SHAKER_UNREACHABLE - status);
+}
+
+struct status_word status_word(shaker_status status)
+{
+    const char *name = status == SHAKER_OK ? "up" : shaker_status_name(status);
+    const char *const prefixes[] = {"SHAKER_", "ERR_"};
+    struct status_word word = {""};
+
+    for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++) {
+        if (strncmp(name, prefixes[i], strlen(prefixes[i])) == 0)
+            name += strlen(prefixes[i]);
+    }
+    for (size_t i = 0; name[i] != '\0' && i + 1 < sizeof word.text; i++)
+        word.text[i] = (char)tolower((unsigned char)name[i]);
+    return word;
 }

@@ -6,16 +6,18 @@
 
 #include "tcpshaker.h"
 
-enum { STATUS_KINDS = 15 };
+/* Every status that this program knows, in the order of its tables: up, down, no verdict. */
+enum { STATUS_KINDS = SHAKER_UNREACHABLE - SHAKER_ERR_INTERNAL + 1 };
 
-struct named_status {
-    shaker_status status;
-    const char *word;
+shaker_status status_of_kind(size_t kind);
+/* A status that this program does not know counts as the last kind, the library's defects. */
+size_t status_kind(shaker_status status);
+
+struct status_word {
+    char text[24];
 };
 
-extern const struct named_status STATUSES[STATUS_KINDS];
-/* A status that this program does not know counts as the last kind, the library's defects. */
-size_t status_index(shaker_status status);
-const char *status_word(shaker_status status);
+/* The library's name for it, made short: "refused" for SHAKER_REFUSED, "local" for SHAKER_ERR_LOCAL; "up" for SHAKER_OK. */
+struct status_word status_word(shaker_status status);
 
 #endif

@@ -1,8 +1,9 @@
-use std::ffi::{c_char, c_void};
+use std::ffi::{CStr, c_char, c_void};
+use std::net::SocketAddr;
 
 use super::guard::guard;
 use super::status::{StatusCode, from_code};
-use crate::check::verdict::{Report, Status, Verdict};
+use crate::check::verdict::{Report, Status, Verdict, os_error_text};
 use crate::sys::sockaddr::{
     AF_INET, AF_INET6, CAddress, from_sockaddr_in, from_sockaddr_in6, sockaddr, sockaddr_in, sockaddr_in6,
 };
@@ -89,39 +90,115 @@ pub unsafe extern "C" fn shaker_result_str(
     guard(0, || {
         // SAFETY: NULL, or a result of the caller's.
         let text = unsafe { result.as_ref() }.map(describe).unwrap_or_default();
-        if !buffer.is_null() && capacity > 0 {
-            let longest = text.len().min(capacity - 1);
-            let cut = (0..=longest).rev().find(|&end| text.is_char_boundary(end)).unwrap_or(0);
-            // SAFETY: the caller's buffer of `capacity` bytes, of which `cut` are less.
-            unsafe {
-                std::ptr::copy_nonoverlapping(text.as_ptr().cast(), buffer, cut);
-                buffer.add(cut).write(0);
+        // SAFETY: the caller's buffer.
+        unsafe { copy(&text, buffer, capacity) }
+    })
+}
+
+/// A result as shaker_result_str has it, and before it the target that was asked for, where it is not the address that
+/// was checked: "example.com:443: 192.0.2.7:443 refused after 0.210 ms". The target is shown whatever it holds, with ?
+/// for control characters and for what is no UTF-8. NULL: no target is shown.
+///
+/// Writes up to capacity bytes, the closing NUL included, as snprintf(3) does; with capacity 0, buffer may be NULL.
+///
+/// Returns how long the whole text is without its NUL: more than capacity - 1 means that it was cut. 0, and an empty
+/// text, if result is NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shaker_result_describe(
+    result: *const shaker_result,
+    target: *const c_char,
+    buffer: *mut c_char,
+    capacity: usize,
+) -> usize {
+    guard(0, || {
+        // SAFETY: NULL, or a result of the caller's.
+        let Some(result) = (unsafe { result.as_ref() }) else {
+            // SAFETY: the caller's buffer.
+            return unsafe { copy("", buffer, capacity) };
+        };
+        let mut text = describe(result);
+        if !target.is_null() {
+            // SAFETY: the caller's NUL-terminated text.
+            let target = unsafe { CStr::from_ptr(target) }.to_string_lossy();
+            let shown: String = target.chars().map(|char| if is_odd(char) { '?' } else { char }).collect();
+            if address(result).is_none_or(|address| address.to_string() != shown) {
+                text = format!("{shown}: {text}");
             }
         }
-        text.len()
+        // SAFETY: the caller's buffer.
+        unsafe { copy(&text, buffer, capacity) }
     })
+}
+
+/// What could steer a terminal, or stands for bytes that are no text.
+fn is_odd(char: char) -> bool {
+    char.is_control() || char == char::REPLACEMENT_CHARACTER
+}
+
+/// What a result's os_error means, in the system's words: of an errno, of an EAI_ code with SHAKER_ERR_RESOLVE, on Windows of
+/// Winsock's. An empty text if it is 0.
+///
+/// Writes up to capacity bytes, the closing NUL included, as snprintf(3) does; with capacity 0, buffer may be NULL.
+///
+/// Returns how long the whole text is without its NUL: more than capacity - 1 means that it was cut. 0, and an empty
+/// text, if result is NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shaker_result_error_str(
+    result: *const shaker_result,
+    buffer: *mut c_char,
+    capacity: usize,
+) -> usize {
+    guard(0, || {
+        // SAFETY: NULL, or a result of the caller's.
+        let text = unsafe { result.as_ref() }.map_or_else(String::new, |result| {
+            // Of a status that this library does not know, the error is an errno: only names have codes of their own.
+            os_error_text(from_code(result.status).unwrap_or(Status::LocalFault), result.os_error)
+        });
+        // SAFETY: the caller's buffer.
+        unsafe { copy(&text, buffer, capacity) }
+    })
+}
+
+/// Copies as much as fits, as snprintf(3) does, and no part of a character. Returns the length of the whole text.
+///
+/// # Safety
+/// `buffer` is NULL or has `capacity` bytes.
+unsafe fn copy(text: &str, buffer: *mut c_char, capacity: usize) -> usize {
+    if !buffer.is_null() && capacity > 0 {
+        let longest = text.len().min(capacity - 1);
+        let cut = (0..=longest).rev().find(|&end| text.is_char_boundary(end)).unwrap_or(0);
+        // SAFETY: the caller's buffer of `capacity` bytes, of which `cut` are less.
+        unsafe {
+            std::ptr::copy_nonoverlapping(text.as_ptr().cast(), buffer, cut);
+            buffer.add(cut).write(0);
+        }
+    }
+    text.len()
 }
 
 fn describe(result: &shaker_result) -> String {
     let Some(status) = from_code(result.status) else { return "unknown status".to_owned() };
-    // SAFETY: every member begins with the family, which says which one holds the address.
-    let address = unsafe {
-        match result.address.sa.sa_family as i32 {
-            AF_INET => Some(from_sockaddr_in(&result.address.r#in)),
-            AF_INET6 => Some(from_sockaddr_in6(&result.address.in6)),
-            _ => None,
-        }
-    };
     Verdict {
         os_error: result.os_error,
         rtt_us: result.rtt_us,
         syn_retransmits: result.syn_retransmits,
         half_open: result.flags & SHAKER_HALF_OPEN != 0,
         elapsed_us: result.elapsed_us,
-        address,
+        address: address(result),
         ..Verdict::without_segments(status, 0)
     }
     .to_string()
+}
+
+fn address(result: &shaker_result) -> Option<SocketAddr> {
+    // SAFETY: every member begins with the family, which says which one holds the address.
+    unsafe {
+        match result.address.sa.sa_family as i32 {
+            AF_INET => Some(from_sockaddr_in(&result.address.r#in)),
+            AF_INET6 => Some(from_sockaddr_in6(&result.address.in6)),
+            _ => None,
+        }
+    }
 }
 
 /// Writes a blocking check's result, if the caller wants it.

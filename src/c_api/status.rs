@@ -1,4 +1,4 @@
-use std::ffi::c_char;
+use std::ffi::{CStr, c_char};
 
 use super::guard::guard;
 use crate::check::verdict::Status;
@@ -94,9 +94,48 @@ pub extern "C" fn shaker_status_str(status: StatusCode) -> *const c_char {
     })
 }
 
+/// The name of a status as this header spells it, such as "SHAKER_REFUSED": for logs, metrics and bindings. shaker_status_str
+/// is for people.
+///
+/// Returns a static text, never NULL, for any int: "SHAKER_UNKNOWN", which is no constant, for a number that is none.
+/// Nothing is to be freed.
+#[unsafe(no_mangle)]
+pub extern "C" fn shaker_status_name(status: StatusCode) -> *const c_char {
+    guard(UNKNOWN.as_ptr(), || from_code(status).map_or(UNKNOWN, name).as_ptr())
+}
+
+const UNKNOWN: &CStr = c"SHAKER_UNKNOWN";
+
+fn name(status: Status) -> &'static CStr {
+    match status {
+        Status::Up => c"SHAKER_OK",
+        Status::TimedOut => c"SHAKER_TIMEOUT",
+        Status::Refused => c"SHAKER_REFUSED",
+        Status::Unreachable => c"SHAKER_UNREACHABLE",
+        Status::Invalid => c"SHAKER_ERR_INVALID",
+        Status::BadAddress => c"SHAKER_ERR_ADDRESS",
+        Status::Unresolved => c"SHAKER_ERR_RESOLVE",
+        Status::LocalFault => c"SHAKER_ERR_LOCAL",
+        Status::Cancelled => c"SHAKER_ERR_CANCELLED",
+        Status::Closed => c"SHAKER_ERR_CLOSED",
+        Status::Forked => c"SHAKER_ERR_FORKED",
+        Status::Deadlock => c"SHAKER_ERR_DEADLOCK",
+        Status::Busy => c"SHAKER_ERR_BUSY",
+        Status::Unsupported => c"SHAKER_ERR_UNSUPPORTED",
+        Status::Internal => c"SHAKER_ERR_INTERNAL",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_name_is_the_headers() {
+        for status in Status::ALL {
+            assert_eq!(name(status).to_str().unwrap(), format!("{:?}", shaker_status::from(status)));
+        }
+    }
 
     #[test]
     fn both_sides_use_the_same_numbers() {

@@ -152,13 +152,18 @@ impl std::fmt::Display for Verdict {
             many => write!(formatter, ", {many} SYNs sent again")?,
         }
         if self.os_error != 0 {
-            let reason = match self.status {
-                Status::Unresolved => os_error::name_error_text(self.os_error),
-                _ => os_error::error_text(self.os_error),
-            };
-            write!(formatter, " ({reason})")?;
+            write!(formatter, " ({})", os_error_text(self.status, self.os_error))?;
         }
         Ok(())
+    }
+}
+
+/// What the errno behind a status means, or with [`Status::Unresolved`] the EAI_ code; empty for 0.
+pub(crate) fn os_error_text(status: Status, os_error: i32) -> String {
+    match status {
+        _ if os_error == 0 => String::new(),
+        Status::Unresolved => os_error::name_error_text(os_error),
+        _ => os_error::error_text(os_error),
     }
 }
 

@@ -12,6 +12,20 @@ static void texts(void) {
   size_t length = shaker_result_str(&result, text, sizeof text);
   EXPECT_EQ(shaker_result_str(&result, NULL, 0), length);
   EXPECT_EQ(shaker_result_str(&result, NULL, 10), length);
+  strcpy(text, "before");
+  EXPECT_EQ(shaker_result_describe(NULL, "target", text, sizeof text), 0);
+  EXPECT_EQ(strcmp(text, ""), 0);
+  EXPECT_EQ(shaker_result_describe(NULL, NULL, NULL, 0), 0);
+  EXPECT_EQ(shaker_result_describe(&result, NULL, text, sizeof text), length);
+  EXPECT_EQ(shaker_result_describe(&result, NULL, NULL, 10), length);
+  EXPECT_EQ(shaker_result_describe(&result, "target", NULL, 0), strlen("target: ") + length);
+  strcpy(text, "before");
+  EXPECT_EQ(shaker_result_error_str(NULL, text, sizeof text), 0);
+  EXPECT_EQ(strcmp(text, ""), 0);
+  EXPECT_EQ(shaker_result_error_str(NULL, NULL, 0), 0);
+  result.os_error = ECONNREFUSED;
+  length = shaker_result_error_str(&result, text, sizeof text);
+  EXPECT_EQ(shaker_result_error_str(&result, NULL, 10), length);
 }
 
 static void settings(void) {

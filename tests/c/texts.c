@@ -1,7 +1,23 @@
-/* The two functions that make text: for any number and any bytes, within any buffer. */
+/* The functions that make text: for any number and any bytes, within any buffer. */
 #include "target.h"
 
 #include <limits.h>
+#include <netdb.h>
+
+static void names(void) {
+  EXPECT_EQ(strcmp(shaker_status_name(SHAKER_OK), "SHAKER_OK"), 0);
+  EXPECT_EQ(strcmp(shaker_status_name(SHAKER_REFUSED), "SHAKER_REFUSED"), 0);
+  EXPECT_EQ(strcmp(shaker_status_name(SHAKER_ERR_INTERNAL), "SHAKER_ERR_INTERNAL"), 0);
+  for (int status = -100000; status <= 100000; status++) {
+    const char *name = shaker_status_name(status);
+    int known = status >= SHAKER_ERR_INTERNAL && status <= SHAKER_UNREACHABLE;
+    EXPECT(name != NULL && name == shaker_status_name(status));
+    if (name == NULL) continue;
+    if (known == (strcmp(name, "SHAKER_UNKNOWN") == 0)) EXPECT_EQ(status, INT_MAX);
+    if (known && (strncmp(name, "SHAKER_ERR_", 11) == 0) != (status < 0)) EXPECT_EQ(status, INT_MAX);
+  }
+  for (int bit = 0; bit < 32; bit++) EXPECT(shaker_status_name((int32_t)(1u << bit)) != NULL);
+}
 
 static void statuses(void) {
   const char *unknown = shaker_status_str(INT_MIN);
@@ -23,10 +39,14 @@ static void statuses(void) {
   }
 }
 
+static size_t described(const shaker_result *result, char *buffer, size_t capacity) {
+  return shaker_result_describe(result, "example.com:https", buffer, capacity);
+}
+
 /* The text in a buffer of every size up to its own and beyond: as snprintf. */
-static void in_every_size(const shaker_result *result) {
+static void in_every_size_by(size_t (*text_of)(const shaker_result *, char *, size_t), const shaker_result *result) {
   char whole[512], expected[512];
-  size_t length = shaker_result_str(result, whole, sizeof whole);
+  size_t length = text_of(result, whole, sizeof whole);
   EXPECT(length > 0 && length < sizeof whole && strlen(whole) == length);
   if (length >= sizeof whole) return;
   EXPECT(strpbrk(whole, "\r\n") == NULL);
@@ -35,7 +55,7 @@ static void in_every_size(const shaker_result *result) {
     char *buffer = malloc(capacity > 0 ? capacity : 1);
     NEED(buffer != NULL);
     buffer[0] = 'x';
-    EXPECT_EQ(shaker_result_str(result, buffer, capacity), length);
+    EXPECT_EQ(text_of(result, buffer, capacity), length);
     if (capacity == 0) {
       EXPECT_EQ(buffer[0], 'x');
     } else {
@@ -44,6 +64,67 @@ static void in_every_size(const shaker_result *result) {
     }
     free(buffer);
   }
+}
+
+static void in_every_size(const shaker_result *result) {
+  in_every_size_by(shaker_result_str, result);
+  in_every_size_by(described, result);
+  if (result->os_error != 0) in_every_size_by(shaker_result_error_str, result);
+}
+
+/* The description of a result is these two texts, one after the other. */
+static int is_described(const shaker_result *result, const char *target, const char *before, const char *after) {
+  char text[512], expected[512];
+  snprintf(expected, sizeof expected, "%s%s", before, after);
+  return shaker_result_describe(result, target, text, sizeof text) == strlen(expected) && strcmp(text, expected) == 0;
+}
+
+/* What the program asked for is named, unless that is the address which the verdict is about. */
+static void targets(void) {
+  shaker_result result = {.status = SHAKER_REFUSED, .os_error = ECONNREFUSED, .elapsed_us = 210};
+  char text[512];
+  result.address.in = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons(80)};
+  result.address.in.sin_addr.s_addr = htonl(0xC0000207);
+  shaker_result_str(&result, text, sizeof text);
+  EXPECT(strstr(text, "192.0.2.7:80 refused") == text);
+  EXPECT(is_described(&result, NULL, "", text));
+  EXPECT(is_described(&result, "192.0.2.7:80", "", text));
+  EXPECT(is_described(&result, "example.com:http", "example.com:http: ", text));
+  EXPECT(is_described(&result, "192.0.2.7:8", "192.0.2.7:8: ", text));
+  EXPECT(is_described(&result, "", ": ", text));
+  EXPECT(is_described(&result, "a\x1b[2J\r\n\x7f\xff:80", "a?[2J????:80: ", text));
+  EXPECT(is_described(&result,
+                      "b\xc3\xbc"
+                      "cher.example:80",
+                      "b\xc3\xbc"
+                      "cher.example:80: ",
+                      text));
+  result.address.in6 = (struct sockaddr_in6){.sin6_family = AF_INET6, .sin6_port = htons(80)};
+  shaker_result_str(&result, text, sizeof text);
+  EXPECT(is_described(&result, "[::]:80", "", text));
+  memset(&result.address, 0, sizeof result.address);
+  shaker_result_str(&result, text, sizeof text);
+  EXPECT(is_described(&result, "example.com:http", "example.com:http: ", text));
+  result.status = 1000;
+  EXPECT(is_described(&result, "example.com:http", "example.com:http: ", "unknown status"));
+}
+
+static int error_is(shaker_status status, int os_error, const char *expected) {
+  shaker_result result = {.status = status, .os_error = os_error};
+  char text[512];
+  return shaker_result_error_str(&result, text, sizeof text) == strlen(expected) && strcmp(text, expected) == 0;
+}
+
+/* The same number is an errno for one status and getaddrinfo's for another. */
+static void errors(void) {
+  EXPECT(error_is(SHAKER_OK, 0, ""));
+  EXPECT(error_is(SHAKER_ERR_RESOLVE, 0, ""));
+  EXPECT(error_is(SHAKER_REFUSED, ECONNREFUSED, strerror(ECONNREFUSED)));
+  EXPECT(error_is(SHAKER_ERR_LOCAL, EMFILE, strerror(EMFILE)));
+  EXPECT(error_is(SHAKER_ERR_BUSY, EMFILE, strerror(EMFILE)));
+  EXPECT(error_is(SHAKER_ERR_RESOLVE, EAI_NONAME, gai_strerror(EAI_NONAME)));
+  EXPECT(error_is(SHAKER_ERR_RESOLVE, EAI_AGAIN, gai_strerror(EAI_AGAIN)));
+  EXPECT(error_is(1000, ECONNREFUSED, strerror(ECONNREFUSED)));
 }
 
 static void results(void) {
@@ -103,6 +184,8 @@ static void nonsense(void) {
     EXPECT_EQ(shaker_result_str(&result, small, sizeof small), length);
     EXPECT_EQ(strncmp(text, small, sizeof small - 1), 0);
     EXPECT(strlen(small) == (length < sizeof small ? length : sizeof small - 1));
+    EXPECT(described(&result, text, sizeof text) == strlen(text));
+    EXPECT(shaker_result_error_str(&result, text, sizeof text) == strlen(text));
   }
 }
 
@@ -114,7 +197,10 @@ int main(void) {
 #ifndef FORCED_HANDSHAKE
   EXPECT(withholds_ack() && reuses_sockets());
 #endif
+  names();
   statuses();
+  targets();
+  errors();
   results();
   nonsense();
   return outcome();

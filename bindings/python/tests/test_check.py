@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import pickle
 import socket
 import threading
@@ -15,6 +16,7 @@ from conftest import Listener
 
 import tcpshaker
 from tcpshaker import Checker, Result, Status
+from tcpshaker._library import lib
 
 Ask = Callable[..., Result]
 
@@ -45,7 +47,19 @@ def test_a_closed_port_is_down_and_says_econnrefused(ask: Ask, dead: str) -> Non
     result = ask(dead)
     assert result.down and not result.up
     assert (result.status, result.os_error) == (Status.REFUSED, errno.ECONNREFUSED)
+    assert result.error == os.strerror(errno.ECONNREFUSED)
     assert result.rtt is None and not result.half_open
+
+
+def test_the_error_of_a_name_is_getaddrinfos() -> None:
+    assert "Name or service not known" in Result("nobody.test:80", Status.ERR_RESOLVE, socket.EAI_NONAME).error
+    assert Result("127.0.0.1:80", Status.OK).error == ""
+
+
+def test_each_status_has_the_librarys_name() -> None:
+    assert {status: "SHAKER_" + status.name for status in Status} == {
+        status: lib.shaker_status_name(status).decode() for status in Status
+    }
 
 
 def test_a_silent_target_is_down_after_its_timeout_and_not_before(ask: Ask, silent: str) -> None:

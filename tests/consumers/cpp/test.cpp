@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cerrno>
+#include <cstring>
 #include <filesystem>
 #include <iostream>
 #include <optional>
@@ -57,6 +59,8 @@ static void verdicts_are_values() {
   EXPECT(up.half_open() == ((up.c_result().flags & SHAKER_HALF_OPEN) != 0) && !down.half_open());
   EXPECT(down.down() && !down.up() && !down.no_verdict() && down.status() == SHAKER_REFUSED);
   EXPECT(mute.down() && mute.status() == SHAKER_TIMEOUT && mute.rtt() == 0us && mute.c_result().elapsed_us >= 50000);
+  EXPECT(up.message(live) == up.message() && up.message("host:80") == "host:80: " + up.message());
+  EXPECT(up.error_message().empty() && down.error_message() == std::strerror(ECONNREFUSED));
   EXPECT(up.message().find(live + " up") == 0 && down.message().find(dead + " refused") == 0);
 
   // A text that C would read only in part must not be taken for another address.

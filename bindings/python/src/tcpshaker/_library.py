@@ -45,6 +45,8 @@ lib = _load()
 
 _PROTOTYPES: Dict[str, Any] = {
     "shaker_version": (c_char_p, []),
+    "shaker_status_name": (c_char_p, [c_int32]),
+    "shaker_result_error_str": (c_size_t, [c_char_p, c_char_p, c_size_t]),
     "shaker_config_new": (c_void_p, []),
     "shaker_config_free": (None, [c_void_p]),
     "shaker_config_set_threads": (c_int32, [c_void_p, c_uint32]),

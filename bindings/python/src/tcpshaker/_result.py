@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ctypes
 import enum
 import socket
 import struct
 from dataclasses import dataclass
 from typing import Optional, Tuple, Type, Union
+
+from ._library import lib
 
 Address = Union[Tuple[str, int], Tuple[str, int, int, int]]
 
@@ -96,6 +99,14 @@ class Result:
     def down(self) -> bool:
         """The target is down. Not the same as `not up`: without a verdict both are False."""
         return self.status > 0
+
+    @property
+    def error(self) -> str:
+        """What os_error means, in the system's words; empty if it is 0."""
+        fields = RESULT.pack(0, 0, self.status, self.os_error, 0, 0, 0, 0, b"", 0)
+        text = ctypes.create_string_buffer(256)
+        lib.shaker_result_error_str(fields, text, len(text))
+        return text.value.decode(errors="replace")
 
     def __bool__(self) -> bool:
         raise TypeError("a Result is up, down, or no verdict: use result.up or result.down")
