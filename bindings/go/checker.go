@@ -78,8 +78,8 @@ func (c *Checker) start() (*session, error) {
 }
 
 func (c *Checker) run(ctx context.Context, session *session) error {
-	defer context.AfterFunc(ctx, session.main.stop)()
-	err := session.main.serve()
+	defer context.AfterFunc(ctx, session.ring.stop)()
+	err := session.ring.serve()
 	c.mu.Lock()
 	c.session, c.ready = nil, make(chan struct{})
 	c.mu.Unlock()
@@ -108,7 +108,7 @@ func (c *Checker) IsReady() bool { return c.current() != nil }
 // runs. It is the library's: never read, write or close it.
 func (c *Checker) PollerFd() int {
 	if session := c.current(); session != nil {
-		return session.main.fd
+		return session.ring.fd
 	}
 	return -1
 }
@@ -176,10 +176,6 @@ func (c *Checker) Check(ctx context.Context, addr string, opts Options) (Result,
 	if session == nil {
 		return Result{Status: StatusClosed}, ErrNotReady
 	}
-	through, err := session.ring(mark)
-	if err != nil {
-		return Result{Status: statusOf(err)}, err
-	}
 	if opts.Timeout <= 0 {
 		return Result{Status: StatusTimeout}, ErrTimeout
 	}
@@ -187,7 +183,7 @@ func (c *Checker) Check(ctx context.Context, addr string, opts Options) (Result,
 	if err != nil {
 		return Result{Status: statusOf(err), Elapsed: time.Since(began)}, err
 	}
-	decisive := through.race(ctx, endpoints, deadline, flags)
+	decisive := session.ring.race(ctx, endpoints, deadline, flags, mark)
 	if decisive == nil {
 		return Result{Status: StatusCancelled, Elapsed: time.Since(began)}, ctx.Err()
 	}

@@ -37,7 +37,7 @@ type Config struct {
 // NewCheckerWithConfig makes a Checker, or says which setting cannot be. Whether the machine has the sources and the
 // interface is seen by each check.
 func NewCheckerWithConfig(config Config) (*Checker, error) {
-	native, err := config.native(0)
+	native, err := config.native()
 	if err != nil {
 		return nil, err
 	}
@@ -54,7 +54,7 @@ func (c *Config) resolver() *net.Resolver {
 }
 
 // native is the library's configuration, to be freed by the caller. No setting is left out in silence.
-func (c *Config) native(mark uint32) (*C.shaker_config, error) {
+func (c *Config) native() (*C.shaker_config, error) {
 	native := C.shaker_config_new()
 	var err error
 	set := func(setting string, value any, status C.shaker_status) {
@@ -86,9 +86,6 @@ func (c *Config) native(mark uint32) (*C.shaker_config, error) {
 		text := C.CString(c.Interface)
 		set("Interface", c.Interface, C.shaker_config_set_interface(native, text))
 		C.free(unsafe.Pointer(text))
-	}
-	if mark != 0 {
-		set("Mark", mark, C.shaker_config_set_mark(native, C.uint32_t(mark)))
 	}
 	if err != nil {
 		C.shaker_config_free(native)

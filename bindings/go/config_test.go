@@ -3,10 +3,7 @@ package tcp_test
 import (
 	"context"
 	"errors"
-	"math"
 	"net/netip"
-	"os"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -161,51 +158,5 @@ func TestStatsCountByStatus(t *testing.T) {
 	stop()
 	if stats := checker.Stats(); stats != (tcp.Stats{}) {
 		t.Errorf("after the end: %+v", stats)
-	}
-}
-
-func TestMarkedCheckNeedsThePrivilege(t *testing.T) {
-	checker := running(t)
-	target := listen(t, "tcp4", "127.0.0.1")
-	for _, mark := range []int{42, 42, -1} {
-		result, err := checker.Check(context.Background(), target.addr, patient().WithMark(mark))
-		switch {
-		case err == nil && result.Status.Up():
-		case err != nil && err.Error() == "operation not permitted" && errors.Is(err, syscall.EPERM) &&
-			result.Status == tcp.StatusUnsupported && !tcp.IsDown(err):
-		default:
-			t.Errorf("%+v, %v", result, err)
-		}
-	}
-}
-
-// The consumer's script runs this on a library that takes no mark.
-func TestMarkThatIsNotTakenIsNoVerdict(t *testing.T) {
-	if os.Getenv("TCPSHAKER_TAKES_NO_MARK") == "" {
-		t.Skip("SKIPPED: this library takes marks")
-	}
-	checker, target := running(t), listen(t, "tcp4", "127.0.0.1")
-	result, err := checker.Check(context.Background(), target.addr, patient().WithMark(42))
-	if !errors.Is(err, syscall.ENOTSUP) || result.Status != tcp.StatusUnsupported || tcp.IsDown(err) {
-		t.Errorf("%+v, %v", result, err)
-	}
-	if seen := accepted(t, target); seen != 0 {
-		t.Errorf("the target saw %d checks", seen)
-	}
-}
-
-func TestMarkOfMoreThan32BitsIsAnError(t *testing.T) {
-	if strconv.IntSize == 32 {
-		t.Skip("SKIPPED: int has 32 bits on this machine")
-	}
-	checker, target := running(t), listen(t, "tcp4", "127.0.0.1")
-	for _, mark := range []int64{1 << 32, 1<<32 + 1, math.MaxInt64, math.MinInt32 - 1} {
-		result, err := checker.Check(context.Background(), target.addr, patient().WithMark(int(mark)))
-		if err == nil || result.Status != tcp.StatusInvalid || tcp.IsDown(err) {
-			t.Errorf("%#x: %+v, %v", mark, result, err)
-		}
-	}
-	if stats := checker.Stats(); stats.Submitted != 0 {
-		t.Errorf("%+v", stats)
 	}
 }

@@ -95,7 +95,10 @@ func verdict(status Status, osError int32, addr string) error {
 	case StatusLocal:
 		return &ErrLocal{errno}
 	case StatusUnsupported:
-		return &ErrLocal{syscall.EPERM}
+		if errno == 0 {
+			errno = syscall.ENOTSUP // sockets have no mark on this platform
+		}
+		return &ErrLocal{errno}
 	}
 	if status.Down() {
 		if errno == 0 {
@@ -120,8 +123,6 @@ func statusOf(err error) Status {
 		return StatusAddress
 	case errors.As(err, &unresolved):
 		return StatusResolve
-	case errors.Is(err, syscall.EPERM), errors.Is(err, syscall.ENOTSUP):
-		return StatusUnsupported
 	}
 	return StatusLocal
 }

@@ -17,8 +17,8 @@ type Options struct {
 	Network string
 	// ZeroLinger ends the check with RST. Without it FIN ends it, and the handshake completes.
 	ZeroLinger bool
-	// Mark is the firewall mark (SO_MARK), of 32 bits; 0 sets none. It needs CAP_NET_ADMIN. Each mark in use takes a
-	// thread of its own, and has a [Config.MaxInFlight] and a [Config.MaxRate] of its own, until CheckingLoop ends.
+	// Mark is the firewall mark (SO_MARK), of 32 bits; 0 sets none. It needs CAP_NET_ADMIN, or since Linux 5.17
+	// CAP_NET_RAW: without it the check is [*ErrLocal] with EPERM, and nothing is sent.
 	Mark int
 }
 

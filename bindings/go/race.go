@@ -12,14 +12,14 @@ const attemptDelay = 250 * time.Millisecond
 // race checks the addresses of a target as the library does those of a name: in their order, the next one as soon as
 // one fails or has had no answer for attemptDelay. It returns the check that found its address up; if none did, that
 // of the first address; and nil when ctx was cancelled.
-func (r *ring) race(ctx context.Context, addresses []endpoint, deadline time.Time, flags uint32) *check {
+func (r *ring) race(ctx context.Context, addresses []endpoint, deadline time.Time, flags, mark uint32) *check {
 	checks := make([]*check, 0, len(addresses))
 	done := make(chan *check, len(addresses))
 	running := 0
 	start := func() {
 		c := &check{
 			endpoint: addresses[len(checks)], timeoutMS: milliseconds(time.Until(deadline)),
-			flags: flags, done: done,
+			flags: flags, mark: mark, done: done,
 		}
 		checks = append(checks, c)
 		running++

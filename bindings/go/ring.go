@@ -55,26 +55,23 @@ type check struct {
 	endpoint  endpoint
 	timeoutMS uint32
 	flags     uint32
+	mark      uint32
 	key       uintptr
 	id        C.uint64_t // the library's, once it was told
 	result    C.shaker_result
 	done      chan<- *check // has room for it
 }
 
-// newRing makes a ring whose checks bear a firewall mark; 0 is none. It must be served, then closed.
-func newRing(config *Config, mark uint32) (*ring, error) {
-	native, err := config.native(mark)
+// newRing makes a ring, to be served, then closed.
+func newRing(config *Config) (*ring, error) {
+	native, err := config.native()
 	if err != nil {
 		return nil, err
 	}
 	defer C.shaker_config_free(native)
 	r := &ring{served: make(chan struct{}), waiting: make(map[uintptr]*check)}
 	r.toldAll.L = &r.mu
-	switch status := Status(C.shaker_checker_new(native, &r.checker)); status {
-	case StatusUp:
-	case StatusUnsupported:
-		return nil, &ErrLocal{syscall.EPERM}
-	default:
+	if C.shaker_checker_new(native, &r.checker) != C.SHAKER_OK {
 		// No descriptors or no threads; the library does not say which.
 		return nil, &ErrLocal{syscall.EAGAIN}
 	}
@@ -177,6 +174,7 @@ func (r *ring) submitBatch(batch []*check) {
 		request.sockaddr = (*C.struct_sockaddr)(unsafe.Pointer(address))
 		request.timeout_ms = C.uint32_t(c.timeoutMS)
 		request.flags = C.uint32_t(c.flags)
+		request.mark = C.uint32_t(c.mark)
 		*userData(&request.user_data) = c.key
 	}
 	// Not in the call itself, where cgo would copy both arrays to look for pointers.

@@ -2,7 +2,6 @@ package tcp
 
 import (
 	"context"
-	"sync"
 	"time"
 )
 
@@ -12,45 +11,18 @@ type session struct {
 	// Over when the session ends, and with it the lookups under way.
 	ctx    context.Context
 	cancel context.CancelFunc
-	// Makes the checks without a mark; served by CheckingLoop's own goroutine.
-	main *ring
-
-	mu sync.Mutex
-	// Those that make checks with a mark, by the mark.
-	marked map[uint32]*ring
-	ended  bool
+	// Makes the checks; served by CheckingLoop's own goroutine.
+	ring *ring
 }
 
 func newSession(config *Config) (*session, error) {
-	main, err := newRing(config, 0)
+	ring, err := newRing(config)
 	if err != nil {
 		return nil, err
 	}
-	s := &session{config: config, main: main, marked: make(map[uint32]*ring)}
+	s := &session{config: config, ring: ring}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	return s, nil
-}
-
-// ring returns the ring for a mark, and makes it if need be.
-func (s *session) ring(mark uint32) (*ring, error) {
-	if mark == 0 {
-		return s.main, nil
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.ended {
-		return nil, ErrNotReady
-	}
-	if known := s.marked[mark]; known != nil {
-		return known, nil
-	}
-	made, err := newRing(s.config, mark)
-	if err != nil {
-		return nil, err
-	}
-	s.marked[mark] = made
-	go made.serve()
-	return made, nil
 }
 
 // resolve finds the endpoints of a target until the deadline, until ctx is cancelled or until the session ends.
@@ -72,29 +44,10 @@ func (s *session) resolve(ctx context.Context, t target, network string, deadlin
 	return found, err
 }
 
-// rings are all that there are.
-func (s *session) rings() []*ring {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	all := []*ring{s.main}
-	for _, marked := range s.marked {
-		all = append(all, marked)
-	}
-	return all
-}
-
-// end ends every check and every lookup. No ring is served any more when it returns.
+// end ends every check and every lookup. The ring is not served any more when it returns.
 func (s *session) end() {
 	s.cancel()
-	s.mu.Lock()
-	s.ended = true
-	s.mu.Unlock()
-	rings := s.rings()
-	for _, r := range rings {
-		r.stop()
-	}
-	for _, r := range rings {
-		<-r.served
-		r.close()
-	}
+	s.ring.stop()
+	<-s.ring.served
+	s.ring.close()
 }

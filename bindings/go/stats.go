@@ -22,45 +22,37 @@ type Stats struct {
 
 // Stats reads the counters, one by one, while checks go on. They are 0 while no CheckingLoop runs.
 func (c *Checker) Stats() Stats {
-	var total Stats
 	if s := c.current(); s != nil {
-		for _, r := range s.rings() {
-			r.addStats(&total)
-		}
+		return s.ring.stats()
 	}
-	return total
+	return Stats{}
 }
 
-func (r *ring) addStats(total *Stats) {
+func (r *ring) stats() Stats {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.closed {
-		return
+		return Stats{}
 	}
-	var stats C.shaker_stats
-	C.shaker_checker_stats(r.checker, &stats, C.sizeof_shaker_stats)
-	for _, counter := range []struct {
-		total *uint64
-		count C.uint64_t
-	}{
-		{&total.Submitted, stats.submitted},
-		{&total.Up, stats.up},
-		{&total.TimedOut, stats.timed_out},
-		{&total.Refused, stats.refused},
-		{&total.Unreachable, stats.unreachable},
-		{&total.Invalid, stats.err_invalid},
-		{&total.BadAddress, stats.err_address},
-		{&total.Local, stats.err_local},
-		{&total.Cancelled, stats.err_cancelled},
-		{&total.Closed, stats.err_closed},
-		{&total.Busy, stats.err_busy},
-		{&total.Unsupported, stats.err_unsupported},
-		{&total.Internal, stats.err_internal},
-		{&total.InFlight, stats.in_flight},
-		{&total.Queued, stats.queued},
-		{&total.Sockets, stats.sockets},
-		{&total.CompletedHandshakes, stats.completed_handshakes},
-	} {
-		*counter.total += uint64(counter.count)
+	var s C.shaker_stats
+	C.shaker_checker_stats(r.checker, &s, C.sizeof_shaker_stats)
+	return Stats{
+		Submitted:           uint64(s.submitted),
+		Up:                  uint64(s.up),
+		TimedOut:            uint64(s.timed_out),
+		Refused:             uint64(s.refused),
+		Unreachable:         uint64(s.unreachable),
+		Invalid:             uint64(s.err_invalid),
+		BadAddress:          uint64(s.err_address),
+		Local:               uint64(s.err_local),
+		Cancelled:           uint64(s.err_cancelled),
+		Closed:              uint64(s.err_closed),
+		Busy:                uint64(s.err_busy),
+		Unsupported:         uint64(s.err_unsupported),
+		Internal:            uint64(s.err_internal),
+		InFlight:            uint64(s.in_flight),
+		Queued:              uint64(s.queued),
+		Sockets:             uint64(s.sockets),
+		CompletedHandshakes: uint64(s.completed_handshakes),
 	}
 }
