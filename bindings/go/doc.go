@@ -19,7 +19,7 @@
 //
 // # Goroutines and threads
 //
-// A check blocks its goroutine, and no thread. Package net looks names up. One thread of the library makes the checks
-// of a [Checker], however many goroutines wait, and the runtime's poller tells the goroutine in
-// [Checker.CheckingLoop] of results.
+// A check blocks its goroutine, and no thread. Package net looks names up. A check starts on the thread of its caller,
+// where a target on this machine answers at once. One thread of the library goes on with all others of a [Checker],
+// however many goroutines wait, and the runtime's poller tells the goroutine in [Checker.CheckingLoop] of their results.
 package tcp

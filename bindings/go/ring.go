@@ -12,7 +12,8 @@ typedef struct {
   shaker_request requests[BATCH];
   uint64_t ids[BATCH];
   shaker_address addresses[BATCH];
-  shaker_result results[BATCH];
+  shaker_result answered[BATCH]; // those that the submitting goroutine reaps
+  shaker_result results[BATCH];  // those that the serving one does
 } ring_memory;
 */
 import "C"
@@ -28,16 +29,14 @@ import (
 
 // A ring is one checker of the library: checks go in by the batch, and come back by the batch.
 //
-// Only one goroutine at a time submits and cancels, and only one reaps, so that however many goroutines wait, two
-// threads at most are inside the library.
+// Only one goroutine at a time submits and cancels, and reaps what was answered at once; one other reaps the rest. So
+// however many goroutines wait, two threads at most are inside the library.
 type ring struct {
 	checker *C.shaker_checker
 	memory  *C.ring_memory
 	// Readable while results wait to be reaped.
-	fd int
-	// A copy of fd, which the runtime's poller watches.
-	readable *os.File
-	served   chan struct{}
+	fd     int
+	served chan struct{}
 
 	mu sync.Mutex
 	// Checks without a result, by the key that travels as their user_data. Keys are never used again.
@@ -48,6 +47,7 @@ type ring struct {
 	telling          bool
 	toldAll          sync.Cond
 	closed           bool
+	readable         *readiness // armed while checks are waiting
 }
 
 // A check on its way through a ring.
@@ -79,32 +79,12 @@ func newRing(config *Config) (*ring, error) {
 	err = &ErrLocal{syscall.ENOMEM}
 	if r.memory != nil {
 		r.fd = int(C.shaker_checker_fd(r.checker))
-		if r.readable, err = watch(r.fd); err == nil {
+		if r.readable, err = newReadiness(r.fd); err == nil {
 			return r, nil
 		}
 	}
 	r.free()
 	return nil, err
-}
-
-// watch hands a copy of the descriptor to the runtime's poller.
-func watch(fd int) (*os.File, error) {
-	syscall.ForkLock.RLock()
-	copied, err := syscall.Dup(fd)
-	if err == nil {
-		syscall.CloseOnExec(copied)
-	}
-	syscall.ForkLock.RUnlock()
-	if err != nil {
-		return nil, &ErrLocal{err.(syscall.Errno)}
-	}
-	file := os.NewFile(uintptr(copied), "tcpshaker")
-	// Fails if the poller does not watch the file.
-	if err := file.SetReadDeadline(time.Time{}); err != nil {
-		file.Close()
-		return nil, err
-	}
-	return file, nil
 }
 
 // submit queues a check, which is sent to its channel once it has its result.
@@ -135,26 +115,57 @@ func (r *ring) cancel(checks []*check) {
 	}
 }
 
+// startTelling passes on what is queued, unless another goroutine is at it. The lock is held.
+//
+// It does so on the caller's own thread: a target on this machine answers within the submission, and its result is there
+// without another goroutine or thread being woken. What is queued meanwhile is not the caller's to wait for.
 func (r *ring) startTelling() {
-	if !r.telling {
-		r.telling = true
-		go r.tell()
+	if r.telling {
+		return
+	}
+	r.telling = true
+	r.tell()
+	if r.isQueued() {
+		go r.tellAll()
+	} else {
+		r.endTelling()
 	}
 }
 
-// tell passes on what was queued, and what is queued meanwhile.
-func (r *ring) tell() {
+// tellAll passes on what was queued, and what is queued meanwhile.
+func (r *ring) tellAll() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for len(r.submits)+len(r.cancels) > 0 {
-		submits, cancels := r.submits, r.cancels
-		r.submits, r.cancels = nil, nil
+	for r.isQueued() {
+		r.tell()
+	}
+	r.endTelling()
+}
+
+func (r *ring) endTelling() {
+	r.telling = false
+	r.toldAll.Broadcast()
+}
+
+func (r *ring) isQueued() bool { return len(r.submits)+len(r.cancels) > 0 }
+
+// tell passes on what is queued now. The lock is held, but not while the library is called.
+func (r *ring) tell() {
+	submits, cancels := r.submits, r.cancels
+	r.submits, r.cancels = nil, nil
+	for len(submits) > 0 {
+		batch := submits[:min(len(submits), C.BATCH)]
+		submits = submits[len(batch):]
 		r.mu.Unlock()
-		for len(submits) > 0 {
-			batch := submits[:min(len(submits), C.BATCH)]
-			submits = submits[len(batch):]
-			r.submitBatch(batch)
+		r.submitBatch(batch)
+		if len(batch) == 1 {
+			r.reap(&r.memory.answered[0], 0)
 		}
+		r.mu.Lock()
+		r.armIfAnyWaits()
+	}
+	if len(cancels) > 0 {
+		r.mu.Unlock()
 		// A check is never cancelled before it was submitted, so its id is known here.
 		for _, c := range cancels {
 			if c.id != 0 {
@@ -163,8 +174,12 @@ func (r *ring) tell() {
 		}
 		r.mu.Lock()
 	}
-	r.telling = false
-	r.toldAll.Broadcast()
+}
+
+func (r *ring) armIfAnyWaits() {
+	if len(r.waiting) > 0 {
+		r.readable.arm()
+	}
 }
 
 func (r *ring) submitBatch(batch []*check) {
@@ -203,26 +218,23 @@ func (r *ring) finish(c *check) {
 	c.done <- c
 }
 
-// reap hands out all results that are there, and waits for the first of them.
-func (r *ring) reap(waitMS C.uint32_t) {
-	first := &r.memory.results[0]
-	for {
-		count := int(C.shaker_reap(r.checker, first, C.BATCH, waitMS))
-		r.mu.Lock()
-		for i := range count {
-			result := &r.memory.results[i]
-			key := userData(&result.user_data)
-			c := r.waiting[*key]
-			*key = 0 // an integer must not reach Go's memory as a pointer
-			c.result = *result
-			r.finish(c)
-		}
-		r.mu.Unlock()
-		if count < C.BATCH {
-			return
-		}
-		waitMS = 0
+// reap hands out a batch of results, and waits for the first of them. It returns how many there were.
+func (r *ring) reap(first *C.shaker_result, waitMS C.uint32_t) int {
+	count := int(C.shaker_reap(r.checker, first, C.BATCH, waitMS))
+	if count == 0 {
+		return 0
 	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	results := unsafe.Slice(first, count)
+	for i := range results {
+		key := userData(&results[i].user_data)
+		c := r.waiting[*key]
+		*key = 0 // an integer must not reach Go's memory as a pointer
+		c.result = results[i]
+		r.finish(c)
+	}
+	return count
 }
 
 // serve hands out results until stop is called.
@@ -231,7 +243,14 @@ func (r *ring) serve() error {
 	results, err := r.readable.SyscallConn()
 	if err == nil {
 		err = results.Read(func(uintptr) bool {
-			r.reap(0)
+			r.mu.Lock()
+			r.readable.takeTold()
+			r.mu.Unlock()
+			for r.reap(&r.memory.results[0], 0) == C.BATCH {
+			}
+			r.mu.Lock()
+			r.armIfAnyWaits()
+			r.mu.Unlock()
 			return false
 		})
 	}
@@ -255,7 +274,7 @@ func (r *ring) close() {
 
 	C.shaker_checker_shutdown(r.checker)
 	for r.busy() {
-		r.reap(C.UINT32_MAX)
+		r.reap(&r.memory.results[0], C.UINT32_MAX)
 	}
 	r.readable.Close()
 	r.free()
