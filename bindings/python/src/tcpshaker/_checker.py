@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Dict, Iterable, Iterator, Optional, Sequence, Type, Union
 
 from ._completion import Completion, no_descriptor, refuse
-from ._library import Handle, c_address, lib
+from ._library import Handle, Request, c_address, lib
 from ._loop import LoopReader
 from ._many import Many
 from ._result import RESULT, Result, Status, result_of
@@ -40,6 +40,7 @@ class Checker:
         timeout: float = 1.0,
         max_in_flight: Optional[int] = None,
         max_rate: Optional[int] = None,
+        max_lookups: Optional[int] = None,
         family: int = socket.AF_UNSPEC,
         source: Union[str, Sequence[str], None] = None,
         interface: Optional[str] = None,
@@ -53,10 +54,12 @@ class Checker:
         max_in_flight: how many checks may be under way at once; each holds a descriptor and a local port.
             Default: half the soft limit on descriptors.
         max_rate: how many checks may start per second. Default: no limit.
+        max_lookups: how many names may be looked up at once, each on a thread of the library's own. Default: 64.
         family: socket.AF_INET or socket.AF_INET6 keeps all checks to that family.
         source: the source address, or one of each family.
         interface: the interface that checks leave through.
-        mark: the firewall mark (SO_MARK), which needs CAP_NET_ADMIN.
+        mark: the firewall mark (SO_MARK) of checks that name none. It needs CAP_NET_ADMIN, or since Linux 5.17
+            CAP_NET_RAW.
         tos: the type of service (IP_TOS, IPV6_TCLASS).
         zero_linger: False ends checks with FIN instead of RST, so that handshakes complete.
         """
@@ -72,6 +75,8 @@ class Checker:
                 _set(config, "max_in_flight", _whole("max_in_flight", max_in_flight))
             if max_rate is not None:
                 _set(config, "max_rate", _whole("max_rate", max_rate))
+            if max_lookups is not None:
+                _set(config, "max_lookups", _whole("max_lookups", max_lookups))
             _set(config, "family", _whole("family", family))
             for ip in [source] if isinstance(source, str) else source or ():
                 _set(config, "source", _text("source", ip))
@@ -94,45 +99,54 @@ class Checker:
         window = max_in_flight or (_WINDOW if soft == resource.RLIM_INFINITY else max(1, min(_WINDOW, soft // 2)))
         self._completion = Completion(handle, fd, window, max_rate or 0)
 
-    def check(self, addr: str, timeout: Optional[float] = None) -> Result:
-        """Checks one "host:port", and waits for the verdict for `timeout` seconds (the checker's, by default)."""
+    def check(self, addr: str, timeout: Optional[float] = None, *, mark: int = 0) -> Result:
+        """Checks one "host:port", and waits for the verdict for `timeout` seconds (the checker's, by default).
+
+        mark is the firewall mark of this check (0: the checker's). Without the privilege that it needs nothing is sent,
+        and the check is ERR_UNSUPPORTED with EPERM.
+        """
         completion = self._open()
         timeout_ms = _milliseconds(timeout)
+        mark = _whole("mark", mark)
         _target(addr)
         if threading.current_thread() is not threading.main_thread():
             buffer = ctypes.create_string_buffer(RESULT.size)
-            lib.shaker_check_addr(completion.handle, c_address(addr), timeout_ms, buffer)
+            request = Request(addr=c_address(addr), timeout_ms=timeout_ms, mark=mark)
+            lib.shaker_check(completion.handle, request, buffer)
             return result_of(addr, RESULT.unpack(buffer))
         # Only the main thread hears Ctrl-C, and not while it is inside C. So it waits in Python.
         results: Dict[int, Result] = {}
-        id = completion.submit(addr, timeout_ms, results.__setitem__)
+        id = completion.submit(addr, timeout_ms, mark, results.__setitem__)
         try:
             completion.wait(lambda: results)
         finally:
             completion.cancel(id)
         return results[id]
 
-    def check_many(self, addrs: Iterable[str], timeout: Optional[float] = None) -> Iterator[Result]:
+    def check_many(
+        self, addrs: Iterable[str], timeout: Optional[float] = None, *, mark: int = 0
+    ) -> Iterator[Result]:
         """Checks every "host:port" of an iterable, however long; yields results as they come, not in order.
 
         Result.addr says which is which. At most max_in_flight targets (1024 if that was not given, or half the limit
         on descriptors if that is less) are taken before their results are, so the iterable may be endless. Each
         check's time runs from its own start, and max_rate is kept; so none ends as ERR_BUSY. Leaving the loop early
-        cancels what is under way.
+        cancels what is under way. All of them bear the mark, as in check.
         """
         self._open()
         if isinstance(addrs, str):
             raise TypeError("check_many wants an iterable of targets, not one target")
-        return self._stream(Many(iter(addrs), _milliseconds(timeout)))
+        return self._stream(Many(iter(addrs), _milliseconds(timeout), _whole("mark", mark)))
 
-    async def acheck(self, addr: str, timeout: Optional[float] = None) -> Result:
-        """Checks one "host:port" on the running event loop. Cancelling the task cancels the check.
+    async def acheck(self, addr: str, timeout: Optional[float] = None, *, mark: int = 0) -> Result:
+        """Checks one "host:port" on the running event loop, with a mark as in check. Cancelling the task cancels it.
 
         Any number may be awaited at once; but time runs from the call, and those for which there is no room in time
         (max_in_flight, max_rate) end as ERR_BUSY, which is no verdict.
         """
         completion = self._open()
         timeout_ms = _milliseconds(timeout)
+        mark = _whole("mark", mark)
         _target(addr)
         loop = asyncio.get_running_loop()
         try:
@@ -143,7 +157,7 @@ class Checker:
         reader.checks += 1
         id = 0
         try:
-            id = completion.submit(addr, timeout_ms, lambda _, result: reader.deliver(future, result))
+            id = completion.submit(addr, timeout_ms, mark, lambda _, result: reader.deliver(future, result))
             return await future
         finally:
             if not future.done() or future.cancelled():
@@ -222,7 +236,7 @@ _default: Optional[Checker] = None
 _default_lock = threading.Lock()
 
 
-def check(addr: str, timeout: float = 1.0) -> Result:
+def check(addr: str, timeout: float = 1.0, *, mark: int = 0) -> Result:
     """Checks one "host:port" with the process's own checker, and waits for the verdict for `timeout` seconds.
 
     The checker is made at first use, with default settings; a forked child makes its own.
@@ -232,7 +246,7 @@ def check(addr: str, timeout: float = 1.0) -> Result:
         if _default is None:
             _default = Checker()
         checker = _default
-    return checker.check(addr, timeout)
+    return checker.check(addr, timeout, mark=mark)
 
 
 def _after_fork() -> None:

@@ -46,8 +46,8 @@ class Completion:
         """Whether a check submitted now would start at once, so that its whole time is its own."""
         return len(self.pending) < self._window and (not self._rate or self.next_start <= time.monotonic())
 
-    def submit(self, addr: str, timeout_ms: int, deliver: Deliver) -> int:
-        request = Request(addr=c_address(addr), timeout_ms=timeout_ms)
+    def submit(self, addr: str, timeout_ms: int, mark: int, deliver: Deliver) -> int:
+        request = Request(addr=c_address(addr), timeout_ms=timeout_ms, mark=mark)
         id = ctypes.c_uint64()
         # A result may be there before shaker_submit returns, but nobody hands it out before the lock is free.
         with self.lock:

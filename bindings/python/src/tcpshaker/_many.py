@@ -15,11 +15,12 @@ _LOOK = 0.001
 
 
 class Many:
-    def __init__(self, targets: Iterator[str], timeout_ms: int) -> None:
+    def __init__(self, targets: Iterator[str], timeout_ms: int, mark: int) -> None:
         self.ready: Deque[Result] = deque()
         self.under_way: Set[int] = set()
         self._targets = targets
         self._timeout_ms = timeout_ms
+        self._mark = mark
         self._exhausted = False
         # Targets that were taken and are not under way.
         self._waiting: Deque[str] = deque()
@@ -54,7 +55,7 @@ class Many:
 
     def _start(self, completion: Completion) -> None:
         with completion.lock:
-            id = completion.submit(self._waiting[0], self._timeout_ms, self._deliver)
+            id = completion.submit(self._waiting[0], self._timeout_ms, self._mark, self._deliver)
             self.under_way.add(id)
         self._waiting.popleft()
 
