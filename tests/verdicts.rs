@@ -123,7 +123,7 @@ mod answers {
         });
         assert_verdict(verdict, Status::Up, 0, listener.address());
         assert_sent_again(&verdict);
-        assert!(verdict.elapsed_us >= 900_000, "{verdict:?}");
+        assert!(verdict.elapsed_us >= 300_000, "the interval of SYNs: {verdict:?}");
         listener.assert_untouched();
     }
 
@@ -156,7 +156,7 @@ mod silence {
         for target in [at(V4, SILENT_PORT), at(V6, SILENT_PORT)] {
             let verdict = checker.check(&Request { timeout_ms: IMPATIENCE_MS, ..Request::new(target) });
             assert_timed_out(verdict, IMPATIENCE_MS, target);
-            assert!(verdict.syn_retransmits == 0 || verdict.elapsed_us >= 1_000_000, "{verdict:?}");
+            assert!(verdict.syn_retransmits == 0 || verdict.elapsed_us >= 300_000, "{verdict:?}");
         }
     }
 

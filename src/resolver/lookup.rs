@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use crate::check::request::Family;
 use crate::sys::clock;
-use crate::sys::os_error;
+
 use crate::sys::sockaddr;
 
 use super::lookups::Ending;
@@ -95,7 +95,7 @@ fn ask_system(query: &Query) -> Result<Vec<SocketAddr>, i32> {
 /// EAI_SYSTEM means "see errno", which nobody could: a resolver that could not be asked is one to ask again.
 #[cfg(unix)]
 fn meaning(code: i32, errno: i32) -> i32 {
-    if code == libc::EAI_SYSTEM && os_error::is_out_of_descriptors(errno) { EAI_AGAIN } else { code }
+    if code == libc::EAI_SYSTEM && crate::sys::os_error::is_out_of_descriptors(errno) { EAI_AGAIN } else { code }
 }
 
 #[cfg(windows)]
