@@ -400,6 +400,20 @@ shaker_status shaker_config_set_source(struct shaker_config *config, const char 
 // sockets cannot be bound to an interface (SHAKER_CAN_BIND_INTERFACE).
 shaker_status shaker_config_set_interface(struct shaker_config *config, const char *name);
 
+// The network namespace that checks leave from and names are looked up in, by its path, such as "/run/netns/blue" or
+// "/proc/4711/ns/net", copied. Only the checker's own threads are in it: nothing else of the process changes, and a
+// check by a blocking call goes by those threads, too. Not together with shaker_config_set_caller_driven.
+//
+// shaker_checker_new opens it, once: from then on neither the path nor any privilege is needed. It returns
+// SHAKER_ERR_UNSUPPORTED without the privilege (CAP_SYS_ADMIN here and there, setns(2)) or if the checker is
+// caller-driven, and SHAKER_ERR_LOCAL if there is no network namespace at this path. Two things stay the process's own:
+// the name of a zone ("%eth0") means an interface here, and which name servers are asked is what the process's
+// resolv.conf(5) says.
+//
+// Returns SHAKER_OK; SHAKER_ERR_INVALID for NULL or an empty text; SHAKER_ERR_UNSUPPORTED where there are no network
+// namespaces: elsewhere than on Linux and Android.
+shaker_status shaker_config_set_network_namespace(struct shaker_config *config, const char *path);
+
 // The firewall mark of checks that name none (SO_MARK, socket(7)). Needs CAP_NET_ADMIN, or since Linux 5.17
 // CAP_NET_RAW: without it shaker_checker_new returns SHAKER_ERR_UNSUPPORTED.
 //
@@ -416,7 +430,8 @@ shaker_status shaker_config_set_tos(struct shaker_config *config, uint8_t tos);
 //
 // Returns SHAKER_OK, and in *checker the checker, to be freed with shaker_checker_free. Otherwise *checker is
 // NULL, and the status is SHAKER_ERR_INVALID (checker is NULL), SHAKER_ERR_LOCAL (no descriptors or threads for
-// the loops) or SHAKER_ERR_UNSUPPORTED (a setting needs privileges that this process does not have).
+// the loops, or no network namespace at the path that was set) or SHAKER_ERR_UNSUPPORTED (a setting needs privileges
+// that this process does not have, or does not go together with another one).
 shaker_status shaker_checker_new(const struct shaker_config *config, struct shaker_checker **checker);
 
 // The checker of the process, made with default settings when first asked for. In a forked child it is a new one.

@@ -132,6 +132,9 @@ class Config {
   Config &bind_interface(const std::string &name) {
     return set("bind_interface", shaker_config_set_interface(get(), detail::text(name)));
   }
+  Config &network_namespace(const std::string &path) {
+    return set("network_namespace", shaker_config_set_network_namespace(get(), detail::text(path)));
+  }
   Config &mark(std::uint32_t mark) { return set("mark", shaker_config_set_mark(get(), mark)); }
   Config &tos(std::uint8_t tos) { return set("tos", shaker_config_set_tos(get(), tos)); }
   shaker_config *get() const noexcept { return config_.get(); }

@@ -7,6 +7,7 @@ use crate::check::request::Family;
 use crate::check::target;
 use crate::check::verdict::Status;
 use crate::engine::wire::Wire;
+use crate::sys::netns;
 use crate::sys::poll_set::PollSet;
 
 /// More loops than this help nobody, and a mistyped number should not start ten thousand threads.
@@ -28,6 +29,7 @@ pub struct Config {
     pub(crate) syn_interval_ms: u32,
     pub(crate) caller_driven: bool,
     pub(crate) zero_linger: bool,
+    pub(crate) network_namespace: Option<Box<str>>,
     pub(crate) wire: Wire,
 }
 
@@ -44,6 +46,7 @@ impl Default for Config {
             syn_interval_ms: 300,
             caller_driven: false,
             zero_linger: true,
+            network_namespace: None,
             wire: Wire::default(),
         }
     }
@@ -154,6 +157,22 @@ impl Config {
             return Err(Status::Unsupported);
         }
         self.wire.interface = Some(name.as_bytes().into());
+        Ok(())
+    }
+
+    /// The network namespace that checks leave from and names are looked up in, by its path ("/run/netns/blue").
+    /// [`Checker::new`](crate::Checker::new) opens it, and needs CAP_SYS_ADMIN: it says [`Status::Unsupported`] without, and
+    /// [`Status::LocalFault`] if the path is no network namespace's. [`Status::Unsupported`] where there are none.
+    ///
+    /// The checker's own threads are in it, and no other. A zone's name (`%eth0`) is read where the target is parsed.
+    pub fn set_network_namespace(&mut self, path: &str) -> Result<(), Status> {
+        if path.is_empty() || path.contains('\0') {
+            return Err(Status::Invalid);
+        }
+        if !netns::EXIST {
+            return Err(Status::Unsupported);
+        }
+        self.network_namespace = Some(path.into());
         Ok(())
     }
 

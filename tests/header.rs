@@ -287,6 +287,7 @@ mod seen_from_c {
             "shaker_config_set_zero_linger",
             "shaker_config_set_source",
             "shaker_config_set_interface",
+            "shaker_config_set_network_namespace",
             "shaker_config_set_mark",
             "shaker_config_set_tos",
             "shaker_checker_new",

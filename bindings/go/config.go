@@ -30,6 +30,9 @@ type Config struct {
 	Sources []netip.Addr
 	// Interface is the name of the interface that checks leave through.
 	Interface string
+	// NetworkNamespace is the path of the network namespace that checks leave from, as "/run/netns/blue", which needs
+	// CAP_SYS_ADMIN. Names are looked up by the Resolver, which knows nothing of it.
+	NetworkNamespace string
 	// Resolver looks names and services up. nil is [net.DefaultResolver].
 	Resolver *net.Resolver
 }
@@ -85,6 +88,13 @@ func (c *Config) native() (*C.shaker_config, error) {
 	} else if c.Interface != "" {
 		text := C.CString(c.Interface)
 		set("Interface", c.Interface, C.shaker_config_set_interface(native, text))
+		C.free(unsafe.Pointer(text))
+	}
+	if strings.IndexByte(c.NetworkNamespace, 0) >= 0 {
+		set("NetworkNamespace", c.NetworkNamespace, C.SHAKER_ERR_INVALID)
+	} else if c.NetworkNamespace != "" {
+		text := C.CString(c.NetworkNamespace)
+		set("NetworkNamespace", c.NetworkNamespace, C.shaker_config_set_network_namespace(native, text))
 		C.free(unsafe.Pointer(text))
 	}
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"os"
 	"strings"
 	"syscall"
 	"testing"
@@ -26,12 +27,13 @@ func configured(t testing.TB, config tcp.Config) *tcp.Checker {
 func TestConfigThatCannotBeIsAnErrorThatNamesTheSetting(t *testing.T) {
 	four, five := netip.MustParseAddr("127.0.0.4"), netip.MustParseAddr("127.0.0.5")
 	for setting, config := range map[string]tcp.Config{
-		"Threads":            {Threads: 257},
-		"Sources 224.0.0.1":  {Sources: []netip.Addr{netip.MustParseAddr("224.0.0.1")}},
-		"Sources invalid IP": {Sources: []netip.Addr{{}}},
-		"Sources [127.0.0.4": {Sources: []netip.Addr{four, five}},
-		"Interface a/b":      {Interface: "a/b"},
-		"Interface lo\x00":   {Interface: "lo\x00"},
+		"Threads":               {Threads: 257},
+		"Sources 224.0.0.1":     {Sources: []netip.Addr{netip.MustParseAddr("224.0.0.1")}},
+		"Sources invalid IP":    {Sources: []netip.Addr{{}}},
+		"Sources [127.0.0.4":    {Sources: []netip.Addr{four, five}},
+		"Interface a/b":         {Interface: "a/b"},
+		"Interface lo\x00":      {Interface: "lo\x00"},
+		"NetworkNamespace \x00": {NetworkNamespace: "\x00"},
 	} {
 		checker, err := tcp.NewCheckerWithConfig(config)
 		name, value, _ := strings.Cut(setting, " ")
@@ -82,6 +84,36 @@ func TestChecksLeaveThroughTheInterface(t *testing.T) {
 	err := configured(t, tcp.Config{Interface: "nowhere"}).CheckAddr(target.addr, patience)
 	if !errors.Is(err, syscall.ENODEV) || tcp.IsDown(err) {
 		t.Errorf("nowhere: %v", err)
+	}
+}
+
+func TestChecksLeaveFromTheNetworkNamespace(t *testing.T) {
+	target := listen(t, "tcp4", "127.0.0.1")
+	checker, err := tcp.NewCheckerWithConfig(tcp.Config{NetworkNamespace: "/proc/self/ns/net"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- checker.CheckingLoop(ctx) }()
+	select {
+	case <-checker.WaitReady():
+		if err := checker.CheckAddr(target.addr, patience); err != nil {
+			t.Error(err)
+		}
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	case err := <-ended:
+		cancel()
+		if !errors.Is(err, syscall.EPERM) || os.Geteuid() == 0 {
+			t.Error(err)
+		}
+	}
+	nowhere, _ := tcp.NewCheckerWithConfig(tcp.Config{NetworkNamespace: "/dev/null"})
+	if err := nowhere.CheckingLoop(context.Background()); err == nil || !strings.Contains(err.Error(), "/dev/null") {
+		t.Error(err)
 	}
 }
 

@@ -20,6 +20,7 @@ import "C"
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"sync"
 	"syscall"
@@ -71,9 +72,17 @@ func newRing(config *Config) (*ring, error) {
 	defer C.shaker_config_free(native)
 	r := &ring{served: make(chan struct{}), waiting: make(map[uintptr]*check)}
 	r.toldAll.L = &r.mu
-	if C.shaker_checker_new(native, &r.checker) != C.SHAKER_OK {
-		// No descriptors or no threads; the library does not say which.
-		return nil, &ErrLocal{syscall.EAGAIN}
+	switch status := Status(C.shaker_checker_new(native, &r.checker)); status {
+	case StatusUp:
+	case StatusUnsupported:
+		return nil, &ErrLocal{syscall.EPERM}
+	default:
+		// No descriptors, no threads or no such network namespace; the library does not say which.
+		err = &ErrLocal{syscall.EAGAIN}
+		if config.NetworkNamespace != "" {
+			err = fmt.Errorf("tcp: no checker in the network namespace %s: %w", config.NetworkNamespace, err)
+		}
+		return nil, err
 	}
 	r.memory = (*C.ring_memory)(C.calloc(1, C.sizeof_ring_memory))
 	err = &ErrLocal{syscall.ENOMEM}

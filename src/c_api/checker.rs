@@ -22,7 +22,8 @@ impl shaker_checker {
 ///
 /// Returns SHAKER_OK, and in *checker the checker, to be freed with shaker_checker_free. Otherwise *checker is
 /// NULL, and the status is SHAKER_ERR_INVALID (checker is NULL), SHAKER_ERR_LOCAL (no descriptors or threads for
-/// the loops) or SHAKER_ERR_UNSUPPORTED (a setting needs privileges that this process does not have).
+/// the loops, or no network namespace at the path that was set) or SHAKER_ERR_UNSUPPORTED (a setting needs privileges
+/// that this process does not have, or does not go together with another one).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn shaker_checker_new(
     config: *const shaker_config,

@@ -183,6 +183,29 @@ pub unsafe extern "C" fn shaker_config_set_interface(config: *mut shaker_config,
     })
 }
 
+/// The network namespace that checks leave from and names are looked up in, by its path, such as "/run/netns/blue" or
+/// "/proc/4711/ns/net", copied. Only the checker's own threads are in it: nothing else of the process changes, and a
+/// check by a blocking call goes by those threads, too. Not together with shaker_config_set_caller_driven.
+///
+/// shaker_checker_new opens it, once: from then on neither the path nor any privilege is needed. It returns
+/// SHAKER_ERR_UNSUPPORTED without the privilege (CAP_SYS_ADMIN here and there, setns(2)) or if the checker is
+/// caller-driven, and SHAKER_ERR_LOCAL if there is no network namespace at this path. Two things stay the process's own:
+/// the name of a zone ("%eth0") means an interface here, and which name servers are asked is what the process's
+/// resolv.conf(5) says.
+///
+/// Returns SHAKER_OK; SHAKER_ERR_INVALID for NULL or an empty text; SHAKER_ERR_UNSUPPORTED where there are no network
+/// namespaces: elsewhere than on Linux and Android.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shaker_config_set_network_namespace(
+    config: *mut shaker_config,
+    path: *const c_char,
+) -> shaker_status {
+    guard(shaker_status::SHAKER_ERR_INTERNAL, || {
+        // SAFETY: the caller's text, NULL or NUL-terminated; and as `set` asks.
+        unsafe { set(config, |config| config.set_network_namespace(text(path)?)) }
+    })
+}
+
 /// The firewall mark of checks that name none (SO_MARK, socket(7)). Needs CAP_NET_ADMIN, or since Linux 5.17
 /// CAP_NET_RAW: without it shaker_checker_new returns SHAKER_ERR_UNSUPPORTED.
 ///

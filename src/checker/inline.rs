@@ -17,6 +17,9 @@ impl Checker {
     /// answer yet is for the loop to go on with.
     pub(super) fn start_inline(&self, handle: &LoopHandle, mut check: SubmittedCheck) -> Result<Verdict, Pending> {
         let Target::Literal(target) = check.target else { return Err(Pending::Submitted(check)) };
+        if self.shared.config.network_namespace.is_some() {
+            return Err(Pending::Submitted(check)); // a socket belongs to the namespace of the thread that opens it
+        }
         let Terms { close_mode, mark, submitted, .. } = check.terms;
         if !handle.permits.take_as_caller() {
             return Err(Pending::Submitted(check));

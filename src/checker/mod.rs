@@ -30,6 +30,8 @@ use crate::event_loop::shared::Shared;
 use crate::permits::Permits;
 use crate::stats::Stats;
 use crate::sys::limits;
+use crate::sys::netns;
+use crate::sys::os_error;
 use crate::sys::thread::{self, Thread};
 use crate::sys::waker::Waker;
 
@@ -65,9 +67,24 @@ impl Checker {
     /// Makes a checker, ready for use when this returns.
     ///
     /// # Errors
-    /// [`Status::LocalFault`] without descriptors or threads for its loops; [`Status::Unsupported`] when a setting
-    /// needs privileges that this process does not have.
+    /// [`Status::LocalFault`] without descriptors or threads for its loops, or if the path of the network namespace is none's;
+    /// [`Status::Unsupported`] when a setting needs privileges that this process does not have, or for a caller-driven
+    /// checker in a network namespace.
     pub fn new(config: &Config) -> Result<Checker, Status> {
+        let Some(path) = &config.network_namespace else { return Checker::new_here(config) };
+        if config.caller_driven {
+            return Err(Status::Unsupported); // callers are elsewhere
+        }
+        let inside = config.clone();
+        match netns::run_in(path, move || Checker::new_here(&inside)) {
+            Ok(made) => made,
+            Err(error) if os_error::is_forbidden(os_error::of(&error)) => Err(Status::Unsupported),
+            Err(_) => Err(Status::LocalFault),
+        }
+    }
+
+    /// A checker whose threads are in the calling thread's network namespace.
+    fn new_here(config: &Config) -> Result<Checker, Status> {
         socket::probe(&config.wire)?;
         let all = match config.max_in_flight {
             Some(checks) => checks,

@@ -132,6 +132,7 @@ impl Resolver {
             let number = state.latest_thread;
             drop(state);
             let resolver = self.clone();
+            // In the network namespace of the calling thread, which is a loop's or another of these.
             match thread::spawn(c"shaker-resolver", STACK, move || resolver.run(number)) {
                 Ok(thread) => drop(self.lock().threads.insert(number, thread)),
                 Err(error) => return self.go_without(left, error.raw_os_error().unwrap_or(NO_THREAD)),

@@ -6,6 +6,7 @@ pub(crate) mod fork;
 pub(crate) mod interface;
 pub(crate) mod limits;
 pub(crate) mod lock;
+pub(crate) mod netns;
 pub(crate) mod os_error;
 #[cfg(all(any(target_os = "linux", target_os = "android"), feature = "forced-handshake"))]
 pub(crate) mod platform;

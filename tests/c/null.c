@@ -41,12 +41,14 @@ static void settings(void) {
   EXPECT_EQ(shaker_config_set_zero_linger(NULL, true), SHAKER_ERR_INVALID);
   EXPECT_EQ(shaker_config_set_source(NULL, "127.0.0.1"), SHAKER_ERR_INVALID);
   EXPECT_EQ(shaker_config_set_interface(NULL, "lo"), SHAKER_ERR_INVALID);
+  EXPECT_EQ(shaker_config_set_network_namespace(NULL, "/proc/self/ns/net"), SHAKER_ERR_INVALID);
   EXPECT_EQ(shaker_config_set_mark(NULL, 1), SHAKER_ERR_INVALID);
   EXPECT_EQ(shaker_config_set_tos(NULL, 1), SHAKER_ERR_INVALID);
   shaker_config *config = shaker_config_new();
   EXPECT(config != NULL);
   EXPECT_EQ(shaker_config_set_source(config, NULL), SHAKER_ERR_INVALID);
   EXPECT_EQ(shaker_config_set_interface(config, NULL), SHAKER_ERR_INVALID);
+  EXPECT_EQ(shaker_config_set_network_namespace(config, NULL), SHAKER_ERR_INVALID);
   EXPECT_EQ(shaker_checker_new(config, NULL), SHAKER_ERR_INVALID);
   shaker_config_free(config);
 }

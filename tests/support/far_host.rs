@@ -29,6 +29,11 @@ impl FarHost {
         FarHost { thread: started.recv().expect("the far host starts"), jobs }
     }
 
+    /// Where its network namespace is found.
+    pub fn namespace(&self) -> String {
+        format!("/proc/{}/ns/net", self.thread)
+    }
+
     /// Does something there: a socket that it makes, or a command that it runs, lives on the far host.
     pub fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
         let (sender, result) = channel();

@@ -35,6 +35,7 @@ from tcpshaker import Checker, Status
         {"source": "127.0.0.1\0"},
         {"source": ["127.0.0.1", "224.0.0.1"]},
         {"interface": "a name too long for one"},
+        {"network_namespace": ""},
         {"tos": 256},
         {"mark": -1},
     ],
@@ -80,6 +81,16 @@ def test_checks_leave_through_the_interface_and_with_the_marks_they_were_given(l
 def test_a_mark_needs_privileges(live: str) -> None:
     try:
         with Checker(mark=7) as checker:
+            assert checker.check(live).up
+    except PermissionError:
+        assert os.geteuid() != 0
+
+
+def test_checks_leave_from_the_network_namespace_they_were_given(live: str) -> None:
+    with pytest.raises(OSError, match="no network namespace at '/dev/null'"):
+        Checker(network_namespace="/dev/null")
+    try:
+        with Checker(network_namespace="/proc/self/ns/net") as checker:
             assert checker.check(live).up
     except PermissionError:
         assert os.geteuid() != 0

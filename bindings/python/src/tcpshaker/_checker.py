@@ -44,6 +44,7 @@ class Checker:
         family: int = socket.AF_UNSPEC,
         source: Union[str, Sequence[str], None] = None,
         interface: Optional[str] = None,
+        network_namespace: Optional[str] = None,
         mark: Optional[int] = None,
         tos: Optional[int] = None,
         zero_linger: bool = True,
@@ -58,6 +59,8 @@ class Checker:
         family: socket.AF_INET or socket.AF_INET6 keeps all checks to that family.
         source: the source address, or one of each family.
         interface: the interface that checks leave through.
+        network_namespace: the path of the network namespace that checks leave from and names are looked up in, which
+            needs CAP_SYS_ADMIN.
         mark: the firewall mark (SO_MARK) of checks that name none. It needs CAP_NET_ADMIN, or since Linux 5.17
             CAP_NET_RAW.
         tos: the type of service (IP_TOS, IPV6_TCLASS).
@@ -82,6 +85,8 @@ class Checker:
                 _set(config, "source", _text("source", ip))
             if interface is not None:
                 _set(config, "interface", _text("interface", interface))
+            if network_namespace is not None:
+                _set(config, "network_namespace", _text("network_namespace", network_namespace))
             if mark is not None:
                 _set(config, "mark", _whole("mark", mark))
             if tos is not None:
@@ -92,6 +97,8 @@ class Checker:
             lib.shaker_config_free(config)
         if handle.status == Status.ERR_UNSUPPORTED:
             raise PermissionError("a setting needs privileges that this process does not have")
+        if handle.status == Status.ERR_LOCAL and network_namespace is not None:
+            raise OSError(f"no network namespace at {network_namespace!r}, or no descriptors or threads left")
         fd: int = lib.shaker_checker_fd(handle) if handle.status == 0 else -1
         if fd < 0:
             raise OSError("no descriptors or threads left for a checker")

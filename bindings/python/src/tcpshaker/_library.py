@@ -58,6 +58,7 @@ _PROTOTYPES: Dict[str, Any] = {
     "shaker_config_set_zero_linger": (c_int32, [c_void_p, c_bool]),
     "shaker_config_set_source": (c_int32, [c_void_p, c_char_p]),
     "shaker_config_set_interface": (c_int32, [c_void_p, c_char_p]),
+    "shaker_config_set_network_namespace": (c_int32, [c_void_p, c_char_p]),
     "shaker_config_set_mark": (c_int32, [c_void_p, c_uint32]),
     "shaker_config_set_tos": (c_int32, [c_void_p, c_uint8]),
     "shaker_checker_new": (c_int32, [c_void_p, POINTER(c_void_p)]),
