@@ -204,6 +204,14 @@ mod refused_always {
             &ERRNOS,
         );
     }
+
+    #[test]
+    fn wake_up_that_fails_is_no_verdict_and_nobody_hangs_or_crashes() {
+        namespaced!("nft");
+        sandboxed!();
+        let more = [("EINTR", libc::EINTR), ("EIO", libc::EIO), ("EAGAIN", libc::EAGAIN)];
+        assert_no_false_verdict(&[call("write", libc::SYS_write)], &[&ERRNOS[..], &more].concat());
+    }
 }
 
 mod refused_now_and_then {
@@ -282,6 +290,14 @@ mod refused_now_and_then {
         namespaced!("nft");
         sandboxed!();
         assert_no_false_verdict(call("socket", libc::SYS_socket), 5, &ERRNOS);
+    }
+
+    #[test]
+    fn wake_up_that_fails_once_or_from_some_time_on_keeps_nobody_waiting() {
+        namespaced!("nft");
+        sandboxed!();
+        let errnos = [("EINTR", libc::EINTR), ("EIO", libc::EIO), ("EAGAIN", libc::EAGAIN)];
+        assert_no_false_verdict(call("write", libc::SYS_write), 6, &errnos);
     }
 }
 
