@@ -156,6 +156,12 @@ class Checker {
   // Waits for the verdict, for as long as the timeout; without one, for the checker's own.
   Result check(const std::string &addr, milliseconds timeout) { return check_for(addr, detail::ms(timeout, 1)); }
   Result check(const std::string &addr) { return check_for(addr, 0); }
+  // With everything that a request of C can say, such as a mark of its own.
+  Result check(const shaker_request &request) {
+    shaker_result result{};
+    shaker_check(get(), &request, &result);
+    return Result(result);
+  }
 
   // Returns at once, with the check's id; its result is there to be reaped later, and brings user_data back.
   std::uint64_t submit(const std::string &addr, milliseconds timeout, void *user_data = nullptr) {

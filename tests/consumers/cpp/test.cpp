@@ -1,5 +1,7 @@
 // What the C++ wrapper promises beyond the C library:  ./test LIVE DEAD SILENT
 #include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
@@ -46,6 +48,10 @@ static std::optional<shaker_status> refused(Call call) {
   return std::nullopt;
 }
 
+static std::ptrdiff_t entries(const char *directory) {
+  return std::distance(std::filesystem::directory_iterator(directory), std::filesystem::directory_iterator());
+}
+
 static bool readable(const Checker &checker, int wait_ms) {
   pollfd watched{checker.fd(), POLLIN, 0};
   return poll(&watched, 1, wait_ms) == 1;
@@ -87,11 +93,15 @@ static void settings_that_cannot_be_are_refused() {
   EXPECT(refused([&] { config.bind_interface(""); }) == SHAKER_ERR_INVALID);
   EXPECT(refused([&] { config.family(99); }) == SHAKER_ERR_INVALID);
   EXPECT(refused([&] { config.threads(257); }) == SHAKER_ERR_INVALID);
+  EXPECT(refused([&] { config.max_lookups(0); }) == SHAKER_ERR_INVALID);
   // What was refused changed nothing, and what can be is used.
   config.threads(2).timeout(5s).max_in_flight(10).max_rate(0).max_lookups(4).family(AF_INET).zero_linger(true).tos(8);
   Checker checker(config.source("127.0.0.7").bind_interface("lo"));
   EXPECT(checker.check(live).up());
   EXPECT(checker.check("[::1]:9").status() == SHAKER_ERR_ADDRESS);
+  const auto threads = entries("/proc/self/task");
+  Checker driven(Config().caller_driven(true));
+  EXPECT(driven.check(live).up() && entries("/proc/self/task") == threads);
 }
 
 static void each_submitted_check_is_reaped_once_and_the_descriptor_says_when() {
@@ -122,6 +132,34 @@ static void each_submitted_check_is_reaped_once_and_the_descriptor_says_when() {
   checker.submit(&request, 1, &id);
   EXPECT(checker.reap(results, 1min) == 1 && results.size() == COUNT + 1);
   EXPECT(results.back().id() == id && results.back().status() == SHAKER_REFUSED);
+}
+
+static bool may_set_marks() {
+  const int probe = socket(AF_INET, SOCK_STREAM, 0), mark = 1;
+  const bool may = setsockopt(probe, SOL_SOCKET, SO_MARK, &mark, sizeof mark) == 0;
+  close(probe);
+  return may;
+}
+
+static void a_request_brings_its_own_mark() {
+  Checker checker;
+  shaker_request request{};
+  request.addr = live.c_str();
+  request.mark = 7;
+  std::vector<Result> results{checker.check(request)};
+  checker.submit(&request, 1);
+  EXPECT(checker.reap(results, 1min) == 1);
+  for (const Result &result : results) {
+    if (may_set_marks()) {
+      EXPECT(result.up());
+    } else {
+      EXPECT(result.status() == SHAKER_ERR_UNSUPPORTED && result.c_result().os_error == EPERM);
+    }
+  }
+  request.mark = 0;
+  EXPECT(checker.check(request).up());
+  request.reserved[0] = 1;
+  EXPECT(checker.check(request).status() == SHAKER_ERR_INVALID);
 }
 
 static void a_cancelled_check_has_no_verdict() {
@@ -160,10 +198,6 @@ static void one_checker_serves_many_threads() {
   EXPECT(up == 400);
 }
 
-static std::ptrdiff_t entries(const char *directory) {
-  return std::distance(std::filesystem::directory_iterator(directory), std::filesystem::directory_iterator());
-}
-
 // Whether there are no more than so many; the kernel lists a thread for a moment longer than it runs.
 static bool no_more_than(std::ptrdiff_t count, const char *directory) {
   for (int tries = 0; tries < 1000 && entries(directory) != count; tries++) {
@@ -179,6 +213,7 @@ int main(int, char **argv) {
   a_timeout_that_has_run_out_is_short_and_not_the_default();
   settings_that_cannot_be_are_refused();
   each_submitted_check_is_reaped_once_and_the_descriptor_says_when();
+  a_request_brings_its_own_mark();
   a_cancelled_check_has_no_verdict();
   what_is_moved_from_or_shut_down_checks_nothing();
   one_checker_serves_many_threads();
