@@ -122,6 +122,11 @@ def test_a_status_that_nobody_knows_yet_goes_by_its_sign(number: int) -> None:
     assert pickle.loads(pickle.dumps(result)) == result
 
 
+def test_a_status_of_a_newer_library_has_the_name_that_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tcpshaker._result.lib.shaker_status_name", lambda number: b"SHAKER_ERR_%d" % -number)
+    assert Status(-12).name == "ERR_12" and Status(Status.OK).name == "OK"
+
+
 @pytest.mark.parametrize("timeout", [0, -1, -0.001, float("nan"), float("inf"), 2**32])
 def test_a_timeout_that_cannot_be_is_misuse(checker: Checker, live: str, timeout: float) -> None:
     with pytest.raises(ValueError, match="timeout"):

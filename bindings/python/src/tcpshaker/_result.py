@@ -17,8 +17,8 @@ Address = Union[Tuple[str, int], Tuple[str, int, int, int]]
 class Status(enum.IntEnum):
     """The answer to a check. 0: up. Positive: down, and how. Negative: no verdict, so nobody may mark it down.
 
-    A library newer than this package may know more of them. Such a number is a Status too, UNKNOWN by name; go by its
-    sign.
+    A library newer than this package may know more of them. Such a number is a Status too, under the library's name for
+    it (UNKNOWN, if that has none); go by its sign.
     """
 
     #: SYN-ACK came back.
@@ -57,7 +57,7 @@ class Status(enum.IntEnum):
         if not isinstance(value, int):
             return None
         unknown = int.__new__(cls, value)
-        unknown._name_ = "UNKNOWN"
+        unknown._name_ = lib.shaker_status_name(value).decode()[len("SHAKER_") :]
         unknown._value_ = value
         return unknown
 
