@@ -20,9 +20,9 @@ impl Checker {
         match self.begin(request) {
             Progress::Done(verdict) => verdict,
             Progress::Pending(queue) => {
-                let mut verdict = Verdict::without_segments(Status::Internal, 0);
-                self.take(&queue, 1, 1, None, |report| verdict = report.verdict);
-                verdict
+                let mut verdict = None;
+                self.take(&queue, 1, 1, None, |report| verdict = Some(report.verdict));
+                verdict.unwrap_or_else(|| Verdict::without_segments(self.why_no_verdict(), 0))
             }
         }
     }

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::event_loop::EventLoop;
+use crate::sys::clock;
 use crate::sys::lock::{Condvar, Mutex};
 use crate::sys::poll_set::PollSet;
 use crate::sys::thread;
@@ -17,6 +18,8 @@ pub(super) struct Driver {
     waiting: AtomicUsize,
     /// The token of the thread that drives the loop; 0 while nobody does.
     driven_by: AtomicUsize,
+    /// What the loop polls, open until it has ended.
+    loop_fd: Option<c_int>,
 }
 
 struct Seat {
@@ -31,6 +34,7 @@ struct Seat {
 
 impl Driver {
     pub fn new(event_loop: EventLoop) -> Driver {
+        let loop_fd = event_loop.poller_fd();
         let event_loop = Some(Box::new(event_loop));
         let seat = Seat { event_loop, has_ended: false, poll_set: None, time: None };
         Driver {
@@ -38,6 +42,7 @@ impl Driver {
             changed: Condvar::new(),
             waiting: AtomicUsize::new(0),
             driven_by: AtomicUsize::new(0),
+            loop_fd,
         }
     }
 
@@ -49,6 +54,10 @@ impl Driver {
     /// Whether any thread drives the loop, and may be asleep in its poller.
     pub fn is_driven(&self) -> bool {
         self.driven_by.load(Ordering::SeqCst) != 0
+    }
+
+    pub fn has_ended(&self) -> bool {
+        self.seat.lock().has_ended
     }
 
     /// Has the loop get on, at least once, until `is_done` or for as long as `wait` (`None`: for ever). One caller at a time
@@ -93,34 +102,58 @@ impl Driver {
         left: impl Fn() -> Option<Duration>,
     ) {
         self.driven_by.store(thread::token(), Ordering::SeqCst);
+        loop {
+            let goes_on = self.get_on(&mut event_loop, &is_done, &left);
+            if event_loop.is_in_child() {
+                // The locks are the parent's, too.
+                return event_loop.leave_to_parent();
+            }
+            let mut seat = self.seat.lock();
+            // Whoever closes the inbox from now on finds the loop here, and ends it.
+            if goes_on && event_loop.is_closing() {
+                continue;
+            }
+            self.driven_by.store(0, Ordering::SeqCst);
+            if goes_on {
+                seat.rest(event_loop);
+            } else {
+                seat.has_ended = true;
+                seat.set_time(None);
+            }
+            break;
+        }
+        if self.waiting.load(Ordering::SeqCst) > 0 {
+            self.changed.notify_all();
+        }
+    }
+
+    /// Rounds of the loop, until `is_done` or the wait is over. False when the loop has ended.
+    fn get_on(
+        &self,
+        event_loop: &mut EventLoop,
+        is_done: impl Fn() -> bool,
+        left: impl Fn() -> Option<Duration>,
+    ) -> bool {
         // Answers that wait are read in any case, so that their sockets are reset.
         let mut wait = Some(Duration::ZERO);
-        let goes_on = loop {
+        let mut is_asleep = false;
+        loop {
             if !event_loop.step(wait) {
-                break false;
+                return false;
             }
             if is_done() && !event_loop.is_closing() {
-                break true;
+                return true;
             }
             self.tell_waiting();
             wait = left();
             if wait == Some(Duration::ZERO) && !event_loop.is_closing() {
-                break true;
+                return true;
             }
-        };
-        if event_loop.is_in_child() {
-            // The locks are the parent's, too.
-            return event_loop.leave_to_parent();
+            // This thread sees to the time itself, and others would find it past again and again.
+            if !std::mem::replace(&mut is_asleep, true) {
+                self.seat.lock().set_time(None);
+            }
         }
-        self.driven_by.store(0, Ordering::SeqCst);
-        let mut seat = self.seat.lock();
-        if goes_on {
-            seat.rest(event_loop);
-        } else {
-            seat.has_ended = true;
-        }
-        drop(seat);
-        self.changed.notify_all();
     }
 
     fn tell_waiting(&self) {
@@ -136,10 +169,11 @@ impl Driver {
     }
 
     /// A descriptor that is readable while driving the loop would do anything, or results wait in `completions`.
-    pub fn raw_fd(&self, loop_fd: Option<c_int>, completions: c_int) -> Option<c_int> {
+    pub fn raw_fd(&self, completions: c_int) -> Option<c_int> {
         let mut seat = self.seat.lock();
         if seat.poll_set.is_none() {
-            let members = [loop_fd?, completions];
+            // The number of a descriptor that was closed may be anybody's by now.
+            let members = if seat.has_ended { vec![completions] } else { vec![completions, self.loop_fd?] };
             seat.poll_set = Some(PollSet::new(&members).ok()?);
             if let Some(event_loop) = seat.event_loop.take() {
                 seat.rest(event_loop);
@@ -153,12 +187,17 @@ impl Seat {
     /// Nobody drives the loop: the poll set tells when somebody should.
     fn rest(&mut self, mut event_loop: Box<EventLoop>) {
         let time = event_loop.rest();
+        self.set_time(time);
+        self.event_loop = Some(event_loop);
+    }
+
+    /// Has the poll set be readable from then on. A time that has come is told anew, for those who wait for edges.
+    fn set_time(&mut self, time: Option<u64>) {
         if let Some(poll_set) = &self.poll_set
-            && (time != self.time || time.is_some_and(|time| time <= crate::sys::clock::now()))
+            && (time != self.time || time.is_some_and(|time| time <= clock::now()))
         {
             poll_set.set_time(time);
             self.time = time;
         }
-        self.event_loop = Some(event_loop);
     }
 }

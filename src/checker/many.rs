@@ -92,7 +92,7 @@ impl Checker {
             if taken == 0 && wanted > 0 {
                 taken = self.take(&queue, usize::MAX, 1, None, &mut hand_out);
                 if taken == 0 {
-                    return Err(Status::Internal); // a loop died of a defect
+                    return Err(self.why_no_verdict());
                 }
             }
             done += taken;

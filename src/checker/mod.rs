@@ -8,10 +8,9 @@ mod inline;
 mod many;
 mod submit;
 
-use std::ffi::c_int;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use mio::Poll;
 
@@ -59,8 +58,6 @@ pub struct Checker {
     next_loop: AtomicUsize,
     /// Instead of the threads, where callers drive the loop.
     driver: Option<Driver>,
-    /// What the loop of a caller-driven checker polls.
-    loop_fd: Option<c_int>,
 }
 
 impl Checker {
@@ -110,14 +107,12 @@ impl Checker {
             next_id: AtomicU64::new(1),
             next_loop: AtomicUsize::new(0),
             driver: None,
-            loop_fd: None,
         };
         for (poll, handle) in polls.into_iter().zip(handles) {
             let shared = Arc::clone(&checker.shared);
             let engine = SocketEngine::new(poll, shared.opener.clone(), handle.spare.clone());
             let event_loop = EventLoop::new(shared, handle, engine);
             if config.caller_driven {
-                checker.loop_fd = event_loop.poller_fd();
                 checker.driver = Some(Driver::new(event_loop));
                 break;
             }
@@ -177,16 +172,26 @@ impl Checker {
         capacity: usize,
         wanted: usize,
         wait: Option<Duration>,
-        each: impl FnMut(Report),
+        mut each: impl FnMut(Report),
     ) -> usize {
         let Some(driver) = &self.driver else { return queue.take(capacity, wanted, wait, each) };
-        if !driver.is_driven_here() {
-            driver.drive(|| queue.has(wanted.min(capacity)), wait);
+        let wanted = wanted.min(capacity);
+        let begun = Instant::now();
+        let left = || wait.map(|wait| wait.saturating_sub(begun.elapsed()));
+        loop {
+            if driver.is_driven_here() {
+                return queue.take(capacity, wanted, Some(Duration::ZERO), each);
+            }
+            driver.drive(|| queue.has(wanted), left());
             if self.is_forked() {
                 return 0; // a callback forked, and this is the child
             }
+            let taken = queue.take(capacity, wanted, Some(Duration::ZERO), &mut each);
+            // Another reader may have been quicker.
+            if taken > 0 || wanted == 0 || left() == Some(Duration::ZERO) || driver.has_ended() {
+                return taken;
+            }
         }
-        queue.take(capacity, wanted, Some(Duration::ZERO), each)
     }
 
     /// A result was put into a queue by this thread and not by the loop: whoever drives the loop and waits for it looks.
@@ -201,6 +206,12 @@ impl Checker {
 
     fn not_forked(&self) -> Result<(), Status> {
         if self.is_forked() { Err(Status::Forked) } else { Ok(()) }
+    }
+
+    /// Why a blocking call that waited for verdicts has none: this is a child that a callback forked while the caller drove the
+    /// checker, or a loop died of a defect.
+    fn why_no_verdict(&self) -> Status {
+        self.not_forked().err().unwrap_or(Status::Internal)
     }
 
     fn may_block(&self) -> Result<(), Status> {

@@ -146,7 +146,7 @@ impl Checker {
         }
         let completions = self.shared.completions.raw_fd().ok()?;
         match &self.driver {
-            Some(driver) => driver.raw_fd(self.loop_fd, completions),
+            Some(driver) => driver.raw_fd(completions),
             None => Some(completions),
         }
     }

@@ -21,12 +21,12 @@ mod epoll {
         pub const EXISTS: bool = true;
 
         pub fn new(members: &[RawFd]) -> io::Result<PollSet> {
-            // SAFETY: neither call takes a pointer.
-            let (epoll, timer) = unsafe {
-                let timer_flags = libc::TFD_NONBLOCK | libc::TFD_CLOEXEC;
-                (libc::epoll_create1(libc::EPOLL_CLOEXEC), libc::timerfd_create(libc::CLOCK_MONOTONIC, timer_flags))
-            };
-            let set = PollSet { epoll: owned(epoll)?, timer: owned(timer)? };
+            let timer_flags = libc::TFD_NONBLOCK | libc::TFD_CLOEXEC;
+            // SAFETY: the call takes no pointer.
+            let epoll = owned(unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) })?;
+            // SAFETY: the call takes no pointer.
+            let timer = owned(unsafe { libc::timerfd_create(libc::CLOCK_MONOTONIC, timer_flags) })?;
+            let set = PollSet { epoll, timer };
             for &member in members.iter().chain([&set.timer.as_raw_fd()]) {
                 let mut event = libc::epoll_event { events: libc::EPOLLIN as u32, u64: 0 };
                 // SAFETY: the kernel reads one event, which `event` is.

@@ -14,7 +14,7 @@ pub fn set_descriptor_limit(soft: usize) {
 
 /// Opens files until the process may open no more; they close when this is dropped.
 pub struct NoDescriptorLeft {
-    _files: Vec<File>,
+    files: Vec<File>,
 }
 
 impl NoDescriptorLeft {
@@ -26,9 +26,14 @@ impl NoDescriptorLeft {
                 Ok(file) => files.push(file),
                 Err(error) => {
                     assert_eq!(error.raw_os_error(), Some(libc::EMFILE));
-                    return NoDescriptorLeft { _files: files };
+                    return NoDescriptorLeft { files };
                 }
             }
         }
+    }
+
+    /// Leaves so many to be had.
+    pub fn give_back(&mut self, count: usize) {
+        self.files.truncate(self.files.len() - count);
     }
 }
