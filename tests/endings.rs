@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
+use support::driven::{self, stats};
 use support::etc;
 use support::handshake::Completed;
 use support::lists::*;
@@ -31,7 +32,7 @@ fn end_list_early(threads: u32, end: impl Fn(&Checker)) -> (Checker, Vec<Verdict
     let begun = Instant::now();
     let verdicts = std::thread::scope(|scope| {
         let checks = scope.spawn(|| checker.check_many(&requests));
-        until("all permits are taken", || checker.stats().in_flight == 500);
+        until("all permits are taken", || stats(&checker).in_flight == 500);
         end(&checker);
         checks.join().expect("check_many")
     });
@@ -126,7 +127,7 @@ fn results_that_wait_at_the_shutdown_can_still_be_reaped() {
     let target = |number| at(nth(number), if number < 500 { PORT } else { SILENT_PORT });
     let requests = (0..1_000).map(|number| tagged(number, Request::new(target(number)))).collect();
     checker.submit(requests).expect("a live checker");
-    until("the live ones are up", || checker.stats().up == 500);
+    until("the live ones are up", || stats(&checker).up == 500);
     checker.shutdown();
     let mut reports = Vec::new();
     while checker.reap(&mut reports, 100, None) > 0 {}
@@ -170,7 +171,7 @@ fn checks_of_a_list_that_are_cancelled_before_their_turn_took_no_time() {
     let begun = Instant::now();
     let verdicts = std::thread::scope(|scope| {
         let checks = scope.spawn(|| checker.check_many(&requests));
-        until("all are waiting", || checker.stats().queued == 100);
+        until("all are waiting", || stats(&checker).queued == 100);
         assert_eq!(checker.cancel(0), Status::Up);
         checks.join().expect("check_many")
     });
@@ -192,7 +193,7 @@ fn cancelling_thirty_thousand_checks_one_by_one_keeps_no_answer_waiting_for_its_
     let completed = Completed::watch();
     let checker = checker(|config| config.set_max_in_flight(10_000).unwrap());
     checker.submit((0..late).map(|number| tagged(number, Request::new(at(nth(number), PORT)))).collect()).unwrap();
-    until("the first SYNs", || checker.stats().in_flight == late as u64);
+    until("the first SYNs", || stats(&checker).in_flight == late as u64);
     let answered = Instant::now() + Duration::from_secs(1);
     sh("nft delete table inet lossy");
     let (sender, calls) = channel();
@@ -202,7 +203,7 @@ fn cancelling_thirty_thousand_checks_one_by_one_keeps_no_answer_waiting_for_its_
         checker.submit_with(request, Box::new(move |report| sender.send(*report).unwrap())).expect("a live checker")
     };
     let ids: Vec<u64> = (0..silent).map(submit_silent).collect();
-    until("all permits are taken", || checker.stats().in_flight == 10_000);
+    until("all permits are taken", || stats(&checker).in_flight == 10_000);
     std::thread::sleep(answered.saturating_duration_since(Instant::now() + Duration::from_millis(50)));
     for (number, id) in ids.into_iter().enumerate() {
         assert_eq!(checker.cancel(id), Status::Up);
@@ -214,7 +215,7 @@ fn cancelling_thirty_thousand_checks_one_by_one_keeps_no_answer_waiting_for_its_
     drop(sender);
     let mut tags = Vec::new();
     loop {
-        match calls.recv_timeout(Duration::from_secs(60)) {
+        match driven::receive(&checker, &calls) {
             Ok(report) => {
                 assert_eq!(report.verdict.status, Status::Cancelled, "{report:?}");
                 tags.push(report.tag);

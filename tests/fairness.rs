@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use support::driven::{self, stats};
 use support::etc;
 use support::lists::*;
 use support::name_server::{Answer, NameServer};
@@ -47,7 +48,10 @@ mod names {
         let _listener = Listener::on(V4, PORT);
         let checker = loops(1);
         let first = checker.submit(dead.iter().map(|name| ask(name, 12_000)).collect()).expect("a live checker");
-        until("some are being looked up", || dead.iter().any(|name| server.asked_for_v4(name) > 0));
+        until("some are being looked up", || {
+            driven::drive(&checker);
+            dead.iter().any(|name| server.asked_for_v4(name) > 0)
+        });
         (first..first + 1_000).for_each(|id| assert_eq!(checker.cancel(id), Status::Up));
         let reports = reap(&checker, 1_000);
         assert!(reports.iter().all(|report| report.verdict.status == Status::Cancelled));
@@ -69,7 +73,8 @@ mod names {
         let checker = loops(1);
         let begun = Instant::now();
         for round in 0..ROUNDS as u32 {
-            std::thread::sleep((begun + Duration::from_secs(1) * round).saturating_duration_since(Instant::now()));
+            let next = begun + Duration::from_secs(1) * round;
+            driven::sleep(&checker, next.saturating_duration_since(Instant::now()));
             let requests = slow.iter().chain(&fast).enumerate();
             let requests = requests.map(|(number, name)| tagged(number, ask(name, TIMEOUT_MS)));
             checker.submit(requests.collect()).expect("a live checker");
@@ -101,12 +106,12 @@ mod token {
             let checker = checker(|config| config.set_max_rate(1).unwrap());
             // While the checker holds a socket, it is worth waiting for a descriptor.
             checker.submit(vec![with_timeout(10 * PATIENCE_MS, at(V4, SILENT_PORT))]).expect("a live checker");
-            until("the silent target in flight", || checker.stats().in_flight == 1);
+            until("the silent target in flight", || stats(&checker).in_flight == 1);
             std::thread::sleep(INTERVAL + Duration::from_millis(100)); // a token is there
             let taken = NoDescriptorLeft::take_all();
             let verdict = std::thread::scope(|scope| {
                 let check = scope.spawn(|| check(&checker));
-                until("it waits", || checker.stats().queued == 1);
+                until("it waits", || stats(&checker).queued == 1);
                 std::thread::sleep(Duration::from_millis(20));
                 drop(taken);
                 check.join().expect("check")
@@ -161,7 +166,7 @@ mod places {
         let mut reports = Vec::new();
         for round in 0..WARM_UP + ROUNDS {
             let next = begun + Duration::from_secs(1) * round as u32;
-            std::thread::sleep(next.saturating_duration_since(Instant::now()));
+            driven::sleep(&checker, next.saturating_duration_since(Instant::now()));
             let requests = targets.iter().enumerate();
             let requests =
                 requests.map(|(number, target)| tagged(round * targets.len() + number, with_timeout(1_000, *target)));

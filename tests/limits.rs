@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
+use support::driven::stats;
 use support::handshake::assert_proven;
 use support::lists::*;
 use support::privileges::drop_capabilities;
@@ -62,10 +63,11 @@ mod descriptors {
         });
         let silent = |number| with_timeout(3_000, at(nth(number), SILENT_PORT));
         checker.submit((0..200).map(silent).collect()).expect("a live checker");
-        until("all loops wait", || checker.stats().queued > 150 && checker.stats().in_flight > 0);
+        until("all loops wait", || stats(&checker).queued > 150 && stats(&checker).in_flight > 0);
         std::thread::sleep(Duration::from_millis(200));
         let busy = processor_time();
-        std::thread::sleep(Duration::from_millis(1_500));
+        // No result comes before their timeout.
+        checker.reap(&mut Vec::new(), 1, Some(Duration::from_millis(1_500)));
         // Loops that wake each other take over a second of it each; asking now and then takes a hundredth.
         assert!(processor_time() - busy < Duration::from_millis(700), "{:?}", processor_time() - busy);
     }
@@ -87,13 +89,13 @@ mod descriptors {
             let checker = loops(threads);
             // While the checker has this one under way, it is worth waiting for a descriptor. It outlasts all the others.
             checker.submit(vec![with_timeout(10 * PATIENCE_MS, at(V4, SILENT_PORT))]).expect("a live checker");
-            until("the silent target in flight", || checker.stats().in_flight == 1);
+            until("the silent target in flight", || stats(&checker).in_flight == 1);
             set_descriptor_limit(256);
             let taken = NoDescriptorLeft::take_all();
             let request = Request::new(listener.address());
             let verdicts = std::thread::scope(|scope| {
                 let waiting: Vec<_> = (0..8).map(|_| scope.spawn(|| checker.check(&request))).collect();
-                until("eight checks wait", || checker.stats().queued == 8);
+                until("eight checks wait", || stats(&checker).queued == 8);
                 std::thread::sleep(Duration::from_millis(200));
                 assert_eq!((checker.stats().queued, checker.stats().sockets), (8, 1));
                 drop(taken); // of which nobody tells the checker

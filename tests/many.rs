@@ -13,6 +13,7 @@ use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 use support::counters::Rise;
+use support::driven::{self, stats};
 use support::etc;
 use support::firewall;
 use support::handshake::{Completed, assert_proven, assert_sent_again, often};
@@ -135,7 +136,7 @@ mod in_flight {
         let checker = checker(|config| config.set_max_in_flight(count as u32).unwrap());
         let verdicts = std::thread::scope(|scope| {
             let checks = scope.spawn(|| checker.check_many(&requests));
-            until("all are in flight", || checker.stats().in_flight == count as u64);
+            until("all are in flight", || stats(&checker).in_flight == count as u64);
             // From now on the kernel's second SYNs get through, one for each check, within as long as the first took.
             firewall::open();
             checks.join().expect("check_many")
@@ -250,6 +251,7 @@ mod order {
 
     #[test]
     fn ten_thousand_requests_in_one_submit_wake_the_loop_once() {
+        needs_a_thread!("there is no loop to wake");
         namespaced!("strace");
         const TRACED: &str = "TCPSHAKER_TEST_TRACED";
         if std::env::var_os(TRACED).is_some() {
@@ -387,13 +389,13 @@ mod results {
             asked.expect("a live checker");
         }
         drop(sender);
-        let reports: Vec<Report> = (0..count).map(|_| calls.recv_timeout(Duration::from_secs(60)).unwrap()).collect();
+        let reports: Vec<Report> = (0..count).map(|_| driven::receive(&checker, &calls).unwrap()).collect();
         for report in &reports {
             assert_eq!(report.verdict.status, if report.tag % 2 == 0 { Status::Up } else { Status::Refused });
         }
         assert_each_once(reports.iter().map(|report| report.tag).collect(), count);
         // Every callback was consumed, or a sender would be left.
-        assert!(calls.recv_timeout(Duration::from_secs(60)).is_err());
+        assert!(driven::receive(&checker, &calls).is_err());
         assert_eq!(checker.reap(&mut Vec::new(), 1, Some(Duration::ZERO)), 0);
     }
 
@@ -429,7 +431,7 @@ mod results {
             go_on(&checker, at(nth(number), PORT), 500, sender.clone());
         }
         for _ in 0..10 {
-            ended.recv_timeout(Duration::from_secs(60)).expect("a chain of callbacks ends");
+            driven::receive(&checker, &ended).expect("a chain of callbacks ends");
         }
         assert_eq!(checker.stats().up, 5_000);
     }
@@ -506,10 +508,10 @@ mod turns {
         checker.submit(vec![with_timeout(1_000, at(V4, SILENT_PORT)); count]).expect("a live checker");
         let submitted = Instant::now();
         // So many have the same deadline that it takes the loop a while to end them all; permits come free meanwhile.
-        std::thread::sleep(Duration::from_millis(1_001));
+        driven::sleep(&checker, Duration::from_millis(1_001));
         for holder in holders..holders + 10 {
             assert_eq!(checker.cancel(holder), Status::Up);
-            std::thread::sleep(Duration::from_millis(2));
+            driven::sleep(&checker, Duration::from_millis(2));
         }
         println!("the last permit came free after {:?}", submitted.elapsed());
         let verdicts: Vec<Verdict> = reap(&checker, count + 10).iter().map(|report| report.verdict).collect();

@@ -9,13 +9,14 @@ use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
+use support::driven::{self, stats};
 use support::etc;
 use support::firewall::{self, Hook};
 use support::handshake::{assert_sent_again, proves};
 use support::name_server::{Answer, NameServer};
 use support::process::until;
 use support::targets::{DEAD_PORT, Listener, V4, V6, at};
-use tcpshaker::{Checker, Config, Family, Request, Status, Verdict};
+use tcpshaker::{Checker, Family, Request, Status, Verdict};
 
 const PORT: u16 = 8080;
 
@@ -25,7 +26,7 @@ const PATIENCE_MS: u32 = 30_000;
 const LATENESS: Duration = Duration::from_secs(3);
 
 fn checker() -> Checker {
-    let mut config = Config::default();
+    let mut config = driven::config();
     config.set_timeout(PATIENCE_MS).unwrap();
     Checker::new(&config).expect("a checker")
 }
@@ -141,7 +142,7 @@ fn family_of_the_check_or_of_the_checker_picks_the_address() {
         for name in ["dual.test:8080", "both.test:8080"] {
             let request = Request { family, ..Request::new(name) };
             assert_verdict(checker().check(&request), Status::Up, 0, Some(listener.address()));
-            let mut config = Config::default();
+            let mut config = driven::config();
             config.set_timeout(PATIENCE_MS).unwrap();
             config.set_family(family).unwrap();
             let own = Checker::new(&config).unwrap();
@@ -354,7 +355,7 @@ fn first_address_may_still_win_after_the_second_was_tried() {
     let checker = checker();
     let verdict = std::thread::scope(|scope| {
         let check = scope.spawn(|| checker.check_addr(TWO, 0));
-        until("the first address in flight", || checker.stats().in_flight > 0);
+        until("the first address in flight", || stats(&checker).in_flight > 0);
         std::thread::sleep(Duration::from_millis(500));
         firewall::open();
         check.join().unwrap()

@@ -13,10 +13,11 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use support::capture::tcpdump;
+use support::driven::{self};
 use support::handshake::{assert_proven, often};
 use support::process::until;
 use support::targets::{Listener, at};
-use tcpshaker::{Checker, Config, Request, Status};
+use tcpshaker::{Checker, Request, Status};
 
 const PORT: u16 = 8080;
 /// Modest, so that a slow machine reaches it too.
@@ -82,7 +83,7 @@ impl Syns {
 }
 
 fn checker(threads: u32) -> Checker {
-    let mut config = Config::default();
+    let mut config = driven::config();
     config.set_threads(threads).unwrap();
     config.set_max_rate(RATE as u32).unwrap();
     config.set_timeout(60_000).unwrap();
@@ -237,7 +238,7 @@ fn blocking_callers_of_two_loops_keep_to_one_rate_and_reach_it() {
 fn rate_below_one_per_burst_lets_single_checks_through_at_their_pace() {
     namespaced!(alone, "tcpdump");
     let _listener = Listener::on(IpAddr::V4(Ipv4Addr::UNSPECIFIED), PORT);
-    let mut config = Config::default();
+    let mut config = driven::config();
     config.set_max_rate(20).unwrap();
     let checker = Checker::new(&config).expect("a checker");
     let syns = Syns::watch();

@@ -9,10 +9,11 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use support::driven::{self, stats};
 use support::firewall::{self, Hook};
 use support::process::until;
 use support::targets::{DEAD_PORT, Listener, V4, at};
-use tcpshaker::{Checker, Config, Report, Request, Status};
+use tcpshaker::{Checker, Report, Request, Status};
 
 const PORT: u16 = 8080;
 const SILENT_PORT: u16 = 8081;
@@ -101,7 +102,7 @@ impl Watcher {
 }
 
 fn checker(threads: u32) -> Checker {
-    let mut config = Config::default();
+    let mut config = driven::config();
     config.set_threads(threads).unwrap();
     config.set_timeout(60_000).unwrap();
     Checker::new(&config).expect("a checker")
@@ -125,10 +126,25 @@ fn reap_now(checker: &Checker, capacity: usize) -> usize {
     checker.reap(&mut Vec::new(), capacity, Some(Duration::ZERO))
 }
 
+/// Nothing is told for so long. What a caller-driven checker's descriptor tells of it may be no result: then it gets on.
+fn is_quiet(watcher: &Watcher, checker: &Checker, time: Duration) -> bool {
+    let tries = if driven::is_driven() { 10 } else { 1 };
+    (0..tries).any(|_| {
+        let is_quiet = !watcher.wait(time);
+        driven::drive(checker);
+        is_quiet
+    })
+}
+
+/// Whether so many results are what a watcher may find that is told of something.
+fn is_reason(taken: usize) -> bool {
+    taken > 0 || driven::is_driven()
+}
+
 /// Waits until every submitted check has its result.
 fn settle(checker: &Checker) {
     until("all results are there", || {
-        let stats = checker.stats();
+        let stats = stats(checker);
         stats.up + stats.refused + stats.cancelled + stats.closed == stats.submitted
     });
 }
@@ -143,7 +159,7 @@ mod one_watcher {
         for way in WAYS.into_iter().filter(|way| *way != Way::EdgeTriggeredEpoll) {
             let checker = checker(1);
             let watcher = Watcher::new(way, &[fd_of(&checker)]);
-            assert!(!watcher.is_ready(), "{way:?}: nothing was submitted yet");
+            assert!(is_quiet(&watcher, &checker, Duration::ZERO), "{way:?}: nothing was submitted yet");
             for count in (1..40).chain([300, 600]) {
                 submit(&checker, count);
                 assert!(watcher.wait(FOR_EVER), "{way:?}: no wake-up for {count} results");
@@ -151,10 +167,10 @@ mod one_watcher {
                 while left > 0 {
                     assert!(watcher.wait(FOR_EVER), "{way:?}: {left} results are to come, or wait already");
                     let taken = reap_now(&checker, 7);
-                    assert_ne!(taken, 0, "{way:?}: readable, but nothing waits");
+                    assert!(is_reason(taken), "{way:?}: readable, but nothing waits");
                     left -= taken;
                 }
-                assert!(!watcher.is_ready(), "{way:?}: readable, but everything was reaped");
+                assert!(is_quiet(&watcher, &checker, Duration::ZERO), "{way:?}: readable, but everything was reaped");
             }
         }
     }
@@ -165,7 +181,7 @@ mod one_watcher {
         let _listener = Listener::on(V4, PORT);
         let checker = checker(1);
         let watcher = Watcher::new(Way::EdgeTriggeredEpoll, &[fd_of(&checker)]);
-        assert!(!watcher.is_ready());
+        assert!(is_quiet(&watcher, &checker, Duration::ZERO));
         for count in (1..40).chain([300, 600]) {
             submit(&checker, count);
             let mut left = count;
@@ -180,7 +196,7 @@ mod one_watcher {
                     }
                 }
             }
-            assert!(!watcher.is_ready(), "an edge, but everything was reaped");
+            assert!(is_quiet(&watcher, &checker, Duration::ZERO), "an edge, but everything was reaped");
         }
     }
 
@@ -204,7 +220,10 @@ mod one_watcher {
                     left -= reap_now(&checker, 100);
                     left == 0
                 });
-                assert!(!watcher.is_ready(), "{way:?}, made early: {made_early}: everything was reaped");
+                assert!(
+                    is_quiet(&watcher, &checker, Duration::ZERO),
+                    "{way:?}, made early: {made_early}: everything was reaped"
+                );
                 submit(&checker, 1);
                 assert!(watcher.wait(FOR_EVER), "{way:?}, made early: {made_early}: the next result");
             }
@@ -225,7 +244,11 @@ mod one_watcher {
         }
         settle(&checker);
         for watcher in &watchers {
-            assert!(!watcher.wait(Duration::from_millis(20)), "{:?}: no result is to be reaped", watcher.way);
+            assert!(
+                is_quiet(watcher, &checker, Duration::from_millis(20)),
+                "{:?}: no result is to be reaped",
+                watcher.way
+            );
         }
         submit(&checker, 1);
         for watcher in &watchers {
@@ -242,7 +265,7 @@ mod one_watcher {
                 let checker = checker(2);
                 let watcher = Watcher::new(way, &[fd_of(&checker)]);
                 checker.submit(vec![Request::new(at(V4, SILENT_PORT)); 100]).expect("a live checker");
-                assert!(!watcher.wait(Duration::from_millis(20)), "{way:?}: none of them has ended");
+                assert!(is_quiet(&watcher, &checker, Duration::from_millis(20)), "{way:?}: none of them has ended");
                 match status {
                     Status::Cancelled => assert_eq!(checker.cancel(0), Status::Up),
                     _ => checker.shutdown(),
@@ -253,7 +276,10 @@ mod one_watcher {
                     while checker.reap(&mut reports, 100, Some(Duration::ZERO)) > 0 {}
                 }
                 assert!(reports.iter().all(|report| report.verdict.status == status));
-                assert!(!watcher.wait(Duration::from_millis(20)), "{way:?}: readable, but everything was reaped");
+                assert!(
+                    is_quiet(&watcher, &checker, Duration::from_millis(20)),
+                    "{way:?}: readable, but everything was reaped"
+                );
             }
         }
     }
@@ -290,7 +316,7 @@ mod under_load {
                 wakeups += 1;
                 let capacity = [1, 5, 100][wakeups % 3];
                 let mut taken = reap_now(&checker, capacity);
-                assert_ne!(taken, 0, "{way:?}: readable, but nothing waits");
+                assert!(is_reason(taken), "{way:?}: readable, but nothing waits");
                 left -= taken;
                 while way == Way::EdgeTriggeredEpoll && taken == capacity {
                     taken = reap_now(&checker, capacity);
@@ -299,7 +325,7 @@ mod under_load {
             }
             println!("{way:?}: {wakeups} wake-ups for {} results", submitters * count);
         });
-        assert!(!watcher.is_ready(), "{way:?}: readable, but everything was reaped");
+        assert!(is_quiet(&watcher, &checker, Duration::ZERO), "{way:?}: readable, but everything was reaped");
     }
 
     #[test]
@@ -322,7 +348,7 @@ mod under_load {
             }
             assert_eq!(reap_now(&checker, 10), 1, "turn {turn}");
             for watcher in &watchers {
-                assert!(!watcher.is_ready(), "turn {turn}: {:?} is woken in vain", watcher.way);
+                assert!(is_quiet(watcher, &checker, Duration::ZERO), "turn {turn}: {:?} is woken in vain", watcher.way);
             }
         }
     }

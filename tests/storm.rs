@@ -19,11 +19,12 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
+use support::driven;
 use support::etc;
 use support::firewall::{self, Hook};
 use support::process::{open_descriptors, threads, until};
 use support::targets::{DEAD_PORT, Listener, V4, at};
-use tcpshaker::{Checker, Config, Report, Request, Status, Verdict};
+use tcpshaker::{Checker, Report, Request, Status, Verdict};
 
 const PORT: u16 = 8080;
 const SILENT_PORT: u16 = 8081;
@@ -223,7 +224,7 @@ impl Weather {
     }
 
     fn checker(&self) -> Checker {
-        let mut config = Config::default();
+        let mut config = driven::config();
         config.set_threads(self.loops).unwrap();
         config.set_max_in_flight(self.max_in_flight).unwrap();
         config.set_max_rate(self.rate).unwrap();
@@ -373,6 +374,9 @@ fn round(seed: u64) {
     let calm = || books.calls_to_come.load(Ordering::SeqCst) == 0;
     if weather.ends_by_drop {
         books.ends_early.store(true, Ordering::SeqCst);
+        if driven::is_driven() {
+            checker.shutdown(); // nobody but this thread would ever run callbacks that hold the checker
+        }
         drop(checker);
         until(&format!("all callbacks of round {seed}, {weather:?}"), calm);
         let (accepted, results) = (Books::count(&books.accepted), Books::count(&books.results));

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use support::counters::{Rise, counter};
+use support::driven::stats;
 use support::firewall::{self, Hook};
 use support::handshake::{Completed, assert_sent_again, held_up, is_at_its_best, kept, often, proves, withholds_ack};
 use support::process::{Forked, open_descriptors, sh, stop_parent_during, sysctl, threads, until};
@@ -458,6 +459,7 @@ mod nothing_left {
 
     #[test]
     fn idle_checker_makes_no_system_call() {
+        needs_a_thread!("only its caller makes any");
         namespaced!("nft");
         let before = threads();
         let listener = Listener::on(V4, PORT);
@@ -523,7 +525,7 @@ mod nothing_left {
         std::thread::scope(|scope| {
             let checks: Vec<_> =
                 (0..32).map(|_| scope.spawn(|| checker.check(&Request::new(at(V4, SILENT_PORT))).status)).collect();
-            until("32 checks in flight", || checker.stats().in_flight == 32);
+            until("32 checks in flight", || stats(&checker).in_flight == 32);
             checker.shutdown();
             checks.into_iter().for_each(|check| assert_eq!(check.join().unwrap(), Status::Closed));
         });

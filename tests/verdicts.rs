@@ -8,6 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use support::counters::Rise;
+use support::driven::stats;
 use support::far_host::FarHost;
 use support::firewall::{self, Hook};
 use support::handshake::{assert_sent_again, proves};
@@ -363,7 +364,7 @@ mod this_machine {
         let silent = Request { timeout_ms: 2000, ..Request::new(at(V4, SILENT_PORT)) };
         std::thread::scope(|scope| {
             let busy: Vec<_> = std::iter::repeat_with(|| scope.spawn(|| checker.check(&silent))).take(2).collect();
-            until("two checks in flight", || checker.stats().in_flight == 2);
+            until("two checks in flight", || stats(&checker).in_flight == 2);
             set_descriptor_limit(256);
             let _taken = NoDescriptorLeft::take_all();
             let targets = [listener.address(); 8];
@@ -386,7 +387,7 @@ mod this_machine {
         let silent = Request { timeout_ms: 6000, ..Request::new(at(V4, SILENT_PORT)) };
         std::thread::scope(|scope| {
             let first = scope.spawn(|| checker.check(&silent));
-            until("the first check in flight", || checker.stats().in_flight == 1);
+            until("the first check in flight", || stats(&checker).in_flight == 1);
             let sent = Rise::of("TcpActiveOpens");
             let second = checker.check(&Request { timeout_ms: IMPATIENCE_MS, ..Request::new(listener.address()) });
             assert_eq!((second.status, second.os_error, second.address), (Status::Busy, 0, None), "{second:?}");
@@ -410,7 +411,7 @@ mod the_end {
         let silent = Request::new(at(V4, SILENT_PORT));
         std::thread::scope(|scope| {
             let waiting: Vec<_> = (0..8).map(|_| scope.spawn(|| checker.check(&silent))).collect();
-            until("eight checks in flight", || checker.stats().in_flight == 8);
+            until("eight checks in flight", || stats(&checker).in_flight == 8);
             checker.shutdown();
             for thread in waiting {
                 let verdict = thread.join().unwrap();
@@ -435,7 +436,7 @@ mod the_end {
         let verdicts = std::thread::scope(|scope| {
             // In flight while the child comes and goes; the second SYN finds the door open.
             let waiting: Vec<_> = (0..4).map(|_| scope.spawn(|| checker.check(&request))).collect();
-            until("four checks in flight", || checker.stats().in_flight == 4);
+            until("four checks in flight", || stats(&checker).in_flight == 4);
             let child = Forked::new(|| {
                 let address = listener.address();
                 let told = |verdict: Verdict| verdict.status == Status::Forked && verdict.address.is_none();
@@ -473,7 +474,7 @@ mod the_end {
             let checker = checker.clone();
             move || checker.check(&Request::new(at(V4, SILENT_PORT)))
         });
-        until("the check in flight", || checker.stats().in_flight == 1);
+        until("the check in flight", || stats(&checker).in_flight == 1);
         let begun = Instant::now();
         checker.shutdown();
         assert_eq!(waiting.join().unwrap().status, Status::Closed);

@@ -10,6 +10,7 @@ use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use support::driven::stats;
 use support::firewall::{self, Hook};
 use support::handshake::{often, withholds_ack};
 use support::lists::*;
@@ -183,7 +184,7 @@ mod sleeping_loop {
                 let silent = with_timeout(100 * PATIENCE_MS, at(V4, SILENT_PORT));
                 let id = checker.submit(vec![silent]).expect("a live checker");
                 if number.is_multiple_of(2) {
-                    until("the place is taken", || checker.stats().in_flight == 1);
+                    until("the place is taken", || stats(&checker).in_flight == 1);
                 }
                 checker.submit(vec![Request::new(at(nth(number), DEAD_PORT))]).expect("a live checker");
                 assert_eq!(checker.cancel(id), Status::Up);

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use support::capture::{Capture, Segment, conversations};
 use support::counters::Rise;
+use support::driven;
 use support::far_host::FarHost;
 use support::firewall::{self, Hook};
 use support::handshake::{self, Completed, held_up, often, proves, segments_sent, withholds_ack};
@@ -455,7 +456,10 @@ fn callback_runs_when_its_connection_is_gone_already() {
     let checker = checker(|_| ());
     // A connection under way is in the kernel's table (proc(5)), or its absence would prove nothing.
     checker.submit(vec![Request::new(at(V4, silent_port))]).expect("a live checker");
-    until("the silent target in the table", || is_in_table(at(V4, silent_port)));
+    until("the silent target in the table", || {
+        driven::drive(&checker);
+        is_in_table(at(V4, silent_port))
+    });
     let (sender, calls) = channel();
     for number in 0..50 {
         let (sender, target) = (sender.clone(), at([127, 0, 1, number].into(), PORT));
@@ -463,7 +467,7 @@ fn callback_runs_when_its_connection_is_gone_already() {
         checker.submit_with(Request::new(target), Box::new(callback)).expect("a live checker");
     }
     for _ in 0..50 {
-        let (verdict, target, is_there) = calls.recv_timeout(Duration::from_secs(60)).expect("a callback");
+        let (verdict, target, is_there) = driven::receive(&checker, &calls).expect("a callback");
         // While one callback reads the table no other check goes on, and then its ACK may get out.
         assert_eq!((verdict.status, verdict.address), (Status::Up, Some(target)), "{verdict:?}");
         assert!(!is_there, "the connection to {target} is there still");

@@ -198,8 +198,7 @@ static void flags_that_go_together(void) {
 }
 
 static void settings(void) {
-  shaker_config *config = shaker_config_new();
-  NEED(config != NULL);
+  shaker_config *config = new_config();
   EXPECT_EQ(shaker_config_set_threads(config, 257), SHAKER_ERR_INVALID);
   EXPECT_EQ(shaker_config_set_threads(config, UINT32_MAX), SHAKER_ERR_INVALID);
   EXPECT_EQ(shaker_config_set_threads(config, 256), SHAKER_OK);

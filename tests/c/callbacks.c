@@ -1,4 +1,4 @@
-/* What a callback may do, what it is refused, and that it runs exactly once, on another thread. */
+/* What a callback may do, what it is refused, and that it runs exactly once, on the thread that drives the checker. */
 #include "target.h"
 
 #include <pthread.h>
@@ -15,7 +15,7 @@ static void submit(const struct target *target, uint32_t timeout_ms, shaker_call
   EXPECT_EQ(shaker_submit(checker, &request, 1, NULL), SHAKER_OK);
 }
 
-/* Each result once, on a thread of the library, with what the request gave along. */
+/* Each result once, on the thread that drives the checker, with what the request gave along. */
 struct call {
   uint64_t id;
   atomic_int times;
@@ -25,7 +25,7 @@ struct call {
 static void note(const shaker_result *result, void *user_data) {
   struct call *call = user_data;
   EXPECT(result->user_data == user_data);
-  EXPECT(!pthread_equal(pthread_self(), main_thread));
+  EXPECT_EQ(!pthread_equal(pthread_self(), main_thread), !is_driven());
   EXPECT_EQ(result->reserved, 0);
   call->id = result->id;
   call->status = result->status;
@@ -45,7 +45,7 @@ static void once_each(void) {
   }
   requests[7].addr = "nowhere";
   EXPECT_EQ(shaker_submit(checker, requests, MANY, ids), SHAKER_OK);
-  UNTIL(calls == MANY);
+  UNTIL_CALLED(checker, calls == MANY);
   for (int i = 0; i < MANY; i++) {
     EXPECT_EQ(noted[i].times, 1);
     EXPECT_EQ(noted[i].id, ids[i]);
@@ -65,7 +65,7 @@ static void again(const shaker_result *result, void *user_data) {
 static void submits_another(void) {
   atomic_int left = 100;
   submit(&up, 0, again, &left);
-  UNTIL(left == 0);
+  UNTIL_CALLED(checker, left == 0);
 }
 
 /* Mixed with results to reap: those of callbacks never come out of shaker_reap. */
@@ -81,13 +81,13 @@ static void reaps(const shaker_result *result, void *user_data) {
 static void reaps_without_waiting(void) {
   atomic_int reaped = 0;
   submit(&down, 0, reaps, &reaped);
-  UNTIL(reaped == 1);
+  UNTIL_CALLED(checker, reaped == 1);
   shaker_request plain = ask(&up, 0);
   EXPECT_EQ(shaker_submit(checker, &plain, 1, NULL), SHAKER_OK);
   UNTIL(stats_of(checker).in_flight + stats_of(checker).queued == 0);
   reaped = 0;
   submit(&down, 0, reaps, &reaped);
-  UNTIL(reaped >= 1);
+  UNTIL_CALLED(checker, reaped >= 1);
   shaker_result result;
   EXPECT_EQ(shaker_reap(checker, &result, 1, 0), 2 - reaped);
 }
@@ -118,7 +118,7 @@ static void is_refused_to_block(void) {
   uint64_t before = stats_of(checker).submitted;
   calls = 0;
   submit(&up, 0, blocks, &calls);
-  UNTIL(calls == 1);
+  UNTIL_CALLED(checker, calls == 1);
   EXPECT_EQ(stats_of(checker).submitted, before + 1);
   EXPECT_EQ(shaker_check_addr(checker, up.text, 0, NULL), SHAKER_OK); /* nothing was freed */
 }
@@ -138,12 +138,12 @@ static void cancels_another(void) {
   requests[1].user_data = &bystander;
   EXPECT_EQ(shaker_submit(checker, requests, 2, ids), SHAKER_OK);
   submit(&up, 0, cancels, &ids[0]);
-  UNTIL(waiting.times == 1);
+  UNTIL_CALLED(checker, waiting.times == 1);
   EXPECT_EQ(waiting.status, SHAKER_ERR_CANCELLED);
   EXPECT_EQ(bystander.times, 0);
   uint64_t all = 0;
   submit(&up, 0, cancels, &all);
-  UNTIL(bystander.times == 1);
+  UNTIL_CALLED(checker, bystander.times == 1);
   EXPECT_EQ(bystander.status, SHAKER_ERR_CANCELLED);
 }
 
@@ -156,7 +156,7 @@ static void frees_another(const shaker_result *result, void *user_data) {
 static void may_free_another_checker(void) {
   atomic_int freed = 0;
   submit(&up, 0, frees_another, &freed);
-  UNTIL(freed == 1);
+  UNTIL_CALLED(checker, freed == 1);
 }
 
 /* The last callback shuts the checker down; every other check still yields its result. */
@@ -178,7 +178,7 @@ static void shuts_its_checker_down(void) {
   submit(&mute, 10 * PATIENCE_MS, note, &waiting);
   EXPECT_EQ(shaker_submit(checker, &plain, 1, &id), SHAKER_OK);
   submit(&up, 0, shuts_down, &last);
-  UNTIL(waiting.times == 1);
+  UNTIL_CALLED(checker, waiting.times == 1);
   EXPECT_EQ(waiting.status, SHAKER_ERR_CLOSED);
   EXPECT(last.times == 1 && last.status == SHAKER_OK);
   EXPECT_EQ(shaker_reap(checker, &result, 1, UINT32_MAX), 1);

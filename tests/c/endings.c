@@ -64,7 +64,7 @@ static int all_wait(uint64_t waiting, uint64_t submitted_before) {
 static void wakes_everybody(uint32_t loops) {
   const uint64_t waiting = EACH + EACH * LISTED + SUBMITTED;
   pthread_t threads[3 * EACH];
-  shaker_config *config = shaker_config_new();
+  shaker_config *config = new_config();
   EXPECT_EQ(shaker_config_set_threads(config, loops), SHAKER_OK);
   NEED(shaker_checker_new(config, &checker) == SHAKER_OK);
   shaker_config_free(config);

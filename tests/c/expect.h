@@ -70,11 +70,33 @@ static inline int outcome(void) {
   return failures != 0;
 }
 
+/* Whether the tests' checkers have no thread of their own, and get on only inside the calls of the tests. */
+static inline int is_driven(void) {
+  const char *set = getenv("TCPSHAKER_DRIVEN");
+  return set != NULL && *set != '\0';
+}
+
+/* The default settings, but for what drives the checker. */
+static inline shaker_config *new_config(void) {
+  shaker_config *config = shaker_config_new();
+  NEED(config != NULL && shaker_config_set_caller_driven(config, is_driven()) == SHAKER_OK);
+  return config;
+}
+
+/* Has a caller-driven checker get on, without waiting and without taking results. */
+static inline void drive(const shaker_checker *checker) {
+  shaker_result none;
+  if (is_driven()) EXPECT_EQ(shaker_reap((shaker_checker *)checker, &none, 0, 0), 0);
+}
+
+/* Waits for what the checker's callbacks do. */
+#define UNTIL_CALLED(checker, condition) UNTIL((drive(checker), (condition)))
+
 /* A checker at its defaults, but as patient as the tests are: a check that names no timeout has an answer to come. */
 static inline shaker_checker *new_checker(void) {
   shaker_checker *checker = NULL;
-  shaker_config *config = shaker_config_new();
-  NEED(config != NULL && shaker_config_set_timeout(config, PATIENCE_MS) == SHAKER_OK);
+  shaker_config *config = new_config();
+  NEED(shaker_config_set_timeout(config, PATIENCE_MS) == SHAKER_OK);
   NEED(shaker_checker_new(config, &checker) == SHAKER_OK && checker != NULL);
   shaker_config_free(config);
   return checker;
@@ -82,6 +104,7 @@ static inline shaker_checker *new_checker(void) {
 
 static inline shaker_stats stats_of(const shaker_checker *checker) {
   shaker_stats stats;
+  drive(checker); /* for those who wait until they are as they should be */
   memset(&stats, 0xAA, sizeof stats);
   EXPECT_EQ(shaker_checker_stats(checker, &stats, sizeof stats), SHAKER_OK);
   return stats;

@@ -235,6 +235,8 @@ static shaker_checker *new_checker(uint64_t *dice) {
   shaker_config *config = shaker_config_new();
   shaker_checker *made;
   require(config != NULL, "no configuration");
+  const char *driven = getenv("TCPSHAKER_DRIVEN");
+  require(shaker_config_set_caller_driven(config, driven != NULL && *driven != '\0') == SHAKER_OK, "caller-driven");
   require(shaker_config_set_threads(config, 1 + below(dice, 3)) == SHAKER_OK, "threads");
   require(shaker_config_set_max_in_flight(config, below(dice, 2) ? 3 : 500) == SHAKER_OK, "max_in_flight");
   require(shaker_checker_new(config, &made) == SHAKER_OK, "no checker");

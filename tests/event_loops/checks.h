@@ -39,7 +39,7 @@ static inline void give_up(const char *what)
     exit(1);
 }
 
-/* This process's threads now: its own one and the checker's one loop, or something started more. */
+/* This process's threads now: its own one and the checker's one loop, if it has one, or something started more. */
 static inline unsigned count_threads(void)
 {
     unsigned count = 0;
@@ -79,7 +79,9 @@ static inline void start_checks(int argc, char **argv)
     checks.ports[0] = (in_port_t)atoi(argv[1]);
     checks.ports[1] = (in_port_t)atoi(argv[2]);
     checks.thread = gettid();
+    const char *driven = getenv("TCPSHAKER_DRIVEN");
     shaker_config *config = shaker_config_new();
+    if (shaker_config_set_caller_driven(config, driven != NULL && *driven) != SHAKER_OK) give_up("shaker_config_set_caller_driven");
     if (shaker_config_set_timeout(config, 60000) != SHAKER_OK) give_up("shaker_config_set_timeout");
     if (shaker_checker_new(config, &checks.checker) != SHAKER_OK) give_up("shaker_checker_new");
     shaker_config_free(config);

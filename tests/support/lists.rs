@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tcpshaker::{Checker, Config, Report, Request, Status, Verdict};
 
+use super::driven;
 use super::firewall::{self, Hook};
 use super::targets::{Listener, at};
 
@@ -17,7 +18,7 @@ pub const PATIENCE_MS: u32 = 60_000;
 pub const DESCRIPTORS: usize = 20_000;
 
 pub fn checker(configure: impl FnOnce(&mut Config)) -> Checker {
-    let mut config = Config::default();
+    let mut config = driven::config();
     config.set_timeout(PATIENCE_MS).unwrap();
     configure(&mut config);
     Checker::new(&config).expect("a checker")

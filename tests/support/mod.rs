@@ -5,6 +5,8 @@
 #![allow(dead_code, unused_macros, unused_imports)]
 
 #[macro_use]
+pub mod driven;
+#[macro_use]
 pub mod handshake;
 #[macro_use]
 pub mod namespace;
