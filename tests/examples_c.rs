@@ -108,6 +108,7 @@ fn make_run_shows_the_demo_and_with_addr_checks_those_targets_instead() {
     let shown = make(&["run"]);
     assert_eq!(shown.code(), 0, "{shown:?}");
     assert!(shown.stdout.contains("every verdict was the expected one"), "{shown:?}");
+    assert!(shown.has_line("threads of this process: 1"), "{shown:?}");
 
     let (_first, one) = live();
     let (_second, two) = live();
@@ -170,6 +171,45 @@ fn the_event_loop_without_targets_is_a_usage_error() {
     let refused = finish(&mut command("static", "event_loop"));
     assert_eq!(refused.code(), 2, "{refused:?}");
     assert!(refused.stderr.starts_with("usage: event_loop"), "{refused:?}");
+}
+
+#[test]
+fn the_caller_driven_front_sends_clients_where_somebody_is_up_and_has_no_second_thread() {
+    for flavour in FLAVOURS {
+        let shown = finish(&mut command(flavour, "caller_driven"));
+        assert_eq!(shown.code(), 0, "{shown:?}");
+        for expected in [
+            "2 of 2 up, a client is sent to: 127.0.0.1:",
+            "1 of 2 up, a client is sent to: 127.0.0.1:",
+            "0 of 2 up, a client is sent to: no backend is up",
+            "threads of this process: 1",
+        ] {
+            assert!(shown.has_line(expected), "{expected:?} is missing: {shown:?}");
+        }
+        for change in [" is up", " is down"] {
+            let changes = shown.stdout.lines().filter(|line| line.starts_with("127.0.0.1:") && line.ends_with(change));
+            assert_eq!(changes.count(), 2, "{shown:?}");
+        }
+    }
+}
+
+#[test]
+fn the_caller_driven_front_follows_backends_of_others() {
+    let ip: IpAddr = "127.83.72.76".parse().unwrap();
+    let listener = Listener::on(ip, 0);
+    let backend = listener.address();
+    let mut running = Running::start(command("dynamic", "caller_driven").args(["0", &backend.to_string()]));
+    let line = running.wait_for_line(&["the front is "]);
+    let front = line.trim().rsplit_once(' ').expect("an address").1.to_owned();
+    let ask = || std::io::read_to_string(std::net::TcpStream::connect(&front).expect("the front")).expect("its answer");
+    running.wait_for_line(&[&backend.to_string(), "is up"]);
+    assert_eq!(ask(), format!("{backend}\n"));
+    drop(listener);
+    running.wait_for_line(&[&backend.to_string(), "is down"]);
+    assert_eq!(ask(), "no backend is up\n");
+    running.signal(libc::SIGTERM);
+    assert_eq!(running.finish().status.code(), None);
+    assert_eq!(finish(command("static", "caller_driven").arg("0")).code(), 2);
 }
 
 /// Of what the tests run programs with: what one said before it hung is what its author needs.
