@@ -49,12 +49,12 @@ static inline shaker_request request_for(const struct sockaddr_in *target, uint3
   return request;
 }
 
-/* window 0: the default */
+/* window 0: the default; loops 0: the caller drives the checker */
 static inline shaker_checker *checker_of(uint32_t window, uint32_t loops) {
   shaker_config *config = shaker_config_new();
   shaker_checker *checker;
   if (window && shaker_config_set_max_in_flight(config, window)) die("window");
-  if (shaker_config_set_threads(config, loops)) die("loops");
+  if (loops ? shaker_config_set_threads(config, loops) : shaker_config_set_caller_driven(config, true)) die("loops");
   if (shaker_checker_new(config, &checker)) die("checker");
   shaker_config_free(config);
   return checker;

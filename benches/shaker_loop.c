@@ -3,6 +3,8 @@
  *   shaker_loop batch  PORT CHECKS WINDOW [LOOPS]   one shaker_check_many
  *   shaker_loop reap   PORT CHECKS WINDOW [LOOPS]   submit and reap from an epoll loop of the caller's
  *   shaker_loop inline PORT CHECKS                  one blocking check at a time
+ *   shaker_loop single PORT CHECKS                  one check at a time by submit and reap
+ *   shaker_loop driven PORT CHECKS                  the same on a caller-driven checker
  *
  * Prints one line: verdicts, checks per second, µs of wall and CPU time per check, and handshakes completed.
  */
@@ -65,18 +67,30 @@ static void one_by_one(shaker_checker *checker, size_t checks, double *took) {
   }
 }
 
+static void submitted_one_by_one(shaker_checker *checker, size_t checks, double *took) {
+  for (size_t i = 0; i < checks; i++) {
+    shaker_result result;
+    double begun = now();
+    shaker_request request = request_for(&target, TIMEOUT_MS);
+    if (shaker_submit(checker, &request, 1, NULL)) die("submit");
+    if (shaker_reap(checker, &result, 1, UINT32_MAX) != 1) die("reap");
+    took[i] = now() - begun;
+    count(&result, 1);
+  }
+}
+
 int main(int argc, char **argv) {
   if (argc < 4) {
-    fprintf(stderr, "usage: shaker_loop batch|reap PORT CHECKS WINDOW [LOOPS] | inline PORT CHECKS\n");
+    fprintf(stderr, "usage: shaker_loop batch|reap PORT CHECKS WINDOW [LOOPS] | inline|single|driven PORT CHECKS\n");
     return 2;
   }
   target = target_at("127.0.0.1", (uint16_t)atoi(argv[2]));
   char mode = argv[1][0];
   size_t checks = strtoul(argv[3], NULL, 10), window = argc > 4 ? strtoul(argv[4], NULL, 10) : 0;
-  uint32_t loops = argc > 5 ? (uint32_t)atoi(argv[5]) : 1;
+  uint32_t loops = argc > 5 ? (uint32_t)atoi(argv[5]) : mode != 'd';
   shaker_checker *checker = checker_of((uint32_t)window, loops);
   /* What a program of its own would have at hand is made ready, and its pages touched, before the clock runs. */
-  double *took = mode == 'i' ? malloc(checks * sizeof *took) : NULL;
+  double *took = mode == 'i' || mode == 's' || mode == 'd' ? malloc(checks * sizeof *took) : NULL;
   shaker_request *requests = mode == 'b' ? malloc(checks * sizeof *requests) : NULL;
   shaker_result *results = mode == 'b' ? malloc(checks * sizeof *results) : NULL;
   for (size_t i = 0; requests && i < checks; i++) requests[i] = request_for(&target, TIMEOUT_MS);
@@ -86,7 +100,8 @@ int main(int argc, char **argv) {
   switch (mode) {
   case 'b': batch(checker, requests, results, checks); break;
   case 'r': reap(checker, checks, window); break;
-  default: one_by_one(checker, checks, took); break;
+  case 'i': one_by_one(checker, checks, took); break;
+  default: submitted_one_by_one(checker, checks, took); break;
   }
   wall = now() - wall;
   used = cpu() - used;

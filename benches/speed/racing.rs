@@ -22,12 +22,15 @@ pub struct Windowed {
     pub reap: Rounds,
 }
 
-/// Nanoseconds of one blocking check, by quantile.
+/// Nanoseconds of one check at a time, by quantile.
 #[derive(Default)]
 pub struct Blocking {
     pub inline: [Rounds; 4],
     pub handoff: [Rounds; 4],
     pub ours: [Rounds; 4],
+    /// By submit and reap, with a loop of the library's and driven by the caller.
+    pub submitted: [Rounds; 4],
+    pub driven: [Rounds; 4],
 }
 
 #[derive(Default)]
@@ -76,6 +79,8 @@ pub fn run(course: &Course, extent: Extent) -> Result<Races, String> {
         let fewer = &(extent.checks / 2).to_string();
         quantiles(&mut blocking.inline, course.yardstick(&["inline", LIVE_PORT, fewer])?);
         quantiles(&mut blocking.ours, course.race(&["inline", LIVE_PORT, fewer])?);
+        quantiles(&mut blocking.submitted, course.race(&["single", LIVE_PORT, fewer])?);
+        quantiles(&mut blocking.driven, course.race(&["driven", LIVE_PORT, fewer])?);
         quantiles(&mut blocking.handoff, course.yardstick(&["handoff", LIVE_PORT, &(extent.checks / 8).to_string()])?);
         for (index, loops) in loop_counts().iter().map(usize::to_string).enumerate() {
             races.batch_by_loops[index].push(pace(course.race(&["batch", LIVE_PORT, checks, WINDOW, &loops])?));
@@ -111,13 +116,15 @@ impl Races {
 
     pub fn rows(&self) -> Vec<Row> {
         let blocking = &self.blocking;
-        let mut rows = vec![Row::ratio(
-            "blocking check, p50, against inline",
-            &blocking.ours[0],
-            &blocking.inline[0],
-            microseconds,
-            Bar::AtMost(1.25),
-        )];
+        let one_at_a_time = [
+            ("blocking check, p50, against inline", &blocking.ours, 1.25),
+            ("one check by submit and reap, p50, against inline", &blocking.submitted, 1.5),
+            ("the same, caller-driven, p50, against inline", &blocking.driven, 1.5),
+        ];
+        let mut rows = Vec::new();
+        for (what, ours, bar) in one_at_a_time {
+            rows.push(Row::ratio(what, &ours[0], &blocking.inline[0], microseconds, Bar::AtMost(bar)));
+        }
         for (window, figures) in WINDOWS.iter().zip(&self.windows) {
             let what = format!("batch, window {window}, against proof");
             rows.push(Row::ratio(what, &figures.batch, &figures.proof, per_second, Bar::AtLeast(0.90)));
