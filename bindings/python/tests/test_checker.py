@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import gc
 import os
@@ -9,12 +10,13 @@ import resource
 import socket
 import threading
 import time
-from typing import Any, Dict
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Dict, List
 
 import pytest
 from conftest import Listener, descriptors, threads
 
-from tcpshaker import Checker, Status
+from tcpshaker import Checker, Result, Status
 
 
 @pytest.mark.parametrize(
@@ -94,6 +96,21 @@ def test_checks_leave_from_the_network_namespace_they_were_given(live: str) -> N
             assert checker.check(live).up
     except PermissionError:
         assert os.geteuid() != 0
+
+
+def test_a_caller_driven_checker_has_no_thread_and_answers_every_way_of_asking(live: str, dead: str) -> None:
+    async def both(checker: Checker) -> List[Result]:
+        return list(await asyncio.gather(checker.acheck(live), checker.acheck(dead)))
+
+    before = threads()
+    with Checker(caller_driven=True) as checker:
+        assert checker.check(live).up
+        assert checker.check(dead).status == Status.REFUSED
+        assert sorted(result.up for result in checker.check_many([live, dead] * 100)) == [False] * 100 + [True] * 100
+        assert [result.up for result in asyncio.run(both(checker))] == [True, False]
+        assert threads() == before
+        with ThreadPoolExecutor(4) as others:
+            assert all(result.up for result in others.map(checker.check, [live] * 40))
 
 
 def test_without_zero_linger_the_handshake_completes(listener: Listener) -> None:

@@ -48,6 +48,7 @@ class Checker:
         mark: Optional[int] = None,
         tos: Optional[int] = None,
         zero_linger: bool = True,
+        caller_driven: bool = False,
     ) -> None:
         """
         threads: how many loop threads share the checks; 0 means one per CPU.
@@ -65,6 +66,8 @@ class Checker:
             CAP_NET_RAW.
         tos: the type of service (IP_TOS, IPV6_TCLASS).
         zero_linger: False ends checks with FIN instead of RST, so that handshakes complete.
+        caller_driven: True makes no loop thread: the checker gets on only inside its callers' waiting, and in the event
+            loop that awaits it. One that comes back later than 200 ms after an answer has let the handshake complete.
         """
         self._completion: Optional[Completion] = None
         self._pid = os.getpid()
@@ -92,6 +95,8 @@ class Checker:
             if tos is not None:
                 _set(config, "tos", _whole("tos", tos, 0xFF))
             _set(config, "zero_linger", bool(zero_linger))
+            if caller_driven:
+                _set(config, "caller_driven", True)
             handle = Handle(config)
         finally:
             lib.shaker_config_free(config)

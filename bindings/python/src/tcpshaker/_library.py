@@ -54,6 +54,7 @@ _PROTOTYPES: Dict[str, Any] = {
     "shaker_config_set_max_in_flight": (c_int32, [c_void_p, c_uint32]),
     "shaker_config_set_max_rate": (c_int32, [c_void_p, c_uint32]),
     "shaker_config_set_max_lookups": (c_int32, [c_void_p, c_uint32]),
+    "shaker_config_set_caller_driven": (c_int32, [c_void_p, c_bool]),
     "shaker_config_set_family": (c_int32, [c_void_p, c_int]),
     "shaker_config_set_zero_linger": (c_int32, [c_void_p, c_bool]),
     "shaker_config_set_source": (c_int32, [c_void_p, c_char_p]),
