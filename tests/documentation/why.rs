@@ -124,7 +124,7 @@ fn full_accept_queue_is_a_timeout_whatever_the_settings_and_half_open_checks_do_
     namespaced!("tcpdump");
     let full_listener = FullListener::on(V4, 8082);
     let target = full_listener.address();
-    let checker = checker(|_| ());
+    let checker = checker(|config| config.set_syn_interval(0).unwrap());
     let overflows = Rise::of("TcpExtListenOverflows");
     // The kernel sends a SYN again after a second, and then after two more.
     let patient = Request { timeout_ms: 2000, ..Request::new(target) };
