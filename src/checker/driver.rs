@@ -11,8 +11,8 @@ use crate::sys::poll_set::PollSet;
 use crate::sys::thread;
 
 pub(super) struct Driver {
-    seat: Mutex<Seat>,
-    /// Whoever waits for the seat, or for a result, looks again.
+    state: Mutex<DriverState>,
+    /// Whoever waits to drive, or for a result, looks again.
     changed: Condvar,
     /// How many do.
     waiting: AtomicUsize,
@@ -22,7 +22,7 @@ pub(super) struct Driver {
     loop_fd: Option<c_int>,
 }
 
-struct Seat {
+struct DriverState {
     /// `None` while somebody drives it, and once it has ended.
     event_loop: Option<Box<EventLoop>>,
     has_ended: bool,
@@ -36,9 +36,9 @@ impl Driver {
     pub fn new(event_loop: EventLoop) -> Driver {
         let loop_fd = event_loop.poller_fd();
         let event_loop = Some(Box::new(event_loop));
-        let seat = Seat { event_loop, has_ended: false, poll_set: None, time: None };
+        let state = DriverState { event_loop, has_ended: false, poll_set: None, time: None };
         Driver {
-            seat: Mutex::new(seat),
+            state: Mutex::new(state),
             changed: Condvar::new(),
             waiting: AtomicUsize::new(0),
             driven_by: AtomicUsize::new(0),
@@ -57,7 +57,7 @@ impl Driver {
     }
 
     pub fn has_ended(&self) -> bool {
-        self.seat.lock().has_ended
+        self.state.lock().has_ended
     }
 
     /// Has the loop get on, at least once, until `is_done` or for as long as `wait` (`None`: for ever). One caller at a time
@@ -69,12 +69,12 @@ impl Driver {
             _ => None,
         };
         loop {
-            let mut seat = self.seat.lock();
-            if let Some(event_loop) = seat.event_loop.take() {
-                drop(seat);
+            let mut state = self.state.lock();
+            if let Some(event_loop) = state.event_loop.take() {
+                drop(state);
                 return self.drive_here(event_loop, is_done, left);
             }
-            if seat.has_ended || left() == Some(Duration::ZERO) {
+            if state.has_ended || left() == Some(Duration::ZERO) {
                 return;
             }
             // Said before the last look: whoever drives looks at it after a result is there.
@@ -83,12 +83,12 @@ impl Driver {
                 self.waiting.fetch_sub(1, Ordering::SeqCst);
                 return;
             }
-            let seat = match left() {
-                Some(left) => self.changed.wait_timeout(seat, left),
-                None => self.changed.wait(seat),
+            let state = match left() {
+                Some(left) => self.changed.wait_timeout(state, left),
+                None => self.changed.wait(state),
             };
             self.waiting.fetch_sub(1, Ordering::SeqCst);
-            drop(seat);
+            drop(state);
             if is_done() {
                 return;
             }
@@ -108,17 +108,17 @@ impl Driver {
                 // The locks are the parent's, too.
                 return event_loop.leave_to_parent();
             }
-            let mut seat = self.seat.lock();
+            let mut state = self.state.lock();
             // Whoever closes the inbox from now on finds the loop here, and ends it.
             if goes_on && event_loop.is_closing() {
                 continue;
             }
             self.driven_by.store(0, Ordering::SeqCst);
             if goes_on {
-                seat.rest(event_loop);
+                state.rest(event_loop);
             } else {
-                seat.has_ended = true;
-                seat.set_time(None);
+                state.has_ended = true;
+                state.set_time(None);
             }
             break;
         }
@@ -151,14 +151,14 @@ impl Driver {
             }
             // This thread sees to the time itself, and others would find it past again and again.
             if !std::mem::replace(&mut is_asleep, true) {
-                self.seat.lock().set_time(None);
+                self.state.lock().set_time(None);
             }
         }
     }
 
     fn tell_waiting(&self) {
         if self.waiting.load(Ordering::SeqCst) > 0 {
-            drop(self.seat.lock()); // who has said that it waits, but does not yet, would miss the notification
+            drop(self.state.lock()); // who has said that it waits, but does not yet, would miss the notification
             self.changed.notify_all();
         }
     }
@@ -170,20 +170,20 @@ impl Driver {
 
     /// A descriptor that is readable while driving the loop would do anything, or results wait in `completions`.
     pub fn raw_fd(&self, completions: c_int) -> Option<c_int> {
-        let mut seat = self.seat.lock();
-        if seat.poll_set.is_none() {
+        let mut state = self.state.lock();
+        if state.poll_set.is_none() {
             // The number of a descriptor that was closed may be anybody's by now.
-            let members = if seat.has_ended { vec![completions] } else { vec![completions, self.loop_fd?] };
-            seat.poll_set = Some(PollSet::new(&members).ok()?);
-            if let Some(event_loop) = seat.event_loop.take() {
-                seat.rest(event_loop);
+            let members = if state.has_ended { vec![completions] } else { vec![completions, self.loop_fd?] };
+            state.poll_set = Some(PollSet::new(&members).ok()?);
+            if let Some(event_loop) = state.event_loop.take() {
+                state.rest(event_loop);
             }
         }
-        seat.poll_set.as_ref().map(PollSet::raw_fd)
+        state.poll_set.as_ref().map(PollSet::raw_fd)
     }
 }
 
-impl Seat {
+impl DriverState {
     /// Nobody drives the loop: the poll set tells when somebody should.
     fn rest(&mut self, mut event_loop: Box<EventLoop>) {
         let time = event_loop.rest();
