@@ -56,9 +56,9 @@ static int listen_on(in_port_t port, char *address, size_t capacity)
     socklen_t length = sizeof at;
     int one = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
-    if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) != 0 ||
-        bind(fd, (struct sockaddr *)&at, sizeof at) != 0 || listen(fd, 128) != 0 ||
-        getsockname(fd, (struct sockaddr *)&at, &length) != 0)
+    if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) != 0
+        || bind(fd, (struct sockaddr *)&at, sizeof at) != 0 || listen(fd, 128) != 0
+        || getsockname(fd, (struct sockaddr *)&at, &length) != 0)
         give_up("listen");
     snprintf(address, capacity, "127.0.0.1:%d", ntohs(at.sin_port));
     return fd;
@@ -206,8 +206,8 @@ int main(int argc, char **argv)
         else
             snprintf(backends[i].address, sizeof backends[i].address, "%s", argv[i + 2]);
     }
-    if (shaker_config_set_caller_driven(config, true) != SHAKER_OK ||
-        shaker_checker_new(config, &checker) != SHAKER_OK || (checker_fd = shaker_checker_fd(checker)) < 0) {
+    if (shaker_config_set_caller_driven(config, true) != SHAKER_OK || shaker_checker_new(config, &checker) != SHAKER_OK
+        || (checker_fd = shaker_checker_fd(checker)) < 0) {
         fputs("caller_driven: no such checker here\n", stderr);
         return 1;
     }

@@ -81,7 +81,8 @@ static inline void start_checks(int argc, char **argv)
     checks.thread = gettid();
     const char *driven = getenv("TCPSHAKER_DRIVEN");
     shaker_config *config = shaker_config_new();
-    if (shaker_config_set_caller_driven(config, driven != NULL && *driven) != SHAKER_OK) give_up("shaker_config_set_caller_driven");
+    if (shaker_config_set_caller_driven(config, driven != NULL && *driven) != SHAKER_OK)
+        give_up("shaker_config_set_caller_driven");
     if (shaker_config_set_timeout(config, 60000) != SHAKER_OK) give_up("shaker_config_set_timeout");
     if (shaker_checker_new(config, &checks.checker) != SHAKER_OK) give_up("shaker_checker_new");
     shaker_config_free(config);
