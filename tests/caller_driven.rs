@@ -163,7 +163,7 @@ mod descriptor {
     fn tells_of_a_deadline() {
         namespaced!("nft");
         silence(SILENT_PORT);
-        let checker = driven(|_| {});
+        let checker = driven(|config| config.set_syn_interval(0).unwrap());
         let fd = checker.raw_fd().expect("a descriptor");
         let begun = Instant::now();
         checker.submit(vec![Request { timeout_ms: 700, ..Request::new(at(V4, SILENT_PORT)) }]).expect("a live checker");
