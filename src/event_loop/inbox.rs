@@ -103,6 +103,8 @@ impl Inbox {
     /// of the two sees the other; both are sequentially consistent, and the lock orders the rest.
     pub fn fall_asleep(&self) -> bool {
         self.asleep.store(true, Ordering::SeqCst);
+        #[cfg(test)]
+        tests::dawdle();
         let state = self.lock();
         let nothing = state.commands.is_empty() && state.closed.is_none();
         drop(state);
@@ -134,5 +136,75 @@ impl Inbox {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicUsize;
+    use std::time::{Duration, Instant};
+
+    use mio::{Events, Poll, Token};
+
+    use super::*;
+
+    const COMMANDS: usize = 5_000;
+
+    /// Between the two steps of falling asleep, so that givers come in there.
+    pub(super) fn dawdle() {
+        std::thread::sleep(Duration::from_micros(1));
+    }
+
+    /// Gives a command at a time, and waits until it is collected: each meets the loop at another moment of its falling asleep.
+    #[test]
+    fn no_command_is_overlooked_by_a_loop_that_falls_asleep() {
+        let mut poll = Poll::new().unwrap();
+        let inbox = Arc::new(Inbox::new(Waker::new(&poll, Token(0)).unwrap()));
+        let collected = Arc::new(AtomicUsize::new(0));
+        let (given, seen) = (inbox.clone(), collected.clone());
+        let giver = std::thread::spawn(move || {
+            for number in 1..=COMMANDS {
+                given.give(Command::Sweep).unwrap();
+                let begun = Instant::now();
+                while seen.load(Ordering::SeqCst) < number {
+                    assert!(begun.elapsed() < Duration::from_secs(20), "command {number} was overlooked");
+                    std::hint::spin_loop();
+                }
+                (0..number % 1_000).for_each(|_| std::hint::spin_loop());
+            }
+        });
+        let mut events = Events::with_capacity(4);
+        while collected.load(Ordering::SeqCst) < COMMANDS && !giver.is_finished() {
+            let wait = if inbox.fall_asleep() { Duration::from_secs(60) } else { Duration::ZERO };
+            let begun = Instant::now();
+            poll.poll(&mut events, Some(wait)).unwrap();
+            assert!(begun.elapsed() < Duration::from_secs(30), "nobody woke the loop");
+            inbox.awake();
+            collected.fetch_add(inbox.collect().0.len(), Ordering::SeqCst);
+        }
+        giver.join().unwrap();
+    }
+
+    #[test]
+    fn a_closed_inbox_takes_no_command_and_tells_why() {
+        let poll = Poll::new().unwrap();
+        let inbox = Inbox::new(Waker::new(&poll, Token(0)).unwrap());
+        inbox.give(Command::Cancel(1)).unwrap();
+        inbox.close(Status::Closed);
+        inbox.close(Status::Internal);
+        assert_eq!(inbox.give(Command::CancelAll), Err(Status::Closed));
+        let (commands, closed) = inbox.collect();
+        assert_eq!((commands.len(), closed), (1, Some(Status::Closed)));
+    }
+
+    #[test]
+    fn what_is_meant_for_several_loops_is_given_to_all_of_them_or_to_none() {
+        let polls = [Poll::new().unwrap(), Poll::new().unwrap()];
+        let [open, closed] = polls.each_ref().map(|poll| Inbox::new(Waker::new(poll, Token(0)).unwrap()));
+        closed.close(Status::Closed);
+        let shares = vec![(&open, vec![Command::CancelAll]), (&closed, vec![Command::CancelAll])];
+        assert_eq!(Inbox::give_all(shares), Err(Status::Closed));
+        assert!(open.collect().0.is_empty());
     }
 }
