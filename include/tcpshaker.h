@@ -37,7 +37,7 @@
  * numbers without leading zeros, or nothing: "127.1", "2130706433" and "010.0.0.1" are neither guessed at nor looked
  * up. An IPv4-mapped IPv6 address is IPv4. The addresses of a name are tried in the resolver's order, the next one as
  * soon as one fails or after 250 ms without an answer; the first SYN-ACK wins, and if none comes, the first address's
- * verdict is reported.
+ * verdict is reported. At most 64 addresses of a name are tried.
  *
  * Platforms. Linux and Android withhold the ACK. Elsewhere the same calls make the ordinary handshake (connect, then close
  * with RST) and say so: shaker_capabilities lacks SHAKER_CAN_HALF_OPEN, and no result has SHAKER_HALF_OPEN. What a

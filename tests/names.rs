@@ -9,6 +9,7 @@ use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
+use support::counters::Rise;
 use support::driven::{self, stats};
 use support::etc;
 use support::firewall::{self, Hook};
@@ -400,4 +401,19 @@ fn losing_address_leaves_nothing_behind() {
     let dead = at(IpAddr::from([127, 0, 0, 2]), DEAD_PORT);
     assert_verdict(checker.check(&Request::new(dead)), Status::Refused, libc::ECONNREFUSED, Some(dead));
     listener.assert_untouched();
+}
+
+#[test]
+fn no_more_than_sixty_four_addresses_of_a_name_are_tried() {
+    namespaced!();
+    etc::replace();
+    let lines: String = (1..=100).map(|last| format!("127.9.0.{last} many.test\n")).collect();
+    std::fs::write("/etc/hosts", lines).expect("the test's own hosts");
+    std::fs::write("/etc/host.conf", "multi on\n").expect("the test's own host.conf");
+    // All of them refuse, but the last one, whose turn never comes.
+    let _last = Listener::on([127, 9, 0, 100].into(), PORT);
+    let (checker, sent) = (checker(), Rise::of("TcpActiveOpens"));
+    let verdict = checker.check_addr("many.test:8080", 0);
+    assert_eq!(verdict.status, Status::Refused, "{verdict:?}");
+    assert_eq!(sent.now(), 64);
 }

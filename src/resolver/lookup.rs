@@ -28,6 +28,9 @@ mod winsock {
     use windows_sys::Win32::Networking::WinSock;
 }
 
+/// Addresses of one name that are tried. A hostile name server could name thousands, and have each check send as many SYNs.
+const ADDRESSES: usize = 64;
+
 /// The deadline's own code: EAI_AGAIN, "try again later".
 pub(crate) const NOT_IN_TIME: i32 = EAI_AGAIN;
 
@@ -81,6 +84,7 @@ fn ask_system(query: &Query) -> Result<Vec<SocketAddr>, i32> {
                 && address.port() != 0
                 && query.family.allows(&address)
                 && !addresses.contains(&address)
+                && addresses.len() < ADDRESSES
             {
                 addresses.push(address);
             }
