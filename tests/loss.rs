@@ -8,11 +8,12 @@ mod support;
 use std::time::{Duration, Instant};
 
 use support::counters::Rise;
+use support::driven::stats;
 use support::etc;
 use support::handshake::withholds_ack;
 use support::lists::*;
 use support::name_server::{Answer, NameServer};
-use support::process::sh;
+use support::process::{sh, until};
 use support::targets::{DEAD_PORT, Listener, V4, at};
 use tcpshaker::{Checker, Request, Status, Verdict};
 
@@ -56,7 +57,7 @@ fn down_under_loss(percent: u32) -> (usize, Vec<Verdict>) {
     filter_nothing();
     let down = verdicts.iter().filter(|verdict| verdict.status != Status::Up).count();
     let (completed, admitted) = (completed.now(), checker.stats().completed_handshakes);
-    println!("{percent} %: {down} not up, {completed} handshakes completed, {admitted} admitted");
+    println!("{percent} %: {:?}, {completed} handshakes completed, {admitted} admitted", tally(&verdicts));
     if withholds_ack() {
         assert!(completed <= admitted, "{completed} handshakes completed, {admitted} admitted");
     }
@@ -238,11 +239,56 @@ mod a_silent_target {
         let syns = count_syns(SILENT_PORT);
         let checker = checker(|config| config.set_syn_interval(50).unwrap());
         let id = checker.submit(vec![with_timeout(PATIENCE_MS, at(V4, SILENT_PORT))]).expect("a live checker");
-        support::process::until("it has had four SYNs", || syns() == 4);
+        until("it has had four SYNs", || syns() == 4);
         assert_eq!(checker.stats().in_flight, 4);
         checker.cancel(id);
         let report = reap(&checker, 1)[0];
         assert_eq!((report.id, report.verdict.status), (id, Status::Cancelled));
         assert_eq!(checker.stats().in_flight, 0);
+    }
+}
+
+mod an_early_syn {
+    use super::*;
+
+    /// As many silent checks as leave a few permits, each of which holds one by an early SYN after a while.
+    fn with_early_syns_in_all_other_permits(what: impl FnOnce(&Checker)) {
+        silence(SILENT_PORT);
+        let _listener = listen_everywhere();
+        let checker = checker(|config| {
+            config.set_max_in_flight(8).unwrap();
+            config.set_syn_interval(50).unwrap();
+        });
+        checker.submit(vec![with_timeout(10 * PATIENCE_MS, at(V4, SILENT_PORT)); 4]).expect("a live checker");
+        until("all permits are taken", || stats(&checker).in_flight == 8);
+        what(&checker);
+        checker.cancel(0);
+        assert_eq!(reap(&checker, 4).len(), 4);
+        assert_eq!(stats(&checker).in_flight, 0);
+    }
+
+    #[test]
+    fn is_given_up_for_a_check_that_comes_later() {
+        namespaced!("nft");
+        with_early_syns_in_all_other_permits(|checker| {
+            for _ in 0..50 {
+                let verdict = checker.check(&with_timeout(PATIENCE_MS, at(V4, PORT)));
+                assert_eq!(verdict.status, Status::Up, "{verdict:?}");
+            }
+            // Four that stay need all of the four permits.
+            let silent = (0..4).map(|number| with_timeout(700, at(nth(number), SILENT_PORT)));
+            checker.submit(silent.collect()).expect("a live checker");
+            let reports = reap(checker, 4);
+            assert!(reports.iter().all(|report| report.verdict.status == Status::TimedOut), "{reports:?}");
+        });
+    }
+
+    #[test]
+    fn is_given_up_for_the_checks_of_a_list() {
+        namespaced!("nft");
+        with_early_syns_in_all_other_permits(|checker| {
+            let verdicts = checker.check_many(&vec![with_timeout(PATIENCE_MS, at(V4, PORT)); 500]);
+            assert!(verdicts.iter().all(|verdict| verdict.status == Status::Up), "{:?}", tally(&verdicts));
+        });
     }
 }

@@ -208,6 +208,17 @@ impl AddressRace {
         if self.running.is_empty() || all_refused { Next::End(self.first.unwrap_or(verdict)) } else { Next::Wait }
     }
 
+    /// An early SYN was given up, which the kernel had sent again so many times.
+    pub fn given_up(&mut self, check: u32, retransmits: u32) -> Next {
+        let Some(index) = self.running.iter().position(|running| running.check == check) else { return Next::Wait };
+        let number = self.running.remove(index).address as usize;
+        self.addresses[number].retransmits += retransmits;
+        match self.first {
+            Some(first) if self.running.is_empty() => Next::End(first),
+            _ => Next::Wait,
+        }
+    }
+
     /// SYNs to the address of a verdict beyond the first one, but for those that the kernel sent for checks under way.
     pub fn syns_sent_again(&self, to: Option<SocketAddr>) -> u32 {
         let address = self.addresses.iter().find(|address| Some(address.address) == to);

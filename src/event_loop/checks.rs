@@ -9,6 +9,7 @@ use super::command::{StartedCheck, Terms};
 use super::handle::LoopHandle;
 use super::ids::Place;
 use super::outbox::{Outbox, ReplyTo};
+use super::race_event::RaceEvent;
 use super::room::Room;
 use super::round_clock::RoundClock;
 use super::shared::Shared;
@@ -22,7 +23,7 @@ use crate::sys::os_error;
 
 pub(super) struct Checks {
     shared: Arc<Shared>,
-    handle: Arc<LoopHandle>,
+    pub handle: Arc<LoopHandle>,
     pub room: Room,
     pub engine: SocketEngine,
     pub table: CheckTable,
@@ -30,19 +31,11 @@ pub(super) struct Checks {
     pub clock: RoundClock,
     pub outbox: Outbox,
     /// What races have to be told of their addresses.
-    race_events: VecDeque<RaceEvent>,
+    pub race_events: VecDeque<RaceEvent>,
+    /// What they will be told of when there is room for an early SYN; some of it is stale.
+    pub early_wanted: VecDeque<RaceEvent>,
     /// A socket or memory came into use since the last sweep was planned.
     pub used: bool,
-}
-
-/// News of a check of one of a name's addresses.
-pub(super) enum RaceEvent {
-    /// Its SYN leaves, after the check waited its turn for `waited` ns.
-    Started { race: u32, waited: u64 },
-    /// It has its verdict, and its slot is free.
-    Concluded { race: u32, check: u32, verdict: Verdict, at: u64 },
-    /// A submitted check, which is no race's so far, has had no answer for as long as the interval of SYNs.
-    Unanswered { check: u32 },
 }
 
 impl Checks {
@@ -57,6 +50,7 @@ impl Checks {
             clock: RoundClock::default(),
             outbox: Outbox::default(),
             race_events: VecDeque::new(),
+            early_wanted: VecDeque::new(),
             used: false,
         }
     }
@@ -136,7 +130,7 @@ impl Checks {
         if self.turns_out_silent(slot) {
             return true;
         }
-        if !self.room.take_permit() || !self.room.take_token(&mut self.table.check(slot).has_token) {
+        if !self.take_permit(slot) || !self.room.take_token(&mut self.table.check(slot).has_token) {
             return false;
         }
         let Check { target, close_mode, mark, .. } = *self.table.check(slot);
@@ -144,13 +138,47 @@ impl Checks {
             Ok(engine_slot) => self.start(slot, engine_slot),
             Err(why) => {
                 self.room.give_back_permit();
-                if why.is_out_of_descriptors() && self.room.waits_for_descriptor() {
-                    return false;
+                if why.is_out_of_descriptors() {
+                    if self.takes_from_early_syn(slot) {
+                        return true;
+                    }
+                    if self.room.waits_for_descriptor() {
+                        return false;
+                    }
                 }
                 self.room.shortage.end(&mut self.engine);
                 let fault = Verdict::without_segments(why.status, why.errno);
                 self.settle(slot, fault, self.clock.round());
             }
+        }
+        true
+    }
+
+    fn take_permit(&mut self, slot: u32) -> bool {
+        let stage = self.table.check(slot).stage;
+        self.room.take_permit(stage) || (self.takes_from_early_syn(slot) && self.room.take_permit(stage))
+    }
+
+    /// Gives up an early SYN for a check that waits for its turn. False if there is none for it.
+    fn takes_from_early_syn(&mut self, slot: u32) -> bool {
+        let Some(early) = self.room.early_syn_for(self.table.check(slot).stage, &self.table) else { return false };
+        let Some(&Check {
+            target,
+            owner: Owner::Race { race, .. },
+            stage: Stage::InFlight { slot: engine_slot, syn_at },
+            ..
+        }) = self.table.get(early)
+        else {
+            return false;
+        };
+        let conclusion = self.engine.last_look(engine_slot, &target, syn_at);
+        if conclusion.verdict.status == Status::TimedOut {
+            self.remove(early);
+            self.socket_is_free(conclusion.closed);
+            let retransmits = conclusion.verdict.syn_retransmits;
+            self.race_events.push_back(RaceEvent::GivenUp { race, check: early, retransmits });
+        } else {
+            self.conclude(early, conclusion);
         }
         true
     }
@@ -219,7 +247,7 @@ impl Checks {
         check.timer = None;
         let target = check.target;
         match check.stage {
-            Stage::InFlight { .. } if now < check.deadline() => self.is_unanswered(slot, now),
+            Stage::InFlight { .. } if now < check.deadline() => self.is_unanswered(slot),
             Stage::InFlight { slot: engine_slot, syn_at } => {
                 let conclusion = self.engine.last_look(engine_slot, &target, syn_at);
                 self.conclude(slot, conclusion);
@@ -245,56 +273,29 @@ impl Checks {
     }
 
     /// No answer has come for as long as the interval of SYNs. An early SYN yields to checks that wait for their turn.
-    fn is_unanswered(&mut self, slot: u32, now: u64) {
+    fn is_unanswered(&mut self, slot: u32) {
+        let generation = self.table.check(slot).generation;
         if self.room.has_some_for_early_syn(&self.table) {
-            self.race_events.push_back(RaceEvent::Unanswered { check: slot });
+            self.race_events.push_back(RaceEvent::Unanswered { check: slot, generation });
         } else {
-            self.set_timer(slot, now);
+            self.drop_stale_wants();
+            self.early_wanted.push_back(RaceEvent::Unanswered { check: slot, generation });
         }
+        let deadline = self.table.check(slot).deadline();
+        self.table.check(slot).timer = Some(self.timers.set_at(deadline, TimerOwner::Check(slot)));
     }
 
-    /// A submitted check becomes one of a race, which has this number. Returns what the race has to know; `None` if the check is over.
-    pub fn give_to_race(&mut self, slot: u32, race: u32) -> Option<(ReplyTo, SocketAddr, Terms)> {
-        let check = self.table.get(slot)?;
-        let Owner::Submitter(reply_to) = check.owner else { return None };
-        let Check { target, submitted, timeout_ms, close_mode, mark, .. } = *check;
-        let terms = Terms { submitted, timeout_ms, close_mode, mark, paced: false, has_token: false };
-        let check = self.table.check(slot);
-        check.owner = Owner::Race { race, early: false };
-        let deadline = check.deadline();
-        check.timer = Some(self.timers.set_at(deadline, TimerOwner::Check(slot)));
-        self.table.ids.remember(reply_to.id, Place::Race(race));
-        Some((reply_to, target, terms))
-    }
-
-    /// Sends another SYN to an address that gave no answer so far, from a socket of its own. `None` if there is no room for it
-    /// now, or if it could not be sent: that is no verdict on the check.
-    pub fn start_early(&mut self, race: u32, target: SocketAddr, terms: Terms) -> Option<u32> {
-        if !self.room.take_for_early_syn(&self.table) {
-            return None;
+    /// Checks that are gone want nothing any more, and must not pile up while there is no room.
+    fn drop_stale_wants(&mut self) {
+        if self.early_wanted.len() > 64 + 2 * self.handle.permits.taken() as usize {
+            let table = &self.table;
+            self.early_wanted.retain(|event| match *event {
+                RaceEvent::Unanswered { check, generation } => {
+                    table.get(check).is_some_and(|check| check.generation == generation)
+                }
+                _ => true,
+            });
         }
-        let Terms { close_mode, mark, .. } = terms;
-        let Ok(engine_slot) = self.engine.acquire(&target, close_mode, mark, self.handle.permits.limit()) else {
-            self.room.give_back_permit();
-            return None;
-        };
-        let slot = self.admit(Owner::Race { race, early: true }, target, terms);
-        let now = self.clock.read();
-        self.table.put_in_flight(slot, now, engine_slot);
-        self.room.counts(self.table.check(slot));
-        match self.engine.start(engine_slot, SlotKey::of(slot as usize), &target, now) {
-            Start::InFlight => return Some(slot),
-            Start::Concluded(conclusion) if conclusion.verdict.status as i32 >= 0 => {
-                self.conclude(slot, conclusion);
-                return Some(slot);
-            }
-            Start::Concluded(Conclusion { closed, .. }) | Start::Unwatchable { closed, .. } => {
-                self.socket_is_free(closed)
-            }
-            Start::Stale => self.socket_is_free(true),
-        }
-        self.remove(slot);
-        None
     }
 
     /// The deadline has passed while the check waited for its turn.
@@ -304,7 +305,7 @@ impl Checks {
         self.settle(slot, Verdict::without_segments(Status::Busy, errno), now);
     }
 
-    fn conclude(&mut self, slot: u32, conclusion: Conclusion) {
+    pub fn conclude(&mut self, slot: u32, conclusion: Conclusion) {
         self.clock.note_end(conclusion.at);
         self.room.heard(&self.table.check(slot).target, conclusion.verdict.status);
         self.socket_is_free(conclusion.closed);
@@ -362,7 +363,7 @@ impl Checks {
         meant
     }
 
-    fn remove(&mut self, slot: u32) -> Check {
+    pub fn remove(&mut self, slot: u32) -> Check {
         let check = self.table.remove(slot);
         if check.is_in_flight() {
             self.room.counts_no_more(&check);
@@ -380,7 +381,7 @@ impl Checks {
     }
 
     /// A check in flight gave up its socket, and with it its permit.
-    fn socket_is_free(&mut self, closed: bool) {
+    pub fn socket_is_free(&mut self, closed: bool) {
         self.room.is_freed(closed);
         self.used = true;
     }
@@ -393,5 +394,6 @@ impl Checks {
         self.outbox.shrink();
         self.engine.shrink();
         self.race_events.shrink_to_fit();
+        self.early_wanted = VecDeque::new(); // whoever wanted one is gone
     }
 }

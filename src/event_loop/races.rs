@@ -7,11 +7,12 @@ use slab::Slab;
 
 use super::address_race::{AddressRace, Next, Turn};
 use super::check_table::{Owner, is_before};
-use super::checks::{Checks, RaceEvent};
+use super::checks::Checks;
 use super::command::Terms;
 use super::handle::LoopHandle;
 use super::ids::Place;
 use super::outbox::ReplyTo;
+use super::race_event::RaceEvent;
 use super::shared::Shared;
 use super::timers::TimerOwner;
 use crate::check::request::Family;
@@ -139,12 +140,13 @@ impl Races {
                     _ => checks.table.queue_first(check),
                 }
             }
-            Some(Turn::EarlySyn { address, number, terms }) => {
-                if let Some(check) = checks.start_early(slot, address, terms) {
+            Some(Turn::EarlySyn { address, number, terms }) => match checks.start_early(slot, address, terms) {
+                Some(check) => {
                     race.is_checked_by(check, number);
+                    self.set_timer(checks, slot);
                 }
-                self.set_timer(checks, slot);
-            }
+                None => checks.want_early_syn(slot, race.generation),
+            },
             None => {}
         }
     }
@@ -162,10 +164,10 @@ impl Races {
     }
 
     /// A submitted check has had no answer for as long as the interval of SYNs: another one goes to its address.
-    fn begin_early_syns(&mut self, checks: &mut Checks, slot: u32) {
+    fn begin_early_syns(&mut self, checks: &mut Checks, slot: u32, check_generation: u32) {
         let generation = checks.table.next_generation();
         let race = self.races.vacant_key() as u32;
-        let Some((reply_to, address, terms)) = checks.give_to_race(slot, race) else { return };
+        let Some((reply_to, address, terms)) = checks.give_to_race(slot, check_generation, race) else { return };
         self.races.insert(AddressRace::of_check(reply_to, generation, terms, address, slot));
         self.next_turn(checks, race);
     }
@@ -173,21 +175,39 @@ impl Races {
     /// What became of the checks of addresses.
     pub fn hear_of(&mut self, checks: &mut Checks, event: RaceEvent) {
         match event {
-            RaceEvent::Unanswered { check } => self.begin_early_syns(checks, check),
+            RaceEvent::Unanswered { check, generation } => self.begin_early_syns(checks, check, generation),
+            RaceEvent::Room { race: slot, generation } => {
+                if self.find(slot, generation).is_some_and(|race| !race.is_resolving() && race.timer.is_none()) {
+                    self.next_turn(checks, slot);
+                }
+            }
             RaceEvent::Started { race: slot, waited } => {
                 self.races[slot as usize].starts(waited);
                 self.set_timer(checks, slot);
             }
             RaceEvent::Concluded { race: slot, check, verdict, at } => {
-                match self.races[slot as usize].concluded(check, verdict, at) {
-                    Next::Address => {
-                        self.clear_timer(checks, slot);
-                        self.next_turn(checks, slot);
-                    }
-                    Next::Wait => {}
-                    Next::End(verdict) => self.end(checks, slot, verdict, at),
+                let next = self.races[slot as usize].concluded(check, verdict, at);
+                self.go_on(checks, slot, next, at);
+            }
+            RaceEvent::GivenUp { race: slot, check, retransmits } => {
+                let next = self.races[slot as usize].given_up(check, retransmits);
+                self.go_on(checks, slot, next, checks.clock.latest());
+                // If it goes on, another early SYN may find room.
+                if self.races.contains(slot as usize) {
+                    self.set_timer(checks, slot);
                 }
             }
+        }
+    }
+
+    fn go_on(&mut self, checks: &mut Checks, slot: u32, next: Next, now: u64) {
+        match next {
+            Next::Address => {
+                self.clear_timer(checks, slot);
+                self.next_turn(checks, slot);
+            }
+            Next::Wait => {}
+            Next::End(verdict) => self.end(checks, slot, verdict, now),
         }
     }
 

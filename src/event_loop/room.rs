@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use super::check_table::{Check, CheckTable, Owner};
+use super::check_table::{Check, CheckTable, Owner, Stage};
 use super::gate::Gate;
 use super::handle::LoopHandle;
 use super::shared::Shared;
@@ -21,14 +21,23 @@ pub(super) struct Room {
     pub gate: Gate,
     pub shortage: Shortage,
     silent: Silent,
-    /// Early SYNs that are in flight.
+    /// Early SYNs that are in flight: how many, and their slots and generations. Among these are some that are over.
     early_syns: u32,
+    early: Vec<(u32, u32)>,
 }
 
 impl Room {
     pub fn new(shared: Arc<Shared>, handle: Arc<LoopHandle>) -> Room {
         let shortage = Shortage::new(shared.clone(), handle.clone());
-        Room { shared, handle, gate: Gate::default(), shortage, silent: Silent::default(), early_syns: 0 }
+        Room {
+            shared,
+            handle,
+            gate: Gate::default(),
+            shortage,
+            silent: Silent::default(),
+            early_syns: 0,
+            early: Vec::new(),
+        }
     }
 
     /// What kept checks from starting is to be found out anew. So many checks of targets not known to be silent are queued.
@@ -56,9 +65,14 @@ impl Room {
         }
     }
 
-    /// Takes a permit. When there is none, the loop is woken by whoever gives one back.
-    pub fn take_permit(&mut self) -> bool {
+    /// Takes a permit for a check at this stage. When there is none, the loop is woken by whoever gives one back.
+    pub fn take_permit(&mut self, stage: Stage) -> bool {
         let permits = &self.handle.permits;
+        let first_syns = permits.taken().saturating_sub(self.early_syns);
+        if stage == Stage::Paced && first_syns >= self.for_lists() {
+            self.gate.wait_for_room();
+            return false;
+        }
         let taken = permits.take() || {
             self.handle.set_wants_room(true);
             permits.take() && {
@@ -123,6 +137,38 @@ impl Room {
         self.has_some_for_early_syn(table) && self.handle.permits.take() && self.take_token(&mut false)
     }
 
+    /// How many permits first SYNs of a list may hold. The others are for early SYNs: a list would take all of them long before
+    /// its first check has been without an answer for the interval, and then none could leave.
+    fn for_lists(&self) -> u32 {
+        let limit = self.handle.permits.limit();
+        if self.shared.config.syn_interval_ms == 0 { limit } else { limit - limit / 4 }
+    }
+
+    /// The early SYN that is to be given up for a check at this stage, which has no permit or descriptor: whatever it is in its
+    /// way if its time runs, and what is beyond a quarter of the permits otherwise.
+    pub fn early_syn_for(&mut self, stage: Stage, table: &CheckTable) -> Option<u32> {
+        let kept = if stage == Stage::Paced { self.handle.permits.limit() / 4 } else { 0 };
+        if self.early_syns <= kept {
+            return None;
+        }
+        while let Some((slot, generation)) = self.early.pop() {
+            if is_early_syn(table, slot, generation) {
+                return Some(slot);
+            }
+        }
+        None
+    }
+
+    /// An early SYN is in flight in this slot.
+    pub fn note_early_syn(&mut self, slot: u32, table: &CheckTable) {
+        if self.early.len() > 64 + 2 * self.early_syns as usize {
+            self.early.retain(|&(slot, generation)| is_early_syn(table, slot, generation));
+        }
+        if let Some(check) = table.get(slot) {
+            self.early.push((slot, check.generation));
+        }
+    }
+
     /// The check is in flight from now on.
     pub fn counts(&mut self, check: &Check) {
         if is_early(check) {
@@ -140,6 +186,10 @@ impl Room {
             self.silent.ended();
         }
     }
+}
+
+fn is_early_syn(table: &CheckTable, slot: u32, generation: u32) -> bool {
+    table.get(slot).is_some_and(|check| check.generation == generation && is_early(check))
 }
 
 fn is_early(check: &Check) -> bool {

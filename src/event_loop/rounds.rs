@@ -307,6 +307,13 @@ impl EventLoop {
     fn start_queued(&mut self) {
         self.checks.open_gate();
         self.cancellation.clear_head(&mut self.checks);
+        // Whoever cannot send it all the same wants it again, in the next round.
+        for _ in 0..self.checks.wanted_early_syns() {
+            if !self.checks.offer_early_syn() || self.checks.clock.slice_is_over() {
+                break;
+            }
+            self.tell_races();
+        }
         while self.checks.start_next() {
             self.tell_races();
             self.cancellation.clear_head(&mut self.checks);
