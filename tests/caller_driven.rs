@@ -6,7 +6,7 @@
 mod support;
 
 use std::os::fd::RawFd;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -275,6 +275,49 @@ mod callers {
         checker.reap(&mut reports, 1, Some(LONG));
         assert_eq!(reports.len(), 1);
         assert_eq!(*seen.lock().unwrap(), [(Status::Deadlock, 0, true)]);
+    }
+}
+
+mod signal {
+    use super::*;
+
+    static SIGNALS: AtomicUsize = AtomicUsize::new(0);
+
+    extern "C" fn count(_: i32) {
+        SIGNALS.fetch_add(1, Ordering::SeqCst);
+    }
+
+    #[test]
+    fn that_interrupts_the_caller_ends_no_wait_early_and_changes_no_verdict() {
+        namespaced!("nft");
+        silence(SILENT_PORT);
+        // SAFETY: the handler touches an atomic only; without SA_RESTART system calls are interrupted.
+        unsafe {
+            let mut action: libc::sigaction = std::mem::zeroed();
+            action.sa_sigaction = count as extern "C" fn(i32) as usize;
+            assert_eq!(libc::sigaction(libc::SIGUSR1, &action, std::ptr::null_mut()), 0);
+        }
+        let checker = driven(|_| {});
+        let is_over = AtomicBool::new(false);
+        // SAFETY: only returns a number.
+        let caller = unsafe { libc::pthread_self() };
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !is_over.load(Ordering::SeqCst) {
+                    // SAFETY: the caller outlives this scope.
+                    unsafe { libc::pthread_kill(caller, libc::SIGUSR1) };
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+            });
+            let begun = Instant::now();
+            assert_eq!(checker.reap(&mut Vec::new(), 1, Some(Duration::from_millis(300))), 0);
+            assert!(begun.elapsed() >= Duration::from_millis(300));
+            let verdict = checker.check(&with_timeout(500, at(V4, SILENT_PORT)));
+            is_over.store(true, Ordering::SeqCst);
+            assert_eq!(verdict.status, Status::TimedOut);
+            assert!(verdict.elapsed_us >= 500_000, "{verdict:?}");
+        });
+        assert!(SIGNALS.load(Ordering::SeqCst) > 20);
     }
 }
 

@@ -57,7 +57,7 @@ impl SocketEngine {
     /// Waits for answers or a wake-up (`None`: for ever).
     pub fn poll(&mut self, wait: Option<Duration>) {
         self.ready.clear();
-        // Interrupted by a debugger or SIGCONT (every other signal is blocked): there are simply no events.
+        // Interrupted by a debugger or SIGCONT, or by any signal on a caller's own thread: there are simply no events.
         if self.poll.poll(&mut self.events, wait).is_ok() {
             let sockets = self.events.iter().map(|event| event.token()).filter(|token| *token != WAKE);
             self.ready.extend(sockets.map(|token| token.0 as u32));
