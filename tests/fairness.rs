@@ -107,7 +107,7 @@ mod token {
             // While the checker holds a socket, it is worth waiting for a descriptor.
             checker.submit(vec![with_timeout(10 * PATIENCE_MS, at(V4, SILENT_PORT))]).expect("a live checker");
             until("the silent target in flight", || stats(&checker).in_flight == 1);
-            std::thread::sleep(INTERVAL + Duration::from_millis(100)); // a token is there
+            driven::sleep(&checker, INTERVAL + Duration::from_millis(100)); // a token is there
             let taken = NoDescriptorLeft::take_all();
             let verdict = std::thread::scope(|scope| {
                 let check = scope.spawn(|| check(&checker));
