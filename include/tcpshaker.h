@@ -14,7 +14,8 @@
  * Threads. A checker is made to be shared: every function may be called from any thread at any time, but
  * shaker_checker_free, which wants the checker for itself. A shaker_config belongs to one thread at a time. const
  * on a checker means that the call changes nothing that another call could see. Callbacks run on the checker's own
- * thread, which blocks all signals but those of a fault (SIGSEGV, SIGBUS, ...); they must not block it.
+ * thread, which blocks all signals but those of a fault (SIGSEGV, SIGBUS, ...), or in the calls that drive the checker
+ * (shaker_config_set_caller_driven); they must not block it.
  *
  * Ways to ask. Blocking: shaker_check_addr, shaker_check_sockaddr, shaker_check, and shaker_check_many for lists.
  * Not blocking: shaker_submit, then a callback for each result, or shaker_reap, when shaker_checker_fd is readable.
@@ -120,8 +121,8 @@ enum shaker_status
   SHAKER_OK = 0,
   // No answer before the deadline, or the kernel's own ETIMEDOUT.
   SHAKER_TIMEOUT = 1,
-  // RST came back (ECONNREFUSED), or the socket met itself: a connection from a port to the same port (RFC 9293,
-  // 3.5: simultaneous open), which means that nobody else was there.
+  // RST came back (ECONNREFUSED), or the socket met itself or another check's on this host (RFC 9293, 3.5:
+  // simultaneous open), which means that nobody listens there.
   SHAKER_REFUSED = 2,
   // No way there: ENETUNREACH, EHOSTUNREACH, EHOSTDOWN, ENETDOWN, or ENOPROTOOPT (ICMP's "protocol unreachable").
   SHAKER_UNREACHABLE = 3,
@@ -244,7 +245,8 @@ typedef struct shaker_result {
   uint64_t reserved;
 } shaker_result;
 
-// Receives the result of one submitted check, on a loop's thread, after the check's socket was reset.
+// Receives the result of one submitted check, after the check's socket was reset: on a loop's thread, or, of a caller-driven
+// checker, on the thread that drives it.
 //
 // It must not block: no other check of the loop goes on meanwhile, and answered ones complete their handshakes
 // after 200 ms. It must return (no longjmp, no exception). It may submit, cancel, reap (which does not wait) and
@@ -564,8 +566,9 @@ shaker_status shaker_submit(struct shaker_checker *checker,
 // own callbacks it does not wait.
 size_t shaker_reap(struct shaker_checker *checker, struct shaker_result *results, size_t capacity, uint32_t wait_ms);
 
-// A descriptor that is readable exactly while results wait to be reaped, for poll, epoll, select, io_uring and
-// event loops over them; level- or edge-triggered (then reap until shaker_reap returns less than was asked for).
+// A descriptor that is readable exactly while results wait to be reaped (of a caller-driven checker: while shaker_reap
+// has anything to do), for poll, epoll, select, io_uring and event loops over them; level- or edge-triggered (then reap
+// until shaker_reap returns less than was asked for).
 //
 // Returns the descriptor, which stays the same, belongs to the checker, and is closed with it: never read, write
 // or close it. -1 if checker is NULL, in a forked child, where the platform has none (SHAKER_CAN_POLL_FD), or if

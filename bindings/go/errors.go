@@ -102,7 +102,7 @@ func verdict(status Status, osError int32, addr string) error {
 	}
 	if status.Down() {
 		if errno == 0 {
-			// The socket met itself: nobody listens there.
+			// The socket met itself or another check's: nobody listens there.
 			errno = syscall.ECONNREFUSED
 		}
 		return &ErrConnect{errno}

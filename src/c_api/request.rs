@@ -20,7 +20,8 @@ pub const SHAKER_IPV4: u32 = 4;
 /// shaker_request.flags: IPv6 only, whatever the checker's own family is. Not together with SHAKER_IPV4.
 pub const SHAKER_IPV6: u32 = 8;
 
-/// Receives the result of one submitted check, on a loop's thread, after the check's socket was reset.
+/// Receives the result of one submitted check, after the check's socket was reset: on a loop's thread, or, of a caller-driven
+/// checker, on the thread that drives it.
 ///
 /// It must not block: no other check of the loop goes on meanwhile, and answered ones complete their handshakes
 /// after 200 ms. It must return (no longjmp, no exception). It may submit, cancel, reap (which does not wait) and

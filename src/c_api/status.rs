@@ -15,8 +15,8 @@ pub enum shaker_status {
     SHAKER_OK = 0,
     /// No answer before the deadline, or the kernel's own ETIMEDOUT.
     SHAKER_TIMEOUT = 1,
-    /// RST came back (ECONNREFUSED), or the socket met itself: a connection from a port to the same port (RFC 9293,
-    /// 3.5: simultaneous open), which means that nobody else was there.
+    /// RST came back (ECONNREFUSED), or the socket met itself or another check's on this host (RFC 9293, 3.5:
+    /// simultaneous open), which means that nobody listens there.
     SHAKER_REFUSED = 2,
     /// No way there: ENETUNREACH, EHOSTUNREACH, EHOSTDOWN, ENETDOWN, or ENOPROTOOPT (ICMP's "protocol unreachable").
     SHAKER_UNREACHABLE = 3,

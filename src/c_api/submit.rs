@@ -79,8 +79,9 @@ pub unsafe extern "C" fn shaker_reap(
     })
 }
 
-/// A descriptor that is readable exactly while results wait to be reaped, for poll, epoll, select, io_uring and
-/// event loops over them; level- or edge-triggered (then reap until shaker_reap returns less than was asked for).
+/// A descriptor that is readable exactly while results wait to be reaped (of a caller-driven checker: while shaker_reap
+/// has anything to do), for poll, epoll, select, io_uring and event loops over them; level- or edge-triggered (then reap
+/// until shaker_reap returns less than was asked for).
 ///
 /// Returns the descriptor, which stays the same, belongs to the checker, and is closed with it: never read, write
 /// or close it. -1 if checker is NULL, in a forked child, where the platform has none (SHAKER_CAN_POLL_FD), or if

@@ -13,7 +13,7 @@ pub enum Status {
     Up = 0,
     /// No answer before the deadline, or the kernel's own ETIMEDOUT.
     TimedOut = 1,
-    /// A RST came back (ECONNREFUSED), or the socket met itself.
+    /// A RST came back (ECONNREFUSED), or the socket met itself or another check's on this host.
     Refused = 2,
     /// No way there: ENETUNREACH, EHOSTUNREACH, EHOSTDOWN, ENETDOWN, or ICMP's "protocol unreachable".
     Unreachable = 3,

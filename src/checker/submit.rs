@@ -27,7 +27,8 @@ impl Checker {
         self.submit_each(requests.into_iter().map(|request| (request, None)))
     }
 
-    /// Submits one check whose report goes to `callback`, on a loop's thread, where it must not block.
+    /// Submits one check whose report goes to `callback`, on the thread that runs the loop, which it
+    /// must not block.
     ///
     /// # Errors
     /// As [`Checker::submit`]; then the callback is never called.

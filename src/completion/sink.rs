@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::CompletionQueue;
 use crate::check::verdict::Report;
 
-/// Runs on the loop's thread, so it must not block.
+/// Runs on the thread that runs the loop, so it must not block.
 pub(crate) type Callback = Box<dyn FnOnce(&Report) + Send>;
 
 pub(crate) enum Sink {
