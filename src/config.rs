@@ -93,8 +93,8 @@ impl Config {
     /// How many names may be looked up at once, each on a thread of its own while it lasts; more wait their turn.
     /// Default 64; 0 and more than 1024 are refused.
     ///
-    /// Names that were slow of late have at most half of these places, so that they cannot keep others waiting. A lookup cannot be interrupted: those that no check
-    /// waits for any more do not count, though never more than as many again.
+    /// Names that were slow of late have at most half of these places, so that they cannot keep others waiting. A lookup
+    /// cannot be interrupted: those that no check waits for any more do not count, though never more than as many again.
     pub fn set_max_lookups(&mut self, lookups: u32) -> Result<(), Status> {
         if lookups == 0 || lookups > LOOKUPS_MAX {
             return Err(Status::Invalid);

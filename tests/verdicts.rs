@@ -434,7 +434,7 @@ mod the_end {
         let checker = checker();
         let request = Request::new(listener.address());
         let verdicts = std::thread::scope(|scope| {
-            // In flight while the child comes and goes; the second SYN finds the door open.
+            // In flight while the child comes and goes; the second SYN is let through.
             let waiting: Vec<_> = (0..4).map(|_| scope.spawn(|| checker.check(&request))).collect();
             until("four checks in flight", || stats(&checker).in_flight == 4);
             let child = Forked::new(|| {

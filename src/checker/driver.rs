@@ -14,7 +14,7 @@ pub(super) struct Driver {
     state: Mutex<DriverState>,
     /// Whoever waits to drive, or for a result, looks again.
     changed: Condvar,
-    /// How many do.
+    /// How many threads wait for `changed`, or are about to.
     waiting: AtomicUsize,
     /// The token of the thread that drives the loop; 0 while nobody does.
     driven_by: AtomicUsize,
@@ -105,7 +105,7 @@ impl Driver {
         loop {
             let goes_on = self.get_on(&mut event_loop, &is_done, &left);
             if event_loop.is_in_child() {
-                // The locks are the parent's, too.
+                // This is a forked child: the loop and the locks are the parent's.
                 return event_loop.leave_to_parent();
             }
             let mut state = self.state.lock();
@@ -149,7 +149,7 @@ impl Driver {
             if wait == Some(Duration::ZERO) && !event_loop.is_closing() {
                 return true;
             }
-            // This thread sees to the time itself, and others would find it past again and again.
+            // This thread acts on the time itself while it sleeps in the poller: the descriptor need not tell others.
             if !std::mem::replace(&mut is_asleep, true) {
                 self.state.lock().set_time(None);
             }

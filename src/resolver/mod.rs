@@ -3,8 +3,8 @@
 //! getaddrinfo cannot be interrupted, so the threads never hold anybody up but [`Resolver::join`], and a lookup is told
 //! not to try for longer than the checks that wait for it (see `lookup.rs`). What nobody waits for any more is withdrawn.
 //!
-//! One lock guards the state. Nobody starts or joins a thread, calls a listener or drops a crowd under it, so that a
-//! loop never waits long for it.
+//! One lock guards the state. Nobody starts or joins a thread, calls a listener or drops many waiters under it, so
+//! that a loop never waits long for it.
 
 mod lookup;
 mod lookups;

@@ -84,8 +84,8 @@ impl Modules {
 
     /// Who imports whom.
     ///
-    /// A re-export is a signpost: whoever imports by it has an arrow to where the item lives. The file that has the
-    /// signpost has an arrow only if it uses the name itself.
+    /// A re-export is no import: whoever uses the re-exported name has an arrow to the file that defines the item. The
+    /// file that re-exports it has an arrow only if it uses the name itself.
     pub fn arrows(&self) -> BTreeSet<Arrow> {
         let mut arrows = BTreeSet::new();
         for (path, module) in &self.by_path {
