@@ -202,8 +202,9 @@ typedef struct shaker_stats {
   uint64_t in_flight;
   // Checks that wait now, for their turn or for their name.
   uint64_t queued;
-  // Half-open checks whose target was up but whose last ACK went out, or may have: at most so many handshakes
-  // did the kernel complete against our will.
+  // Half-open checks whose target was up but whose last ACK the kernel sent of its own accord, or may have: at
+  // most so many handshakes did it complete against our will. An ACK that another segment of the peer's drew
+  // between the look and the reset (SHAKER_HALF_OPEN) is not among them.
   uint64_t completed_handshakes;
   // Sockets held now, idle ones included.
   uint64_t sockets;

@@ -161,8 +161,9 @@ pub struct shaker_stats {
     pub in_flight: u64,
     /// Checks that wait now, for their turn or for their name.
     pub queued: u64,
-    /// Half-open checks whose target was up but whose last ACK went out, or may have: at most so many handshakes
-    /// did the kernel complete against our will.
+    /// Half-open checks whose target was up but whose last ACK the kernel sent of its own accord, or may have: at
+    /// most so many handshakes did it complete against our will. An ACK that another segment of the peer's drew
+    /// between the look and the reset (SHAKER_HALF_OPEN) is not among them.
     pub completed_handshakes: u64,
     /// Sockets held now, idle ones included.
     pub sockets: u64,
