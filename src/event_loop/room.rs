@@ -67,15 +67,15 @@ impl Room {
 
     /// Takes a permit for a check at this stage. When there is none, the loop is woken by whoever gives one back.
     pub fn take_permit(&mut self, stage: Stage) -> bool {
-        let permits = &self.handle.permits;
-        let first_syns = permits.taken().saturating_sub(self.early_syns);
-        if stage == Stage::Paced && first_syns >= self.for_lists() {
-            self.gate.wait_for_room();
-            return false;
-        }
-        let taken = permits.take() || {
+        let try_once = || {
+            let permits = &self.handle.permits;
+            let first_syns = permits.taken().saturating_sub(self.early_syns);
+            (stage != Stage::Paced || first_syns < self.for_lists()) && permits.take()
+        };
+        // Once more after that is said: a permit may have been given back before.
+        let taken = try_once() || {
             self.handle.set_wants_room(true);
-            permits.take() && {
+            try_once() && {
                 self.handle.set_wants_room(false);
                 true
             }
