@@ -8,12 +8,13 @@ mod support;
 use std::time::{Duration, Instant};
 
 use support::counters::Rise;
-use support::driven::stats;
+use support::driven::{self, stats};
 use support::etc;
 use support::handshake::withholds_ack;
 use support::lists::*;
 use support::name_server::{Answer, NameServer};
 use support::process::{sh, until};
+use support::rlimit::set_descriptor_limit;
 use support::targets::{DEAD_PORT, Listener, V4, at};
 use tcpshaker::{Checker, Request, Status, Verdict};
 
@@ -245,6 +246,31 @@ mod a_silent_target {
         let report = reap(&checker, 1)[0];
         assert_eq!((report.id, report.verdict.status), (id, Status::Cancelled));
         assert_eq!(checker.stats().in_flight, 0);
+    }
+
+    #[test]
+    fn is_cancelled_with_all_others_while_early_syns_leave() {
+        namespaced!(alone, "nft");
+        const CHECKS: usize = 4_000;
+        silence(SILENT_PORT);
+        set_descriptor_limit(DESCRIPTORS);
+        let checker = checker(|config| {
+            config.set_max_in_flight(DESCRIPTORS as u32 / 2).unwrap();
+            config.set_syn_interval(200).unwrap();
+        });
+        for _ in 0..3 {
+            let requests = (0..CHECKS).map(|number| with_timeout(PATIENCE_MS, at(nth(number), SILENT_PORT)));
+            checker.submit(requests.collect()).expect("a live checker");
+            until("early SYNs leave", || {
+                driven::drive(&checker);
+                stats(&checker).in_flight > CHECKS as u64
+            });
+            checker.cancel(0);
+            let begun = Instant::now();
+            let reports = reap(&checker, CHECKS);
+            let others = reports.iter().filter(|report| report.verdict.status != Status::Cancelled).count();
+            assert_eq!(others, 0, "of {CHECKS} checks, which took {:?} to end", begun.elapsed());
+        }
     }
 }
 

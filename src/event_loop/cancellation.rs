@@ -21,12 +21,12 @@ struct Pass {
     next_slot: u32,
 }
 
-/// Races first, and with them the checks of their addresses; then what is in flight, since some of it is answered; then
-/// the rest.
+/// What is in flight first, since some of it is answered; then races, and with them the checks of their addresses; then the
+/// rest. Meanwhile a check in flight may become a race's, which is as old as the check: it ends with the races.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum PassStage {
-    Races,
     InFlight,
+    Races,
     Rest,
 }
 
@@ -34,19 +34,11 @@ impl Cancellation {
     /// Has every check end that is there now.
     pub fn begin(&mut self, checks: &mut Checks, status: Status) {
         let before = checks.table.next_generation();
-        self.0 = Some(Pass { status, before, stage: PassStage::Races, next_slot: 0 });
+        self.0 = Some(Pass { status, before, stage: PassStage::InFlight, next_slot: 0 });
     }
 
     pub fn is_under_way(&self) -> bool {
         self.0.is_some()
-    }
-
-    /// Ends checks at the head of the queue that are to end, so that none of them starts.
-    pub fn clear_head(&self, checks: &mut Checks) {
-        let Some(pass) = &self.0 else { return };
-        while let Some(slot) = checks.table.first_queued(true)
-            && checks.end_if_older(slot, pass.before, pass.status)
-        {}
     }
 
     /// Goes on for a slice of time.
@@ -75,9 +67,7 @@ impl Pass {
             match self.stage {
                 PassStage::Races => races.end_if_older(checks, slot, self.before, self.status),
                 PassStage::InFlight if !checks.is_in_flight(slot) => {}
-                PassStage::InFlight | PassStage::Rest => {
-                    checks.end_if_older(slot, self.before, self.status);
-                }
+                PassStage::InFlight | PassStage::Rest => checks.end_if_older(slot, self.before, self.status),
             }
         }
         self.next_slot = end;
@@ -86,8 +76,8 @@ impl Pass {
         }
         self.next_slot = 0;
         match self.stage {
-            PassStage::Races => self.stage = PassStage::InFlight,
-            PassStage::InFlight => self.stage = PassStage::Rest,
+            PassStage::InFlight => self.stage = PassStage::Races,
+            PassStage::Races => self.stage = PassStage::Rest,
             PassStage::Rest => return true,
         }
         false

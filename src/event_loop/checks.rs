@@ -353,14 +353,12 @@ impl Checks {
     }
 
     /// Ends the submitted check of this slot, if there is one that came before `generation`.
-    pub fn end_if_older(&mut self, slot: u32, generation: u32, status: Status) -> bool {
+    pub fn end_if_older(&mut self, slot: u32, generation: u32, status: Status) {
         let is_meant =
             |check: &Check| is_before(check.generation, generation) && matches!(check.owner, Owner::Submitter(_));
-        let meant = self.table.get(slot).is_some_and(is_meant);
-        if meant {
+        if self.table.get(slot).is_some_and(is_meant) {
             self.end(slot, status);
         }
-        meant
     }
 
     pub fn remove(&mut self, slot: u32) -> Check {

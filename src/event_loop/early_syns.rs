@@ -32,7 +32,8 @@ impl Checks {
         true
     }
 
-    /// A submitted check becomes one of a race, which has this number. Returns what the race has to know; `None` if the check is over.
+    /// A submitted check becomes one of a race, which has this number. Returns what the race has to know; `None` if the check is
+    /// over.
     pub fn give_to_race(&mut self, slot: u32, generation: u32, race: u32) -> Option<(ReplyTo, SocketAddr, Terms)> {
         let check = self.table.get(slot).filter(|check| check.generation == generation && check.is_in_flight())?;
         let Owner::Submitter(reply_to) = check.owner else { return None };

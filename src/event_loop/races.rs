@@ -163,11 +163,11 @@ impl Races {
         }
     }
 
-    /// A submitted check has had no answer for as long as the interval of SYNs: another one goes to its address.
-    fn begin_early_syns(&mut self, checks: &mut Checks, slot: u32, check_generation: u32) {
-        let generation = checks.table.next_generation();
+    /// A submitted check has had no answer for as long as the interval of SYNs: another one goes to its address. The race is as
+    /// old as the check.
+    fn begin_early_syns(&mut self, checks: &mut Checks, slot: u32, generation: u32) {
         let race = self.races.vacant_key() as u32;
-        let Some((reply_to, address, terms)) = checks.give_to_race(slot, check_generation, race) else { return };
+        let Some((reply_to, address, terms)) = checks.give_to_race(slot, generation, race) else { return };
         self.races.insert(AddressRace::of_check(reply_to, generation, terms, address, slot));
         self.next_turn(checks, race);
     }

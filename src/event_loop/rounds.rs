@@ -303,10 +303,13 @@ impl EventLoop {
         }
     }
 
-    /// Starts queued checks until a permit, a descriptor, the rate or the slice runs out.
+    /// Starts queued checks until a permit, a descriptor, the rate or the slice runs out. Nothing starts while every check is
+    /// being ended: most of the queue is about to go.
     fn start_queued(&mut self) {
+        if self.cancellation.is_under_way() {
+            return;
+        }
         self.checks.open_gate();
-        self.cancellation.clear_head(&mut self.checks);
         // Whoever cannot send it all the same wants it again, in the next round.
         for _ in 0..self.checks.wanted_early_syns() {
             if !self.checks.offer_early_syn() || self.checks.clock.slice_is_over() {
@@ -316,7 +319,6 @@ impl EventLoop {
         }
         while self.checks.start_next() {
             self.tell_races();
-            self.cancellation.clear_head(&mut self.checks);
             if self.checks.clock.slice_is_over() {
                 break;
             }
