@@ -191,4 +191,30 @@ mod places {
             assert!(silent.get(&Status::TimedOut).is_some_and(|count| *count >= WINDOW as usize / 4), "{silent:?}");
         }
     }
+
+    #[test]
+    fn that_early_syns_could_have_are_left_to_those_that_answer() {
+        namespaced!("nft");
+        const SHARE: usize = 6;
+        let _listener = listen_everywhere();
+        silence(SILENT_PORT);
+        let checker = checker(|config| {
+            config.set_max_in_flight(16).unwrap();
+            config.set_syn_interval(50).unwrap();
+        });
+        let ask = |port: u16, timeout_ms: u32| {
+            let requests = (0..SHARE).map(|number| with_timeout(timeout_ms, at(nth(number), port)));
+            checker.submit(requests.collect()).expect("a live checker");
+        };
+        ask(SILENT_PORT, 100); // from now on they are known to be silent
+        reap(&checker, SHARE);
+        ask(PORT, PATIENCE_MS); // and so many places are wanted by those that answer
+        reap(&checker, SHARE);
+        ask(SILENT_PORT, 3_000);
+        driven::sleep(&checker, Duration::from_millis(500)); // time for each to send all its SYNs
+        ask(PORT, 1_000);
+        let reports = reap(&checker, SHARE);
+        let verdicts: Vec<Verdict> = reports.iter().map(|report| report.verdict).collect();
+        assert_eq!(tally(&verdicts), HashMap::from([(Status::Up, SHARE)]), "{verdicts:?}");
+    }
 }
