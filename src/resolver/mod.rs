@@ -145,7 +145,7 @@ impl Resolver {
     fn go_without(&self, missing: usize, errno: i32) -> Result<(), i32> {
         let mut state = self.lock();
         state.running -= missing;
-        state.coming -= missing;
+        state.coming = state.coming.saturating_sub(missing); // a thread that close() called was never counted
         if state.running > 0 {
             return Ok(());
         }
