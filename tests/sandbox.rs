@@ -5,15 +5,17 @@
 #[macro_use]
 mod support;
 
-use support::lists::checker;
-use support::process::sysctl;
+use support::counters::Rise;
+use support::handshake::withholds_ack;
+use support::lists::{PORT, checker, reap};
+use support::process::{sh, sysctl, until};
 use support::sandbox::{
     AT_ONCE, Child, Step, check_every_way, live, refused, run, silent, step, steps, targets, wrong,
 };
 use support::seccomp::{self, Call, call, call_with};
-use support::targets::{V4, V6};
+use support::targets::{Listener, V4, V6, at};
 use support::watched::Notes;
-use tcpshaker::{Checker, Status};
+use tcpshaker::{Checker, Request, Status};
 
 const ERRNOS: [(&str, i32); 5] = [
     ("EPERM", libc::EPERM),
@@ -327,5 +329,30 @@ mod meeting_itself {
         }
         // One after the other: there is one port.
         run(&children, 1, |notes| wrong(notes, 0, "checker", &steps));
+    }
+}
+
+mod unwatched {
+    use super::*;
+
+    #[test]
+    fn answer_that_came_before_the_loop_could_not_watch_its_socket_is_the_verdict() {
+        namespaced!("nft");
+        sandboxed!();
+        only_where!(withholds_ack(), "every answer completes a handshake");
+        let _listener = Listener::on(V4, PORT);
+        sh("nft add table inet lossy");
+        sh("nft add chain inet lossy arriving '{ type filter hook input priority 0; }'");
+        sh(&format!("nft add rule inet lossy arriving tcp dport {PORT} drop"));
+        let checker = checker(|config| config.set_caller_driven(true).unwrap());
+        let completed = Rise::of("TcpPassiveOpens");
+        checker.submit(vec![Request::new(at(V4, PORT))]).expect("a live checker");
+        sh("nft delete table inet lossy");
+        // The kernel sends the SYN again after a second, and lets the ACK out 200 ms after the answer.
+        until("the handshake is completed", || completed.now() == 1);
+        seccomp::deny(call_with("epoll_ctl", libc::SYS_epoll_ctl, 1, libc::EPOLL_CTL_ADD), libc::ENOSPC);
+        let verdict = reap(&checker, 1)[0].verdict;
+        assert_eq!((verdict.status, verdict.half_open), (Status::Up, false), "{verdict:?}");
+        assert_eq!(checker.stats().completed_handshakes, 1);
     }
 }

@@ -102,8 +102,12 @@ impl Checks {
         self.room.counts(self.table.check(slot));
         self.set_timer(slot, syn_at);
         if let Err(errno) = watched {
-            let closed = self.engine.last_look(engine_slot, &target, syn_at).closed;
-            self.fail_unwatched(slot, errno, closed);
+            // Its SYN left long ago, where callers drive the loop: an answer may be there.
+            let conclusion = self.engine.last_look(engine_slot, &target, syn_at);
+            match conclusion.verdict.status {
+                Status::TimedOut => self.fail_unwatched(slot, errno, conclusion.closed),
+                _ => self.conclude(slot, conclusion),
+            }
         }
     }
 
