@@ -124,12 +124,14 @@ impl Room {
         self.gate.room_was_made();
     }
 
-    /// Whether an early SYN may leave now. It takes the turn of no check whose time runs. Those of a list, whose time has not
-    /// begun, leave it a quarter of the permits: a long list would have no early SYNs otherwise.
+    /// Whether an early SYN may leave now. It takes the turn of no check whose time runs, and no descriptor that any loop wants.
+    /// Checks of a list, whose time has not begun, leave it a quarter of the permits: a long list would have no early SYNs
+    /// otherwise.
     pub fn has_some_for_early_syn(&self, table: &CheckTable) -> bool {
         let limit = self.handle.permits.limit();
         let most = if table.has_queued() { limit / 4 } else { limit };
-        table.queued_in_time() == 0 && self.early_syns < most && self.handle.permits.taken() < limit
+        let has_permit = self.early_syns < most && self.handle.permits.taken() < limit;
+        has_permit && table.queued_in_time() == 0 && !self.shared.opener.is_short_of_descriptors()
     }
 
     /// Takes a permit and a token for an early SYN.
@@ -194,4 +196,27 @@ fn is_early_syn(table: &CheckTable, slot: u32, generation: u32) -> bool {
 
 fn is_early(check: &Check) -> bool {
     matches!(check.owner, Owner::Race { early: true, .. })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use crate::engine::socket::WAKE;
+    use crate::engine::socket::spare::SpareSockets;
+    use crate::event_loop::inbox::Inbox;
+    use crate::permits::Permits;
+    use crate::sys::waker::Waker;
+
+    #[test]
+    fn an_early_syn_leaves_the_last_descriptor_to_checks_of_any_loop() {
+        let poll = mio::Poll::new().unwrap();
+        let inbox = Inbox::new(Waker::new(&poll, WAKE).unwrap());
+        let handle = Arc::new(LoopHandle::new(inbox, Permits::new(8, 1), Arc::new(SpareSockets::new(1))));
+        let shared = Arc::new(Shared::new(Config::default(), vec![handle.clone()]));
+        let room = Room::new(shared.clone(), handle);
+        assert!(room.has_some_for_early_syn(&CheckTable::default()));
+        shared.opener.count_short_loops(1); // another loop's
+        assert!(!room.has_some_for_early_syn(&CheckTable::default()));
+    }
 }
