@@ -317,4 +317,29 @@ mod an_early_syn {
             assert!(verdicts.iter().all(|verdict| verdict.status == Status::Up), "{:?}", tally(&verdicts));
         });
     }
+
+    #[test]
+    fn that_was_given_up_in_vain_is_no_part_of_its_check_any_more() {
+        namespaced!("nft");
+        silence(SILENT_PORT);
+        let checker = checker(|config| {
+            config.set_max_in_flight(2).unwrap();
+            config.set_max_rate(1).unwrap();
+            config.set_syn_interval(50).unwrap();
+        });
+        let silent = with_timeout(10 * PATIENCE_MS, at(V4, SILENT_PORT));
+        let first = checker.submit(vec![silent.clone()]).expect("a live checker");
+        until("an early SYN has the other permit and the token", || stats(&checker).in_flight == 2);
+        let second = checker.submit(vec![silent; 2]).expect("a live checker");
+        until("it was given up, and they wait for a token", || stats(&checker).in_flight == 1);
+        checker.cancel(first);
+        assert_eq!(reap(&checker, 1)[0].verdict.status, Status::Cancelled);
+        checker.cancel(0);
+        let reports = reap(&checker, 2);
+        assert!(
+            reports.iter().all(|report| report.id >= second && report.verdict.status == Status::Cancelled),
+            "{reports:?}"
+        );
+        assert_eq!(stats(&checker).internal, 0);
+    }
 }

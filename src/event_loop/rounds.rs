@@ -312,14 +312,15 @@ impl EventLoop {
         self.checks.open_gate();
         // Whoever cannot send it all the same wants it again, in the next round.
         for _ in 0..self.checks.wanted_early_syns() {
-            if !self.checks.offer_early_syn() || self.checks.clock.slice_is_over() {
+            if self.checks.clock.slice_is_over() || !self.checks.offer_early_syn() {
                 break;
             }
             self.tell_races();
         }
-        while self.checks.start_next() {
-            self.tell_races();
-            if self.checks.clock.slice_is_over() {
+        loop {
+            let goes_on = self.checks.start_next();
+            self.tell_races(); // of an early SYN, too, that was given up for a check that cannot start all the same
+            if !goes_on || self.checks.clock.slice_is_over() {
                 break;
             }
         }
