@@ -171,6 +171,27 @@ mod sleeping_loop {
         });
     }
 
+    /// The same for a list, which waits for a place as long as it must.
+    #[test]
+    fn whose_list_waits_for_a_place_is_woken_when_a_caller_gives_one_up() {
+        namespaced!();
+        let _listener = listen_everywhere();
+        let checker = checker(|config| config.set_max_in_flight(1).unwrap());
+        let disturb = || {
+            let verdict = checker.check(&Request::new(at(V4, PORT)));
+            assert_eq!(verdict.status, Status::Up, "{verdict:?}");
+        };
+        let mut longest = Duration::ZERO;
+        again_and_again(&checker, disturb, |number| {
+            let begun = Instant::now();
+            let verdicts = checker.check_many(&[Request::new(at(nth(number), DEAD_PORT))]);
+            assert_eq!(verdicts[0].status, Status::Refused, "{verdicts:?}");
+            longest = longest.max(begun.elapsed());
+        });
+        println!("the longest took {longest:?}");
+        assert!(longest < WOKEN, "the loop slept for {longest:?}");
+    }
+
     /// The same where the place is held for longer, by a check that goes to the loop and is cancelled there.
     #[test]
     fn that_waits_for_a_place_is_woken_when_a_check_is_cancelled() {
