@@ -348,13 +348,13 @@ mod icmp_error {
     #[test]
     fn that_comes_back_within_connect_is_the_verdict_at_the_latest_at_the_deadline() {
         namespaced!("nft");
-        let checker = checker(|config| config.set_syn_interval(0).unwrap());
+        let checker = loops(1);
         for target in targets() {
-            // The deadline is before the second SYN.
+            // The deadline is before the kernel's second SYN.
             let request = with_timeout(700, target);
             for verdict in assert_each_way(&checker, &request, Status::Unreachable, libc::EHOSTUNREACH) {
                 println!("{verdict:?}");
-                assert_eq!((verdict.address, verdict.syn_retransmits), (Some(target), 0), "{verdict:?}");
+                assert_eq!(verdict.address, Some(target), "{verdict:?}");
             }
         }
     }

@@ -66,7 +66,7 @@ impl Pass {
         for slot in self.next_slot..end {
             match self.stage {
                 PassStage::Races => races.end_if_older(checks, slot, self.before, self.status),
-                PassStage::InFlight if !checks.is_in_flight(slot) => {}
+                PassStage::InFlight if !checks.table.is_in_flight(slot) => {}
                 PassStage::InFlight | PassStage::Rest => checks.end_if_older(slot, self.before, self.status),
             }
         }

@@ -162,6 +162,10 @@ impl CheckTable {
         self.checks.get(slot as usize)
     }
 
+    pub fn is_in_flight(&self, slot: u32) -> bool {
+        self.get(slot).is_some_and(Check::is_in_flight)
+    }
+
     pub fn check(&mut self, slot: u32) -> &mut Check {
         &mut self.checks[slot as usize]
     }

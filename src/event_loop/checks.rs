@@ -352,10 +352,6 @@ impl Checks {
         }
     }
 
-    pub fn is_in_flight(&self, slot: u32) -> bool {
-        self.table.get(slot).is_some_and(Check::is_in_flight)
-    }
-
     /// Ends the submitted check of this slot, if there is one that came before `generation`.
     pub fn end_if_older(&mut self, slot: u32, generation: u32, status: Status) {
         let is_meant =
