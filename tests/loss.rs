@@ -5,6 +5,7 @@
 #[macro_use]
 mod support;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use support::counters::Rise;
@@ -98,6 +99,32 @@ mod a_live_target {
                 "the round trip is that of the second SYN: {verdict:?}"
             );
         }
+    }
+
+    /// Whoever gives up the permit that an early SYN waits for does so on its own thread.
+    #[test]
+    fn is_up_after_a_lost_syn_while_callers_have_the_other_permit() {
+        namespaced!("nft");
+        let _listener = Listener::on(V4, PORT);
+        filter(&[&format!("tcp dport {PORT} tcp flags & (syn|ack) == syn numgen inc mod 2 == 0 drop")]);
+        let checker = checker(|config| {
+            config.set_max_in_flight(2).unwrap();
+            config.set_syn_interval(100).unwrap();
+        });
+        let over = AtomicBool::new(false);
+        let verdicts: Vec<Verdict> = std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !over.load(Ordering::Relaxed) {
+                    checker.check(&Request::new(at(V4, DEAD_PORT)));
+                }
+            });
+            // Before the kernel sends the SYN again.
+            let verdicts = (0..20).map(|_| checker.check(&with_timeout(900, at(V4, PORT)))).collect();
+            over.store(true, Ordering::Relaxed);
+            verdicts
+        });
+        let down = verdicts.iter().filter(|verdict| verdict.status != Status::Up).count();
+        assert!(down <= 1, "{down} of {}: {verdicts:?}", verdicts.len());
     }
 
     #[test]

@@ -24,7 +24,7 @@ impl Checks {
 
     /// Tells a race of room for an early SYN, if there is both.
     pub fn offer_early_syn(&mut self) -> bool {
-        if self.early_wanted.is_empty() || !self.room.has_some_for_early_syn(&self.table) {
+        if self.early_wanted.is_empty() || !self.room.finds_some_for_early_syn(&self.table) {
             return false;
         }
         let event = self.early_wanted.pop_front();

@@ -134,6 +134,14 @@ impl Room {
         has_permit && table.queued_in_time() == 0 && !self.shared.opener.is_short_of_descriptors()
     }
 
+    /// The same. If none may leave now, the loop is woken by whoever gives up a permit on another thread.
+    pub fn finds_some_for_early_syn(&self, table: &CheckTable) -> bool {
+        self.has_some_for_early_syn(table) || {
+            self.handle.set_wants_room(true);
+            self.has_some_for_early_syn(table)
+        }
+    }
+
     /// Takes a permit and a token for an early SYN.
     pub fn take_for_early_syn(&mut self, table: &CheckTable) -> bool {
         self.has_some_for_early_syn(table) && self.handle.permits.take() && self.take_token(&mut false)

@@ -37,6 +37,8 @@ pub(crate) struct EventLoop {
     checks: Checks,
     races: Races,
     cancellation: Cancellation,
+    /// The last round had no time for early SYNs that may leave.
+    early_syns_left: bool,
     /// When sockets and memory that nobody needed are given back.
     sweep: Option<Timer>,
 }
@@ -48,6 +50,7 @@ impl EventLoop {
             checks: Checks::new(shared.clone(), handle.clone(), engine),
             races: Races::new(shared.clone(), handle.clone()),
             cancellation: Cancellation::default(),
+            early_syns_left: false,
             sweep: None,
             shared,
             handle,
@@ -161,7 +164,8 @@ impl EventLoop {
     /// Whether there is something to do that nobody has to wait for.
     fn has_work(&self) -> bool {
         let can_start = self.checks.table.has_queued() && self.checks.room.gate.is_open();
-        can_start || !self.checks.outbox.is_empty() || !self.intake.is_empty() || self.cancellation.is_under_way()
+        let goes_on = self.early_syns_left || self.cancellation.is_under_way();
+        can_start || goes_on || !self.checks.outbox.is_empty() || !self.intake.is_empty()
     }
 
     /// When there will be something to do even if nothing comes in.
@@ -310,19 +314,26 @@ impl EventLoop {
             return;
         }
         self.checks.open_gate();
-        // Whoever cannot send it all the same wants it again, in the next round.
-        for _ in 0..self.checks.wanted_early_syns() {
-            if self.checks.clock.slice_is_over() || !self.checks.offer_early_syn() {
-                break;
-            }
-            self.tell_races();
-        }
+        self.offer_early_syns();
         loop {
             let goes_on = self.checks.start_next();
             self.tell_races(); // of an early SYN, too, that was given up for a check that cannot start all the same
             if !goes_on || self.checks.clock.slice_is_over() {
                 break;
             }
+        }
+        self.offer_early_syns(); // what the queue left
+    }
+
+    /// Has early SYNs leave that there was no room for. Whoever cannot send it all the same wants it again, in a later round.
+    fn offer_early_syns(&mut self) {
+        self.early_syns_left = false;
+        for _ in 0..self.checks.wanted_early_syns() {
+            self.early_syns_left = self.checks.clock.slice_is_over();
+            if self.early_syns_left || !self.checks.offer_early_syn() {
+                return;
+            }
+            self.tell_races();
         }
     }
 
