@@ -12,12 +12,26 @@ use support::counters::Rise;
 use support::driven::{self, stats};
 use support::etc;
 use support::handshake::withholds_ack;
-use support::lists::*;
+use support::lists::{
+    DESCRIPTORS, PATIENCE_MS, PORT, SILENT_PORT, listen_everywhere, nth, reap, silence, tally, with_timeout,
+};
 use support::name_server::{Answer, NameServer};
 use support::process::{sh, until};
 use support::rlimit::set_descriptor_limit;
 use support::targets::{DEAD_PORT, Listener, V4, at};
-use tcpshaker::{Checker, Request, Status, Verdict};
+use tcpshaker::{Checker, Config, Request, Status, Verdict};
+
+/// A checker as it is by default: with early SYNs.
+fn checker(configure: impl FnOnce(&mut Config)) -> Checker {
+    support::lists::checker(|config| {
+        config.set_syn_interval(300).unwrap();
+        configure(config);
+    })
+}
+
+fn loops(count: u32) -> Checker {
+    checker(|config| config.set_threads(count).unwrap())
+}
 
 /// Has the firewall treat each TCP segment that arrives by these rules.
 fn filter(rules: &[&str]) {

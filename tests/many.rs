@@ -133,11 +133,7 @@ mod in_flight {
         let requests: Vec<Request> =
             (0..count).map(|number| Request::new(listeners[number % listeners.len()].address())).collect();
         let completed = Rise::of("TcpPassiveOpens");
-        // The kernel's second SYNs alone: they come all at once.
-        let checker = checker(|config| {
-            config.set_max_in_flight(count as u32).unwrap();
-            config.set_syn_interval(0).unwrap();
-        });
+        let checker = checker(|config| config.set_max_in_flight(count as u32).unwrap());
         let verdicts = std::thread::scope(|scope| {
             let checks = scope.spawn(|| checker.check_many(&requests));
             until("all are in flight", || stats(&checker).in_flight == count as u64);

@@ -206,6 +206,8 @@ struct Weather {
     loops: u32,
     max_in_flight: u32,
     rate: u32,
+    /// Early SYNs that go out in no time, or as by default.
+    syn_interval_ms: u32,
     /// One of the threads shuts the checker down, about here in its own course.
     shutdown_at: Option<usize>,
     /// The round ends by dropping the checker with whatever it still has to do.
@@ -218,6 +220,7 @@ impl Weather {
             loops: 1 + dice.below(3) as u32,
             max_in_flight: [1, 3, 50, 2_000][dice.below(4)].max(3),
             rate: [0, 0, 0, 5_000][dice.below(4)],
+            syn_interval_ms: [5, 300][dice.below(2)],
             shutdown_at: dice.one_in(3).then(|| dice.below(STEPS)),
             ends_by_drop: dice.one_in(3),
         }
@@ -228,6 +231,7 @@ impl Weather {
         config.set_threads(self.loops).unwrap();
         config.set_max_in_flight(self.max_in_flight).unwrap();
         config.set_max_rate(self.rate).unwrap();
+        config.set_syn_interval(self.syn_interval_ms).unwrap();
         Checker::new(&config).expect("a checker")
     }
 }

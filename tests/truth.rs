@@ -31,8 +31,6 @@ fn checker() -> Checker {
 fn checker_with(configure: impl FnOnce(&mut Config)) -> Checker {
     support::lists::checker(|config| {
         config.set_timeout(PATIENCE_MS).unwrap();
-        // One socket for each check, and the kernel's second SYN. What early SYNs do is in loss.rs.
-        config.set_syn_interval(0).unwrap();
         configure(config);
     })
 }

@@ -348,7 +348,7 @@ mod icmp_error {
     #[test]
     fn that_comes_back_within_connect_is_the_verdict_at_the_latest_at_the_deadline() {
         namespaced!("nft");
-        let checker = loops(1);
+        let checker = checker(|config| config.set_syn_interval(300).unwrap());
         for target in targets() {
             // The deadline is before the kernel's second SYN.
             let request = with_timeout(700, target);

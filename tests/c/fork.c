@@ -237,23 +237,13 @@ static pid_t fork_in_mid_check(uint32_t timeout_ms) {
   return 0;
 }
 
-/* One whose checks have one socket each, which can be counted. */
-static shaker_checker *checker_without_early_syns(void) {
-  shaker_config *config = shaker_config_new();
-  shaker_checker *made = NULL;
-  NEED(config != NULL && shaker_config_set_syn_interval(config, 0) == SHAKER_OK);
-  NEED(shaker_checker_new(config, &made) == SHAKER_OK && made != NULL);
-  shaker_config_free(config);
-  return made;
-}
-
 /* A child that lives on holds a copy of every descriptor, so closing ends no connection; the checks end theirs. */
 static void a_child_that_lives_on_keeps_nothing_alive(void) {
   static shaker_request requests[MANY];
   static shaker_result results[MANY];
   struct target live_one = live(AF_INET);
   pid_t one = 0;
-  checker = checker_without_early_syns();
+  checker = new_checker();
   /* Some sockets to inherit that lie idle, and some in mid-check. */
   for (int i = 0; i < MANY; i++) requests[i] = ask(&live_one, PATIENCE_MS);
   EXPECT_EQ(shaker_check_many(checker, requests, MANY, NULL), SHAKER_OK);

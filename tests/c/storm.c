@@ -239,6 +239,7 @@ static shaker_checker *new_checker(uint64_t *dice) {
   require(shaker_config_set_caller_driven(config, driven != NULL && *driven != '\0') == SHAKER_OK, "caller-driven");
   require(shaker_config_set_threads(config, 1 + below(dice, 3)) == SHAKER_OK, "threads");
   require(shaker_config_set_max_in_flight(config, below(dice, 2) ? 3 : 500) == SHAKER_OK, "max_in_flight");
+  require(shaker_config_set_syn_interval(config, below(dice, 2) ? 300 : 5) == SHAKER_OK, "syn_interval");
   require(shaker_checker_new(config, &made) == SHAKER_OK, "no checker");
   shaker_config_free(config);
   return made;
