@@ -424,8 +424,11 @@ fn of_threads_that_do_everything_at_random_loses_and_doubles_no_result_and_leave
     let _listener = set_the_stage();
     #[cfg(feature = "deadlock-detection")]
     deadlocks::watch();
+    let threads_before = threads();
     round(1); // what is made once per process is made now
-    let (descriptors, threads_before) = (open_descriptors(), threads());
+    // A checker whose last handle a callback held ends a little later.
+    until("the first round's threads are gone", || threads() == threads_before);
+    let descriptors = open_descriptors();
     let (seed, begun) = (seed(), Instant::now());
     let mut rounds = 0;
     while begun.elapsed() < storm_time() {
@@ -436,7 +439,6 @@ fn of_threads_that_do_everything_at_random_loses_and_doubles_no_result_and_leave
     println!("{rounds} rounds");
     #[cfg(feature = "deadlock-detection")]
     deadlocks::assert_watched();
-    // A checker whose last handle a callback held ends a little later.
     until("the threads are gone", || threads() == threads_before);
     until("the descriptors are closed", || open_descriptors() == descriptors);
 }
