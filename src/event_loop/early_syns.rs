@@ -17,6 +17,12 @@ impl Checks {
         self.early_wanted.push_back(RaceEvent::Room { race, generation });
     }
 
+    /// Races hear no more of their checks.
+    pub fn forget_race_events(&mut self) {
+        self.race_events.clear();
+        self.early_wanted.clear();
+    }
+
     /// How many want an early SYN that there was no room for, some of them no more.
     pub fn wanted_early_syns(&self) -> usize {
         self.early_wanted.len()

@@ -66,11 +66,10 @@ impl LoopHandle {
 
 impl Listener for LoopHandle {
     fn lookup_began(&self, waiter: WaiterKey) {
-        // A loop that has ended has ended its checks, too.
-        let _ = self.inbox.give(Command::LookupBegan { race: waiter.slot, generation: waiter.generation });
+        self.inbox.leave(Command::LookupBegan { race: waiter.slot, generation: waiter.generation });
     }
 
     fn resolved(&self, waiter: WaiterKey, addresses: Result<Vec<SocketAddr>, i32>) {
-        let _ = self.inbox.give(Command::Resolved { race: waiter.slot, generation: waiter.generation, addresses });
+        self.inbox.leave(Command::Resolved { race: waiter.slot, generation: waiter.generation, addresses });
     }
 }

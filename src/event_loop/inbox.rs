@@ -35,7 +35,18 @@ impl Inbox {
         self.give_unless(command, || None)
     }
 
-    /// The same, but refused if `refusal` says so once nobody else can leave a command in between.
+    /// Leaves a command that nobody can take back: if the loop cannot be woken, it finds the command when it wakes by itself. A
+    /// loop that has ended has ended its checks, too.
+    pub fn leave(&self, command: Command) {
+        let mut state = self.lock();
+        if state.closed.is_none() {
+            state.commands.push(command);
+            drop(state);
+            self.wake_if_asleep();
+        }
+    }
+
+    /// As [`Inbox::give`], but refused if `refusal` says so once nobody else can leave a command in between.
     pub fn give_unless(&self, command: Command, refusal: impl FnOnce() -> Option<Status>) -> Result<(), Status> {
         let mut state = self.lock();
         if let Some(status) = state.closed.or_else(refusal) {

@@ -89,6 +89,9 @@ impl EventLoop {
     fn end(&mut self, status: Status) {
         if !self.is_in_child() {
             self.handle.inbox.close(status);
+            if status == Status::Internal {
+                self.checks.forget_race_events(); // one of them may be what it died of
+            }
             let _ = catch_unwind(AssertUnwindSafe(|| self.end_everything(status)));
         }
         if self.is_in_child() {
