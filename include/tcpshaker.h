@@ -40,9 +40,9 @@
  * soon as one fails or after 250 ms without an answer; the first SYN-ACK wins, and if none comes, the first address's
  * verdict is reported. At most 64 addresses of a name are tried.
  *
- * Platforms. Linux and Android withhold the ACK. Elsewhere the same calls make the ordinary handshake (connect, then close
- * with RST) and say so: shaker_capabilities lacks SHAKER_CAN_HALF_OPEN, and no result has SHAKER_HALF_OPEN. What a
- * platform cannot do is SHAKER_ERR_UNSUPPORTED. On Windows os_error is a Winsock code.
+ * Platforms. Linux and Android withhold the ACK. Elsewhere the same calls make the ordinary handshake (connect, then
+ * close with RST) and say so: shaker_capabilities lacks SHAKER_CAN_HALF_OPEN, and no result has SHAKER_HALF_OPEN. What
+ * a platform cannot do is SHAKER_ERR_UNSUPPORTED. On Windows os_error is a Winsock code.
  *
  * Made by cbindgen from src/c_api/; not to be edited. */
 
@@ -90,9 +90,9 @@
 // shaker_capabilities: shaker_config_set_tos works.
 #define SHAKER_CAN_TOS 32
 
-// shaker_result.flags: proven on this very check that the kernel sent no ACK until the answer was seen, and none of its own
-// accord until the reset a few microseconds later. Another segment that the peer sent in between (a doubled SYN-ACK, data
-// before it had the ACK) may have drawn one; the flag does not tell.
+// shaker_result.flags: proven on this very check that the kernel sent no ACK until the answer was seen, and none of
+// its own accord until the reset a few microseconds later. Another segment that the peer sent in between (a doubled
+// SYN-ACK, data before it had the ACK) may have drawn one; the flag does not tell.
 #define SHAKER_HALF_OPEN 1
 
 // shaker_request.flags: let the last ACK out, as any ordinary client does, then close.
@@ -233,8 +233,8 @@ typedef struct shaker_result {
   // From SYN to SYN-ACK in microseconds, as the kernel measured it (tcpi_rtt, tcp(7)), or where it does not tell as
   // the library saw it; 0 unless SHAKER_OK.
   uint32_t rtt_us;
-  // SYNs beyond the first: early ones (shaker_config_set_syn_interval), and those that the kernel sent again, where it
-  // tells (Linux). rtt_us is that of the SYN which was answered.
+  // SYNs beyond the first: early ones (shaker_config_set_syn_interval), and those that the kernel sent again, where
+  // it tells (Linux). rtt_us is that of the SYN which was answered.
   uint32_t syn_retransmits;
   // From submission to verdict, in microseconds; in shaker_check_many from the check's own start.
   uint64_t elapsed_us;
@@ -246,8 +246,8 @@ typedef struct shaker_result {
   uint64_t reserved;
 } shaker_result;
 
-// Receives the result of one submitted check, after the check's socket was reset: on a loop's thread, or, of a caller-driven
-// checker, on the thread that drives it.
+// Receives the result of one submitted check, after the check's socket was reset: on a loop's thread, or, of a
+// caller-driven checker, on the thread that drives it.
 //
 // It must not block: no other check of the loop goes on meanwhile, and answered ones complete their handshakes
 // after 200 ms. It must return (no longjmp, no exception). It may submit, cancel, reap (which does not wait) and
@@ -274,8 +274,8 @@ typedef struct shaker_request {
   // Comes back in the result, untouched.
   void *user_data;
   // The firewall mark of this one check (SO_MARK, socket(7)); 0: the checker's own. Needs CAP_NET_ADMIN, or since
-  // Linux 5.17 CAP_NET_RAW: without it the check is SHAKER_ERR_UNSUPPORTED with EPERM, and nothing is sent. So it is,
-  // with os_error 0, where sockets have no mark (SHAKER_CAN_MARK).
+  // Linux 5.17 CAP_NET_RAW: without it the check is SHAKER_ERR_UNSUPPORTED with EPERM, and nothing is sent. So it
+  // is, with os_error 0, where sockets have no mark (SHAKER_CAN_MARK).
   uint32_t mark;
   // Must be 0.
   uint32_t reserved[3];
@@ -301,8 +301,8 @@ uint32_t shaker_capabilities(void);
 // Returns a static text, never NULL, for any int: "unknown status" for a number that is none. Nothing is to be freed.
 const char *shaker_status_str(shaker_status status);
 
-// The name of a status as this header spells it, such as "SHAKER_REFUSED": for logs, metrics and bindings. shaker_status_str
-// is for people.
+// The name of a status as this header spells it, such as "SHAKER_REFUSED": for logs, metrics and bindings.
+// shaker_status_str is for people.
 //
 // Returns a static text, never NULL, for any int: "SHAKER_UNKNOWN", which is no constant, for a number that is none.
 // Nothing is to be freed.
@@ -349,33 +349,31 @@ shaker_status shaker_config_set_max_rate(struct shaker_config *config, uint32_t 
 shaker_status shaker_config_set_max_lookups(struct shaker_config *config, uint32_t lookups);
 
 // After how many milliseconds without an answer a check sends another SYN, from another port: at most four in all, and
-// none that has no time left before the deadline. The first answer counts. Default 300, so that a target that answers is
-// not called down for the loss of a few packets; a silent target costs up to four SYNs. 0: one SYN, and the kernel's own
-// schedule, which sends it again after 1 s, 2 s, 4 s ... (tcp(7), tcp_syn_retries).
+// none that has no time left before the deadline. The first answer counts. Default 300, so that a target that answers
+// is not called down for the loss of a few packets; a silent target costs up to four SYNs. 0: one SYN, and the
+// kernel's own schedule, which sends it again after 1 s, 2 s, 4 s ... (tcp(7), tcp_syn_retries).
 //
 // Each SYN in flight holds a descriptor and counts as a check for shaker_config_set_max_in_flight and
-// shaker_config_set_max_rate. An early SYN takes neither from a check that waits for its turn: with a limit of 1 there is
-// none. Those of a list (shaker_check_many) take up to a quarter of the permits while the list waits.
+// shaker_config_set_max_rate. An early SYN takes neither from a check that waits for its turn: with a limit of 1 there
+// is none. Those of a list (shaker_check_many) take up to a quarter of the permits while the list waits.
 //
 // Returns SHAKER_OK; SHAKER_ERR_INVALID for NULL.
-shaker_status shaker_config_set_syn_interval(struct shaker_config *config,
-                                             uint32_t interval_ms);
+shaker_status shaker_config_set_syn_interval(struct shaker_config *config, uint32_t interval_ms);
 
 // Whether the checker makes no loop thread, and gets on only inside the caller's own calls to it. Default false.
 //
-// shaker_reap and the blocking calls drive it, one caller at a time: a second waits until the first is done, or until it
-// has what it waits for. shaker_submit and shaker_cancel may come from any thread. Callbacks run inside the calls that
-// drive. shaker_checker_fd is readable when shaker_reap without a wait has anything to do: an answer, a deadline, a
-// result. shaker_config_set_threads does not matter; a thread is made only when a name has to be looked up.
+// shaker_reap and the blocking calls drive it, one caller at a time: a second waits until the first is done, or until
+// it has what it waits for. shaker_submit and shaker_cancel may come from any thread. Callbacks run inside the calls
+// that drive. shaker_checker_fd is readable when shaker_reap without a wait has anything to do: an answer, a deadline,
+// a result. shaker_config_set_threads does not matter; a thread is made only when a name has to be looked up.
 //
-// An answered socket must be reset within 200 ms, or the kernel's ACK completes the handshake: drive the checker as soon
-// as its descriptor is readable. A verdict that comes late is right all the same, lacks SHAKER_HALF_OPEN, and is counted
-// in completed_handshakes.
+// An answered socket must be reset within 200 ms, or the kernel's ACK completes the handshake: drive the checker as
+// soon as its descriptor is readable. A verdict that comes late is right all the same, lacks SHAKER_HALF_OPEN, and is
+// counted in completed_handshakes.
 //
 // Returns SHAKER_OK; SHAKER_ERR_INVALID for NULL; SHAKER_ERR_UNSUPPORTED where there is no such descriptor (Linux and
 // Android have it).
-shaker_status shaker_config_set_caller_driven(struct shaker_config *config,
-                                              bool on);
+shaker_status shaker_config_set_caller_driven(struct shaker_config *config, bool on);
 
 // Keeps all checks to one family: AF_INET or AF_INET6; AF_UNSPEC, the default, allows both. A check may still name
 // its own (SHAKER_IPV4, SHAKER_IPV6).
@@ -409,8 +407,8 @@ shaker_status shaker_config_set_interface(struct shaker_config *config, const ch
 //
 // shaker_checker_new opens it, once: from then on neither the path nor any privilege is needed. It returns
 // SHAKER_ERR_UNSUPPORTED without the privilege (CAP_SYS_ADMIN here and there, setns(2)) or if the checker is
-// caller-driven, and SHAKER_ERR_LOCAL if there is no network namespace at this path. Two things stay the process's own:
-// the name of a zone ("%eth0") means an interface here, and which name servers are asked is what the process's
+// caller-driven, and SHAKER_ERR_LOCAL if there is no network namespace at this path. Two things stay the process's
+// own: the name of a zone ("%eth0") means an interface here, and which name servers are asked is what the process's
 // resolv.conf(5) says.
 //
 // Returns SHAKER_OK; SHAKER_ERR_INVALID for NULL or an empty text; SHAKER_ERR_UNSUPPORTED where there are no network
@@ -485,16 +483,14 @@ size_t shaker_result_str(const struct shaker_result *result, char *buffer, size_
 // text, if result is NULL.
 size_t shaker_result_describe(const struct shaker_result *result, const char *target, char *buffer, size_t capacity);
 
-// What a result's os_error means, in the system's words: of an errno, of an EAI_ code with SHAKER_ERR_RESOLVE, on Windows of
-// Winsock's. An empty text if it is 0.
+// What a result's os_error means, in the system's words: of an errno, of an EAI_ code with SHAKER_ERR_RESOLVE, on
+// Windows of Winsock's. An empty text if it is 0.
 //
 // Writes up to capacity bytes, the closing NUL included, as snprintf(3) does; with capacity 0, buffer may be NULL.
 //
 // Returns how long the whole text is without its NUL: more than capacity - 1 means that it was cut. 0, and an empty
 // text, if result is NULL.
-size_t shaker_result_error_str(const struct shaker_result *result,
-                               char *buffer,
-                               size_t capacity);
+size_t shaker_result_error_str(const struct shaker_result *result, char *buffer, size_t capacity);
 
 // Checks one "host:port" and waits for the verdict, for timeout_ms milliseconds at most (0: the checker's default).
 //
@@ -534,9 +530,9 @@ shaker_status shaker_check(struct shaker_checker *checker,
 // NULL if nobody wants them.
 //
 // Returns SHAKER_OK, with every result written; SHAKER_ERR_INVALID if checker is NULL, requests is NULL while count is
-// not 0, or any request is invalid as in shaker_check; SHAKER_ERR_CLOSED, SHAKER_ERR_FORKED or SHAKER_ERR_DEADLOCK. Then
-// nothing was sent, and no result written. SHAKER_ERR_INTERNAL, a defect of the library, may come with some of them
-// written. A malformed address is that one check's own result.
+// not 0, or any request is invalid as in shaker_check; SHAKER_ERR_CLOSED, SHAKER_ERR_FORKED or SHAKER_ERR_DEADLOCK.
+// Then nothing was sent, and no result written. SHAKER_ERR_INTERNAL, a defect of the library, may come with some of
+// them written. A malformed address is that one check's own result.
 shaker_status shaker_check_many(struct shaker_checker *checker,
                                 const struct shaker_request *requests,
                                 size_t count,
@@ -544,8 +540,8 @@ shaker_status shaker_check_many(struct shaker_checker *checker,
 
 // Submits checks and returns at once. Each one's result goes to its callback, or to shaker_reap.
 //
-// Each one's time runs from here, so a check whose turn has not come by its deadline (max_in_flight, max_rate, or a very
-// long list) ends as SHAKER_ERR_BUSY; shaker_check_many is for lists that are to pace themselves.
+// Each one's time runs from here, so a check whose turn has not come by its deadline (max_in_flight, max_rate, or a
+// very long list) ends as SHAKER_ERR_BUSY; shaker_check_many is for lists that are to pace themselves.
 //
 // If ids is not NULL, it is an array of count, and receives each check's id: unique for the checker's life, never
 // 0. A result may be there before this returns.
@@ -568,8 +564,8 @@ shaker_status shaker_submit(struct shaker_checker *checker,
 size_t shaker_reap(struct shaker_checker *checker, struct shaker_result *results, size_t capacity, uint32_t wait_ms);
 
 // A descriptor that is readable exactly while results wait to be reaped (of a caller-driven checker: while shaker_reap
-// has anything to do), for poll, epoll, select, io_uring and event loops over them; level- or edge-triggered (then reap
-// until shaker_reap returns less than was asked for).
+// has anything to do), for poll, epoll, select, io_uring and event loops over them; level- or edge-triggered (then
+// reap until shaker_reap returns less than was asked for).
 //
 // Returns the descriptor, which stays the same, belongs to the checker, and is closed with it: never read, write
 // or close it. -1 if checker is NULL, in a forked child, where the platform has none (SHAKER_CAN_POLL_FD), or if

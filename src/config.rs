@@ -93,8 +93,9 @@ impl Config {
     /// How many names may be looked up at once, each on a thread of its own while it lasts; more wait their turn.
     /// Default 64; 0 and more than 1024 are refused.
     ///
-    /// Names that were slow of late have at most half of these places, so that they cannot keep others waiting. A lookup
-    /// cannot be interrupted: those that no check waits for any more do not count, though never more than as many again.
+    /// Names that were slow of late have at most half of these places, so that they cannot keep others waiting. A
+    /// lookup cannot be interrupted: those that no check waits for any more do not count, though never more than as
+    /// many again.
     pub fn set_max_lookups(&mut self, lookups: u32) -> Result<(), Status> {
         if lookups == 0 || lookups > LOOKUPS_MAX {
             return Err(Status::Invalid);
@@ -103,9 +104,9 @@ impl Config {
         Ok(())
     }
 
-    /// After how many milliseconds without an answer a check sends another SYN, from another port: at most four in all, none
-    /// that has no time left before the deadline. Default 300; 0 leaves it to the kernel, which sends its SYN again after a
-    /// second.
+    /// After how many milliseconds without an answer a check sends another SYN, from another port: at most four in all,
+    /// none that has no time left before the deadline. Default 300; 0 leaves it to the kernel, which sends its SYN
+    /// again after a second.
     pub fn set_syn_interval(&mut self, interval_ms: u32) -> Result<(), Status> {
         self.syn_interval_ms = interval_ms;
         Ok(())
@@ -161,8 +162,9 @@ impl Config {
     }
 
     /// The network namespace that checks leave from and names are looked up in, by its path ("/run/netns/blue").
-    /// [`Checker::new`](crate::Checker::new) opens it, and needs CAP_SYS_ADMIN: it says [`Status::Unsupported`] without, and
-    /// [`Status::LocalFault`] if the path is no network namespace's. [`Status::Unsupported`] where there are none.
+    /// [`Checker::new`](crate::Checker::new) opens it, and needs CAP_SYS_ADMIN: it says [`Status::Unsupported`]
+    /// without, and [`Status::LocalFault`] if the path is no network namespace's. [`Status::Unsupported`] where there
+    /// are none.
     ///
     /// The checker's own threads are in it, and no other. A zone's name (`%eth0`) is read where the target is parsed.
     pub fn set_network_namespace(&mut self, path: &str) -> Result<(), Status> {

@@ -3,9 +3,9 @@
 //! The last ACK of the handshake is never sent, so the server's application never sees a connection. This is the safe
 //! Rust API; the C API over it is declared in `include/tcpshaker.h` and lives in [`c_api`].
 //!
-//! Data flows one way: request, (resolver,) loop, engine, verdict, completion. A [`Checker`] is a handle over one or more
-//! loop threads; each owns its checks, their sockets and their timers, and no other thread touches them. ARCHITECTURE.md has
-//! the layers, and the life of a check.
+//! Data flows one way: request, (resolver,) loop, engine, verdict, completion. A [`Checker`] is a handle over one or
+//! more loop threads; each owns its checks, their sockets and their timers, and no other thread touches them.
+//! ARCHITECTURE.md has the layers, and the life of a check.
 
 #![warn(missing_docs)]
 // A library says nothing by itself.

@@ -20,8 +20,8 @@ impl Permits {
         take(&self.taken, self.limit)
     }
 
-    /// Takes a permit for a check on the caller's own thread, of which there may be only a few at once: a thread that is
-    /// kept from its CPU by thousands of others leaves its answered socket alone, and the ACK gets out.
+    /// Takes a permit for a check on the caller's own thread, of which there may be only a few at once: a thread that
+    /// is kept from its CPU by thousands of others leaves its answered socket alone, and the ACK gets out.
     pub fn take_as_caller(&self) -> bool {
         take(&self.by_callers, self.callers_limit) && {
             let taken = self.take();

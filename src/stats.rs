@@ -39,8 +39,8 @@ pub struct Stats {
     pub in_flight: u64,
     /// Checks that wait for their turn, or for their name, now.
     pub queued: u64,
-    /// Half-open checks whose target was up but whose last ACK the kernel sent of its own accord, or may have. An ACK that
-    /// another segment of the peer's drew in the last microseconds of a check is not among them.
+    /// Half-open checks whose target was up but whose last ACK the kernel sent of its own accord, or may have. An ACK
+    /// that another segment of the peer's drew in the last microseconds of a check is not among them.
     pub completed_handshakes: u64,
     /// Sockets held now, idle ones included.
     pub sockets: u64,

@@ -278,7 +278,8 @@ mod tests {
                     }
                     Step::Clear(_) => {}
                     Step::Advance(by) => now += by,
-                    // As the loop does: sleep until the wheel is to be advanced. It may say so too early, never too late.
+                    // As the loop does: sleep until the wheel is to be advanced. It may say so too early, never too
+                    // late.
                     Step::Sleep => {
                         let earliest = model.iter().map(|(at, ..)| (*at).max(now)).min();
                         prop_assert_eq!(wheel.next().is_some(), earliest.is_some());

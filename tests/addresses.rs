@@ -85,7 +85,8 @@ proptest! {
             }
             // glibc takes a lone asterisk for any address.
             Target::Name(_) => prop_assert!(view.is_none() || host == "*", "{:?}", view),
-            // IPv6 without its brackets, and IPv4 as only getaddrinfo reads it (0x7f.1), are numbers and yet no targets.
+            // IPv6 without its brackets, and IPv4 as only getaddrinfo reads it (0x7f.1), are numbers and yet no
+            // targets.
             Target::Malformed(_) => prop_assert!(host.parse::<Ipv4Addr>().is_err()),
         }
     }

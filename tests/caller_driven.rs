@@ -1,5 +1,5 @@
-//! Checkers that have no thread of their own: they get on inside the calls of their callers, and their descriptor says when
-//! that is of use.
+//! Checkers that have no thread of their own: they get on inside the calls of their callers, and their descriptor says
+//! when that is of use.
 #![cfg(target_os = "linux")]
 
 #[macro_use]

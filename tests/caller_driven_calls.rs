@@ -1,5 +1,5 @@
-//! What callers of a caller-driven checker do at awkward moments: in callbacks while they drive it, while another drives it,
-//! with no descriptor left, and at its end.
+//! What callers of a caller-driven checker do at awkward moments: in callbacks while they drive it, while another
+//! drives it, with no descriptor left, and at its end.
 #![cfg(target_os = "linux")]
 
 #[macro_use]
@@ -50,8 +50,8 @@ fn call_back(checker: &Checker, request: Request, callback: impl FnOnce(&Report)
 mod callback {
     use super::*;
 
-    /// Forks in a callback while `call` drives the checker, and returns from it in the child too. `call` says whether it
-    /// returned as it should.
+    /// Forks in a callback while `call` drives the checker, and returns from it in the child too. `call` says whether
+    /// it returned as it should.
     fn forks_during(call: impl Fn(&Checker) -> bool) {
         silence(SILENT_PORT);
         let _listener = Listener::on(V4, PORT);

@@ -1,5 +1,5 @@
-//! How verdicts reach their caller: each as it comes, the caller's own code in nobody's way, and what a near target answered
-//! at once there at once.
+//! How verdicts reach their caller: each as it comes, the caller's own code in nobody's way, and what a near target
+//! answered at once there at once.
 #![cfg(target_os = "linux")]
 
 #[macro_use]

@@ -1,5 +1,5 @@
-//! What ends checks before their verdict: a cancel of one or of all, and the shutdown. Each still yields its one result,
-//! and no other check suffers.
+//! What ends checks before their verdict: a cancel of one or of all, and the shutdown. Each still yields its one
+//! result, and no other check suffers.
 #![cfg(target_os = "linux")]
 
 #[macro_use]

@@ -49,8 +49,8 @@ mod in_flight {
         }
     }
 
-    /// Takes processor time until it is dropped, so that resetting all sockets in one go takes longer than the 200 ms for
-    /// which the kernel withholds an ACK; but no thread waits as long for its turn.
+    /// Takes processor time until it is dropped, so that resetting all sockets in one go takes longer than the 200 ms
+    /// for which the kernel withholds an ACK; but no thread waits as long for its turn.
     struct Rivals(Arc<AtomicBool>);
 
     impl Rivals {
@@ -70,8 +70,8 @@ mod in_flight {
         }
     }
 
-    /// A checker with all its checks in flight and the late ones' answers about to come; what will come of those; and the
-    /// kernel's count of handshakes.
+    /// A checker with all its checks in flight and the late ones' answers about to come; what will come of those; and
+    /// the kernel's count of handshakes.
     fn about_to_be_answered() -> (Checker, Receiver<Verdict>, Rise) {
         set_descriptor_limit(DESCRIPTORS);
         share_one_processor();

@@ -148,8 +148,8 @@ mod places {
     const SILENT: usize = 2_000;
     const LIVE: usize = 200;
     const WINDOW: u32 = 512;
-    /// Rounds until every target has been asked once, even if only half of the places go to those that never were; and the
-    /// rounds that are judged.
+    /// Rounds until every target has been asked once, even if only half of the places go to those that never were; and
+    /// the rounds that are judged.
     const WARM_UP: usize = 2 * SILENT / WINDOW as usize + 2;
     const ROUNDS: usize = 5;
 

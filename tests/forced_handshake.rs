@@ -15,8 +15,8 @@ use tcpshaker::{Checker, Config, Request, Status, Verdict};
 const SWITCH: &str = "TCPSHAKER_HANDSHAKE";
 const PORT: u16 = 8080;
 
-/// Whether the switch is set to this way (`None`: not at all). If not, runs the test once more with it set so: a process
-/// reads it only once.
+/// Whether the switch is set to this way (`None`: not at all). If not, runs the test once more with it set so: a
+/// process reads it only once.
 fn is_forced(way: Option<&str>, test: &str) -> bool {
     if std::env::var(SWITCH).ok().as_deref() == way {
         return true;
@@ -30,8 +30,8 @@ fn is_forced(way: Option<&str>, test: &str) -> bool {
     false
 }
 
-/// Makes forty checks, on the caller's thread and on the loop's. Returns their verdicts and their segments, and how many
-/// sockets the checker still holds.
+/// Makes forty checks, on the caller's thread and on the loop's. Returns their verdicts and their segments, and how
+/// many sockets the checker still holds.
 fn check_and_watch() -> (Vec<Verdict>, Vec<Vec<String>>, u64) {
     let listener = Listener::on(V4, PORT);
     let mut config = Config::default();

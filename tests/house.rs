@@ -1,5 +1,5 @@
-//! The house has an order: which file may import which, how long one is, where `unsafe` may stand. ARCHITECTURE.md has the
-//! layers; this reads them there and the imports in src/. What is under `#[cfg(test)]` may import what it likes.
+//! The house has an order: which file may import which, how long one is, where `unsafe` may stand. ARCHITECTURE.md has
+//! the layers; this reads them there and the imports in src/. What is under `#[cfg(test)]` may import what it likes.
 
 #[path = "house/modules.rs"]
 mod modules;

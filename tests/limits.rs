@@ -87,7 +87,8 @@ mod descriptors {
         silence(SILENT_PORT);
         for threads in [1, 2] {
             let checker = loops(threads);
-            // While the checker has this one under way, it is worth waiting for a descriptor. It outlasts all the others.
+            // While the checker has this one under way, it is worth waiting for a descriptor. It outlasts all the
+            // others.
             checker.submit(vec![with_timeout(10 * PATIENCE_MS, at(V4, SILENT_PORT))]).expect("a live checker");
             until("the silent target in flight", || stats(&checker).in_flight == 1);
             set_descriptor_limit(256);

@@ -254,7 +254,8 @@ mod a_silent_target {
             config.set_max_in_flight(4).unwrap();
             config.set_syn_interval(50).unwrap();
         });
-        // As many as there are permits, and more that wait: nobody may have a second SYN before all have had their first.
+        // As many as there are permits, and more that wait: nobody may have a second SYN before all have had their
+        // first.
         let requests =
             (0..8).map(|number| with_timeout(if number < 4 { 900 } else { 20_000 }, at(nth(number), SILENT_PORT)));
         checker.submit(requests.collect()).expect("a live checker");

@@ -1,5 +1,5 @@
-//! The firewall mark of a single check: a director chooses the backend by it (direct server return), so a check that bears
-//! another one asks the wrong server.
+//! The firewall mark of a single check: a director chooses the backend by it (direct server return), so a check that
+//! bears another one asks the wrong server.
 #![cfg(target_os = "linux")]
 
 #[macro_use]

@@ -1,4 +1,5 @@
-//! A checker in another network namespace: its checks and lookups leave from there, and nothing else of the process does.
+//! A checker in another network namespace: its checks and lookups leave from there, and nothing else of the process
+//! does.
 #![cfg(target_os = "linux")]
 
 #[macro_use]

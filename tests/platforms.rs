@@ -1,6 +1,6 @@
-//! Other platforms, as far as one machine can try them: the library compiles for each without a warning, and a C program
-//! that is linked to it finds a live target up, a dead one refused and a silent one timed out, wherever there is a
-//! way to run it. docs/platforms.md says which way, and what came of it.
+//! Other platforms, as far as one machine can try them: the library compiles for each without a warning, and a C
+//! program that is linked to it finds a live target up, a dead one refused and a silent one timed out, wherever there
+//! is a way to run it. docs/platforms.md says which way, and what came of it.
 //!
 //! The standard library of another platform is compiled as well, by Debian's Rust, which brings its source.
 #![cfg(all(target_os = "linux", target_arch = "x86_64", not(feature = "forced-handshake")))]

@@ -31,7 +31,8 @@ fn checks() -> usize {
     often(5 * RATE).max(2 * RATE)
 }
 
-/// When each SYN to the listener left, by the kernel's own clock; from tcpdump, in its binary format (pcap-savefile(5)).
+/// When each SYN to the listener left, by the kernel's own clock; from tcpdump, in its binary format
+/// (pcap-savefile(5)).
 struct Syns {
     tcpdump: Child,
     bytes: Arc<Mutex<Vec<u8>>>,
@@ -94,8 +95,8 @@ fn request(number: usize) -> Request {
     Request::new(at(IpAddr::V4(Ipv4Addr::from_bits(0x7f01_0000 + number as u32)), PORT))
 }
 
-/// How long this machine keeps a thread waiting that should run: a loop that is kept for longer than the burst lasts loses
-/// what it might have started meanwhile, by no fault of its own.
+/// How long this machine keeps a thread waiting that should run: a loop that is kept for longer than the burst lasts
+/// loses what it might have started meanwhile, by no fault of its own.
 struct Stalls {
     over: Arc<AtomicBool>,
     sleeper: JoinHandle<Duration>,

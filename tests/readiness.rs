@@ -126,7 +126,8 @@ fn reap_now(checker: &Checker, capacity: usize) -> usize {
     checker.reap(&mut Vec::new(), capacity, Some(Duration::ZERO))
 }
 
-/// Nothing is told for so long. What a caller-driven checker's descriptor tells of it may be no result: then it gets on.
+/// Nothing is told for so long. What a caller-driven checker's descriptor tells of it may be no result: then it gets
+/// on.
 fn is_quiet(watcher: &Watcher, checker: &Checker, time: Duration) -> bool {
     let tries = if driven::is_driven() { 10 } else { 1 };
     (0..tries).any(|_| {

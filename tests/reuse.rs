@@ -27,8 +27,8 @@ const IMPATIENCE_MS: u32 = 150;
 const FIRST_CABLE: &str = "near1";
 const SECOND_CABLE: &str = "near2";
 
-/// A far host at the end of two cables, with the same link-local address on both, and something to hear on each address:
-/// a listener that never accepts, a dead port, a silent one.
+/// A far host at the end of two cables, with the same link-local address on both, and something to hear on each
+/// address: a listener that never accepts, a dead port, a silent one.
 struct Network {
     _far: FarHost,
     _listeners: Vec<Listener>,

@@ -73,8 +73,8 @@ mod refused_never {
 mod refused_always {
     use super::*;
 
-    /// A checker that has its sockets from before the sandbox, and one that is made within, with settings that need calls
-    /// of their own.
+    /// A checker that has its sockets from before the sandbox, and one that is made within, with settings that need
+    /// calls of their own.
     fn child(steps: &[Step], denied: Call, errno: i32, notes: &Notes) {
         let warm = checker(|_| ());
         for step in

@@ -206,8 +206,8 @@ mod never_down_by_mistake {
     fn answer_that_waits_while_the_process_is_stopped_beats_its_deadline() {
         namespaced!("nft");
         let listener = Listener::on(V4, PORT);
-        // The answer to the second SYN comes at one second, or to the third at three, where it takes so long to let them
-        // through; the deadline at four. The process sleeps through both.
+        // The answer to the second SYN comes at one second, or to the third at three, where it takes so long to let
+        // them through; the deadline at four. The process sleeps through both.
         let beyond_the_deadline = || std::thread::sleep(Duration::from_millis(3500));
         let verdict = check_while_stopped(&checker(), listener.address(), 4000, beyond_the_deadline);
         assert_eq!(verdict.status, Status::Up, "{verdict:?}");
@@ -219,7 +219,8 @@ mod never_down_by_mistake {
         namespaced!("nft");
         for linger in [Some(Duration::ZERO), None] {
             let listener = std::net::TcpListener::bind(at(V4, 0)).expect("a listener");
-            // It accepts when the ACK comes, by itself if need be, and is gone before the check has looked: by RST, by FIN.
+            // It accepts when the ACK comes, by itself if need be, and is gone before the check has looked: by RST, by
+            // FIN.
             let hang_up = || {
                 let (stream, _) = listener.accept().expect("the check's connection");
                 socket2::SockRef::from(&stream).set_linger(linger).expect("SO_LINGER");

@@ -1,5 +1,5 @@
-//! Nobody sleeps through what they wait for: readers of results, a loop that waits for a place, a loop that falls asleep as a
-//! check is handed to it. And the rarer answers of a network, which come as an errno or not at all.
+//! Nobody sleeps through what they wait for: readers of results, a loop that waits for a place, a loop that falls
+//! asleep as a check is handed to it. And the rarer answers of a network, which come as an errno or not at all.
 #![cfg(target_os = "linux")]
 
 #[macro_use]

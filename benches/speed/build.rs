@@ -44,8 +44,8 @@ fn linked_to(directory: &Path) -> [String; 3] {
 
 /// The shared library as a release has it with these flags, and the directory it is in.
 ///
-/// Built by itself, as cargo leaves out the optimisation at link time where it builds a crate's Rust library in the same
-/// call.
+/// Built by itself, as cargo leaves out the optimisation at link time where it builds a crate's Rust library in the
+/// same call.
 fn library(name: &str, flags: &[&str]) -> Result<PathBuf, String> {
     let target = directory().join(name);
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));

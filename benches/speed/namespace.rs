@@ -45,8 +45,8 @@ pub fn furnish() -> Result<(), String> {
         "table inet bench {{\n chain silent {{\n  type filter hook input priority 0;\n  ip daddr {SILENT} drop\n }}\n}}\n"
     );
     run("nft", &["-f", "-"], &rules)?;
-    // Ten thousand half-open connections at once must fit the listener's queue. Where this cannot be written, SYN cookies
-    // take over from 4,096 on, for the yardstick and the library alike.
+    // Ten thousand half-open connections at once must fit the listener's queue. Where this cannot be written, SYN
+    // cookies take over from 4,096 on, for the yardstick and the library alike.
     let _ = fs::write("/proc/sys/net/core/somaxconn", "65535");
     Ok(())
 }

@@ -95,13 +95,13 @@ pub unsafe extern "C" fn shaker_config_set_max_lookups(config: *mut shaker_confi
 }
 
 /// After how many milliseconds without an answer a check sends another SYN, from another port: at most four in all, and
-/// none that has no time left before the deadline. The first answer counts. Default 300, so that a target that answers is
-/// not called down for the loss of a few packets; a silent target costs up to four SYNs. 0: one SYN, and the kernel's own
-/// schedule, which sends it again after 1 s, 2 s, 4 s ... (tcp(7), tcp_syn_retries).
+/// none that has no time left before the deadline. The first answer counts. Default 300, so that a target that answers
+/// is not called down for the loss of a few packets; a silent target costs up to four SYNs. 0: one SYN, and the
+/// kernel's own schedule, which sends it again after 1 s, 2 s, 4 s ... (tcp(7), tcp_syn_retries).
 ///
 /// Each SYN in flight holds a descriptor and counts as a check for shaker_config_set_max_in_flight and
-/// shaker_config_set_max_rate. An early SYN takes neither from a check that waits for its turn: with a limit of 1 there is
-/// none. Those of a list (shaker_check_many) take up to a quarter of the permits while the list waits.
+/// shaker_config_set_max_rate. An early SYN takes neither from a check that waits for its turn: with a limit of 1 there
+/// is none. Those of a list (shaker_check_many) take up to a quarter of the permits while the list waits.
 ///
 /// Returns SHAKER_OK; SHAKER_ERR_INVALID for NULL.
 #[unsafe(no_mangle)]
@@ -112,14 +112,14 @@ pub unsafe extern "C" fn shaker_config_set_syn_interval(config: *mut shaker_conf
 
 /// Whether the checker makes no loop thread, and gets on only inside the caller's own calls to it. Default false.
 ///
-/// shaker_reap and the blocking calls drive it, one caller at a time: a second waits until the first is done, or until it
-/// has what it waits for. shaker_submit and shaker_cancel may come from any thread. Callbacks run inside the calls that
-/// drive. shaker_checker_fd is readable when shaker_reap without a wait has anything to do: an answer, a deadline, a
-/// result. shaker_config_set_threads does not matter; a thread is made only when a name has to be looked up.
+/// shaker_reap and the blocking calls drive it, one caller at a time: a second waits until the first is done, or until
+/// it has what it waits for. shaker_submit and shaker_cancel may come from any thread. Callbacks run inside the calls
+/// that drive. shaker_checker_fd is readable when shaker_reap without a wait has anything to do: an answer, a deadline,
+/// a result. shaker_config_set_threads does not matter; a thread is made only when a name has to be looked up.
 ///
-/// An answered socket must be reset within 200 ms, or the kernel's ACK completes the handshake: drive the checker as soon
-/// as its descriptor is readable. A verdict that comes late is right all the same, lacks SHAKER_HALF_OPEN, and is counted
-/// in completed_handshakes.
+/// An answered socket must be reset within 200 ms, or the kernel's ACK completes the handshake: drive the checker as
+/// soon as its descriptor is readable. A verdict that comes late is right all the same, lacks SHAKER_HALF_OPEN, and is
+/// counted in completed_handshakes.
 ///
 /// Returns SHAKER_OK; SHAKER_ERR_INVALID for NULL; SHAKER_ERR_UNSUPPORTED where there is no such descriptor (Linux and
 /// Android have it).
@@ -189,8 +189,8 @@ pub unsafe extern "C" fn shaker_config_set_interface(config: *mut shaker_config,
 ///
 /// shaker_checker_new opens it, once: from then on neither the path nor any privilege is needed. It returns
 /// SHAKER_ERR_UNSUPPORTED without the privilege (CAP_SYS_ADMIN here and there, setns(2)) or if the checker is
-/// caller-driven, and SHAKER_ERR_LOCAL if there is no network namespace at this path. Two things stay the process's own:
-/// the name of a zone ("%eth0") means an interface here, and which name servers are asked is what the process's
+/// caller-driven, and SHAKER_ERR_LOCAL if there is no network namespace at this path. Two things stay the process's
+/// own: the name of a zone ("%eth0") means an interface here, and which name servers are asked is what the process's
 /// resolv.conf(5) says.
 ///
 /// Returns SHAKER_OK; SHAKER_ERR_INVALID for NULL or an empty text; SHAKER_ERR_UNSUPPORTED where there are no network

@@ -20,8 +20,8 @@ pub const SHAKER_IPV4: u32 = 4;
 /// shaker_request.flags: IPv6 only, whatever the checker's own family is. Not together with SHAKER_IPV4.
 pub const SHAKER_IPV6: u32 = 8;
 
-/// Receives the result of one submitted check, after the check's socket was reset: on a loop's thread, or, of a caller-driven
-/// checker, on the thread that drives it.
+/// Receives the result of one submitted check, after the check's socket was reset: on a loop's thread, or, of a
+/// caller-driven checker, on the thread that drives it.
 ///
 /// It must not block: no other check of the loop goes on meanwhile, and answered ones complete their handshakes
 /// after 200 ms. It must return (no longjmp, no exception). It may submit, cancel, reap (which does not wait) and
@@ -50,8 +50,8 @@ pub struct shaker_request {
     /// Comes back in the result, untouched.
     pub user_data: *mut c_void,
     /// The firewall mark of this one check (SO_MARK, socket(7)); 0: the checker's own. Needs CAP_NET_ADMIN, or since
-    /// Linux 5.17 CAP_NET_RAW: without it the check is SHAKER_ERR_UNSUPPORTED with EPERM, and nothing is sent. So it is,
-    /// with os_error 0, where sockets have no mark (SHAKER_CAN_MARK).
+    /// Linux 5.17 CAP_NET_RAW: without it the check is SHAKER_ERR_UNSUPPORTED with EPERM, and nothing is sent. So it
+    /// is, with os_error 0, where sockets have no mark (SHAKER_CAN_MARK).
     pub mark: u32,
     /// Must be 0.
     pub reserved: [u32; 3],

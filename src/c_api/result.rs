@@ -8,9 +8,9 @@ use crate::sys::sockaddr::{
     AF_INET, AF_INET6, CAddress, from_sockaddr_in, from_sockaddr_in6, sockaddr, sockaddr_in, sockaddr_in6,
 };
 
-/// shaker_result.flags: proven on this very check that the kernel sent no ACK until the answer was seen, and none of its own
-/// accord until the reset a few microseconds later. Another segment that the peer sent in between (a doubled SYN-ACK, data
-/// before it had the ACK) may have drawn one; the flag does not tell.
+/// shaker_result.flags: proven on this very check that the kernel sent no ACK until the answer was seen, and none of
+/// its own accord until the reset a few microseconds later. Another segment that the peer sent in between (a doubled
+/// SYN-ACK, data before it had the ACK) may have drawn one; the flag does not tell.
 pub const SHAKER_HALF_OPEN: u32 = 1;
 
 /// A socket address; sa.sa_family says which member holds it, AF_UNSPEC that none does.
@@ -40,8 +40,8 @@ pub struct shaker_result {
     /// From SYN to SYN-ACK in microseconds, as the kernel measured it (tcpi_rtt, tcp(7)), or where it does not tell as
     /// the library saw it; 0 unless SHAKER_OK.
     pub rtt_us: u32,
-    /// SYNs beyond the first: early ones (shaker_config_set_syn_interval), and those that the kernel sent again, where it
-    /// tells (Linux). rtt_us is that of the SYN which was answered.
+    /// SYNs beyond the first: early ones (shaker_config_set_syn_interval), and those that the kernel sent again, where
+    /// it tells (Linux). rtt_us is that of the SYN which was answered.
     pub syn_retransmits: u32,
     /// From submission to verdict, in microseconds; in shaker_check_many from the check's own start.
     pub elapsed_us: u64,
@@ -56,7 +56,8 @@ pub struct shaker_result {
 impl From<&Report> for shaker_result {
     fn from(report: &Report) -> shaker_result {
         let verdict = &report.verdict;
-        // SAFETY: integers, pointers and socket addresses, for all of which zero is a value; this clears the padding too.
+        // SAFETY: integers, pointers and socket addresses, for all of which zero is a value; this clears the padding
+        // too.
         let mut result: shaker_result = unsafe { std::mem::zeroed() };
         result.id = report.id;
         result.user_data = report.tag as *mut c_void;
@@ -135,8 +136,8 @@ fn is_odd(char: char) -> bool {
     char.is_control() || char == char::REPLACEMENT_CHARACTER
 }
 
-/// What a result's os_error means, in the system's words: of an errno, of an EAI_ code with SHAKER_ERR_RESOLVE, on Windows of
-/// Winsock's. An empty text if it is 0.
+/// What a result's os_error means, in the system's words: of an errno, of an EAI_ code with SHAKER_ERR_RESOLVE, on
+/// Windows of Winsock's. An empty text if it is 0.
 ///
 /// Writes up to capacity bytes, the closing NUL included, as snprintf(3) does; with capacity 0, buffer may be NULL.
 ///

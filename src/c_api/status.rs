@@ -94,8 +94,8 @@ pub extern "C" fn shaker_status_str(status: StatusCode) -> *const c_char {
     })
 }
 
-/// The name of a status as this header spells it, such as "SHAKER_REFUSED": for logs, metrics and bindings. shaker_status_str
-/// is for people.
+/// The name of a status as this header spells it, such as "SHAKER_REFUSED": for logs, metrics and bindings.
+/// shaker_status_str is for people.
 ///
 /// Returns a static text, never NULL, for any int: "SHAKER_UNKNOWN", which is no constant, for a number that is none.
 /// Nothing is to be freed.

@@ -9,8 +9,8 @@ use super::status::shaker_status;
 
 /// Submits checks and returns at once. Each one's result goes to its callback, or to shaker_reap.
 ///
-/// Each one's time runs from here, so a check whose turn has not come by its deadline (max_in_flight, max_rate, or a very
-/// long list) ends as SHAKER_ERR_BUSY; shaker_check_many is for lists that are to pace themselves.
+/// Each one's time runs from here, so a check whose turn has not come by its deadline (max_in_flight, max_rate, or a
+/// very long list) ends as SHAKER_ERR_BUSY; shaker_check_many is for lists that are to pace themselves.
 ///
 /// If ids is not NULL, it is an array of count, and receives each check's id: unique for the checker's life, never
 /// 0. A result may be there before this returns.
@@ -80,8 +80,8 @@ pub unsafe extern "C" fn shaker_reap(
 }
 
 /// A descriptor that is readable exactly while results wait to be reaped (of a caller-driven checker: while shaker_reap
-/// has anything to do), for poll, epoll, select, io_uring and event loops over them; level- or edge-triggered (then reap
-/// until shaker_reap returns less than was asked for).
+/// has anything to do), for poll, epoll, select, io_uring and event loops over them; level- or edge-triggered (then
+/// reap until shaker_reap returns less than was asked for).
 ///
 /// Returns the descriptor, which stays the same, belongs to the checker, and is closed with it: never read, write
 /// or close it. -1 if checker is NULL, in a forked child, where the platform has none (SHAKER_CAN_POLL_FD), or if

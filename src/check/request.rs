@@ -49,8 +49,8 @@ pub struct Request {
     /// Keeps this one check to a family; [`Family::Any`] leaves the choice to the checker's own setting.
     pub family: Family,
     /// The firewall mark of this one check (SO_MARK, socket(7)); 0 leaves it to the checker's own setting. Needs
-    /// CAP_NET_ADMIN, or since Linux 5.17 CAP_NET_RAW: without it the check is [`Status::Unsupported`](crate::Status), and
-    /// nothing is sent.
+    /// CAP_NET_ADMIN, or since Linux 5.17 CAP_NET_RAW: without it the check is [`Status::Unsupported`](crate::Status),
+    /// and nothing is sent.
     pub mark: u32,
     /// Comes back in the report, untouched.
     pub tag: usize,

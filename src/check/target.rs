@@ -124,8 +124,8 @@ fn without_root(host: &[u8]) -> &[u8] {
     host.strip_suffix(b".").unwrap_or(host)
 }
 
-/// Whether the last label is a number, decimal or hexadecimal (the URL standard's "ends in a number"). inet_aton(3), and with
-/// it getaddrinfo, takes "127.1", "2130706433" and "010.0.0.1" for addresses, the last one for 8.0.0.1.
+/// Whether the last label is a number, decimal or hexadecimal (the URL standard's "ends in a number"). inet_aton(3),
+/// and with it getaddrinfo, takes "127.1", "2130706433" and "010.0.0.1" for addresses, the last one for 8.0.0.1.
 fn ends_in_a_number(host: &[u8]) -> bool {
     let last = without_root(host).rsplit(|&byte| byte == b'.').next().unwrap_or_default();
     match last.strip_prefix(b"0x").or_else(|| last.strip_prefix(b"0X")) {
@@ -148,7 +148,8 @@ fn parse_v6(text: &[u8]) -> Result<(Ipv6Addr, u32), &'static str> {
     let ip: Ipv6Addr = ip.ok_or("brackets hold an IPv6 address")?;
     let scope = match scope {
         None => 0,
-        // A number is taken at its word; a name only where interfaces matter (RFC 4007, 11; glibc's inet6_scopeid_pton.c).
+        // A number is taken at its word; a name only where interfaces matter (RFC 4007, 11; glibc's
+        // inet6_scopeid_pton.c).
         Some(number) if number.iter().all(u8::is_ascii_digit) => {
             std::str::from_utf8(number).ok().and_then(|number| number.parse().ok()).ok_or("no such scope")?
         }

@@ -112,14 +112,14 @@ pub struct Verdict {
     pub status: Status,
     /// The errno (or EAI_ code) behind the status; 0 if there is none.
     pub os_error: i32,
-    /// From SYN to SYN-ACK in microseconds, as the kernel measured it, or where it does not tell as the library saw it; 0
-    /// unless up.
+    /// From SYN to SYN-ACK in microseconds, as the kernel measured it, or where it does not tell as the library saw it;
+    /// 0 unless up.
     pub rtt_us: u32,
-    /// SYNs beyond the first: early ones, and those that the kernel sent again, where it tells. `rtt_us` is that of the SYN
-    /// which was answered.
+    /// SYNs beyond the first: early ones, and those that the kernel sent again, where it tells. `rtt_us` is that of the
+    /// SYN which was answered.
     pub syn_retransmits: u32,
-    /// Proven on this very check that the kernel sent no ACK until the answer was seen, and none of its own accord until the
-    /// reset a few microseconds later. Another segment of the peer's in between may have drawn one.
+    /// Proven on this very check that the kernel sent no ACK until the answer was seen, and none of its own accord
+    /// until the reset a few microseconds later. Another segment of the peer's in between may have drawn one.
     pub half_open: bool,
     /// From submission to verdict, in microseconds.
     pub elapsed_us: u64,

@@ -60,8 +60,8 @@ impl Driver {
         self.state.lock().has_ended
     }
 
-    /// Has the loop get on, at least once, until `is_done` or for as long as `wait` (`None`: for ever). One caller at a time
-    /// drives; others wait until it is done, or for what they wait for.
+    /// Has the loop get on, at least once, until `is_done` or for as long as `wait` (`None`: for ever). One caller at a
+    /// time drives; others wait until it is done, or for what they wait for.
     pub fn drive(&self, is_done: impl Fn() -> bool, wait: Option<Duration>) {
         let until = wait.and_then(|wait| Instant::now().checked_add(wait));
         let left = || match (wait, until) {

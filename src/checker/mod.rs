@@ -64,9 +64,9 @@ impl Checker {
     /// Makes a checker, ready for use when this returns.
     ///
     /// # Errors
-    /// [`Status::LocalFault`] without descriptors or threads for its loops, or if the path of the network namespace is none's;
-    /// [`Status::Unsupported`] when a setting needs privileges that this process does not have, or for a caller-driven
-    /// checker in a network namespace.
+    /// [`Status::LocalFault`] without descriptors or threads for its loops, or if the path of the network namespace is
+    /// none's; [`Status::Unsupported`] when a setting needs privileges that this process does not have, or for a
+    /// caller-driven checker in a network namespace.
     pub fn new(config: &Config) -> Result<Checker, Status> {
         let Some(path) = &config.network_namespace else { return Checker::new_here(config) };
         if config.caller_driven {
@@ -164,8 +164,8 @@ impl Checker {
         }
     }
 
-    /// Takes from a queue of results as [`CompletionQueue::take`](crate::completion::Queue::take) does, and has the loop get
-    /// on meanwhile where callers drive it.
+    /// Takes from a queue of results as [`CompletionQueue::take`](crate::completion::Queue::take) does, and has the
+    /// loop get on meanwhile where callers drive it.
     fn take(
         &self,
         queue: &CompletionQueue,
@@ -194,7 +194,8 @@ impl Checker {
         }
     }
 
-    /// A result was put into a queue by this thread and not by the loop: whoever drives the loop and waits for it looks.
+    /// A result was put into a queue by this thread and not by the loop: whoever drives the loop and waits for it
+    /// looks.
     fn tell_of_result(&self) {
         if let Some(driver) = &self.driver {
             driver.tell_of_result();
@@ -208,8 +209,8 @@ impl Checker {
         if self.is_forked() { Err(Status::Forked) } else { Ok(()) }
     }
 
-    /// Why a blocking call that waited for verdicts has none: this is a child that a callback forked while the caller drove the
-    /// checker, or a loop died of a defect.
+    /// Why a blocking call that waited for verdicts has none: this is a child that a callback forked while the caller
+    /// drove the checker, or a loop died of a defect.
     fn why_no_verdict(&self) -> Status {
         self.not_forked().err().unwrap_or(Status::Internal)
     }
@@ -225,8 +226,8 @@ impl Checker {
         Ok(())
     }
 
-    /// Whether everything was cancelled since the count was read. Asked under the inbox's lock, so that a cancel comes either before a
-    /// command or after it.
+    /// Whether everything was cancelled since the count was read. Asked under the inbox's lock, so that a cancel comes
+    /// either before a command or after it.
     fn cancelled_since(&self, cancels: u64) -> Option<Status> {
         (self.shared.cancels.load(Ordering::SeqCst) != cancels).then_some(Status::Cancelled)
     }
@@ -255,8 +256,8 @@ impl Drop for Checker {
     fn drop(&mut self) {
         let threads = std::mem::take(&mut self.threads);
         if self.is_forked() {
-            // The threads are the parent's, and so is whatever they were at: here their locks may be taken for ever. So what
-            // they share is never dropped.
+            // The threads are the parent's, and so is whatever they were at: here their locks may be taken for ever. So
+            // what they share is never dropped.
             std::mem::forget((threads, self.driver.take(), Arc::clone(&self.shared)));
             return;
         }

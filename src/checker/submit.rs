@@ -43,8 +43,8 @@ impl Checker {
         self.submit_to(&self.shared.completions, requests)
     }
 
-    /// Submits checks whose reports go to their callback, or without one to `queue`. Its owner closes it: the checker reports
-    /// every check that it accepted, and knows of no reader.
+    /// Submits checks whose reports go to their callback, or without one to `queue`. Its owner closes it: the checker
+    /// reports every check that it accepted, and knows of no reader.
     pub(crate) fn submit_to(
         &self,
         queue: &Arc<CompletionQueue>,

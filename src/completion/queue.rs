@@ -1,4 +1,5 @@
-//! A queue between the threads that make results and those that read them, with a descriptor that shows whether any wait.
+//! A queue between the threads that make results and those that read them, with a descriptor that shows whether any
+//! wait.
 
 use std::collections::VecDeque;
 use std::ffi::c_int;
@@ -146,8 +147,8 @@ impl<T> Queue<T> {
 }
 
 impl<T> State<T> {
-    /// Whom to wake when so many items are new: a reader for each, since a reader may take no more than one. A reader that
-    /// finds nothing left goes back to sleep.
+    /// Whom to wake when so many items are new: a reader for each, since a reader may take no more than one. A reader
+    /// that finds nothing left goes back to sleep.
     fn whom_to_wake(&self, new: usize) -> Wake {
         let Sleepers { count, waiting_for_several, least_wanted } = self.sleepers;
         if count == 0 || self.ready.len() < least_wanted {

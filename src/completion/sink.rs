@@ -17,8 +17,8 @@ pub(crate) enum Sink {
 }
 
 impl Sink {
-    /// Some results will never come, as the loop that owed them died of a defect. A blocking call must not wait for them for
-    /// ever. Whoever reads a queue of many batches goes on with the results of the others.
+    /// Some results will never come, as the loop that owed them died of a defect. A blocking call must not wait for
+    /// them for ever. Whoever reads a queue of many batches goes on with the results of the others.
     pub fn lose_results(&self) {
         if let Sink::Call(queue) = self {
             queue.close();

@@ -1,5 +1,5 @@
-//! The SYNs of one check that may need several: the addresses of a name, tried one after another until the first answers,
-//! and early SYNs to an address that gives no answer. Decides only; others act.
+//! The SYNs of one check that may need several: the addresses of a name, tried one after another until the first
+//! answers, and early SYNs to an address that gives no answer. Decides only; others act.
 
 use std::net::SocketAddr;
 

@@ -21,8 +21,9 @@ struct Pass {
     next_slot: u32,
 }
 
-/// What is in flight first, since some of it is answered; then races, and with them the checks of their addresses; then the
-/// rest. Meanwhile a check in flight may become a race's, which is as old as the check: it ends with the races.
+/// What is in flight first, since some of it is answered; then races, and with them the checks of their addresses;
+/// then the rest. Meanwhile a check in flight may become a race's, which is as old as the check: it ends with the
+/// races.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum PassStage {
     InFlight,

@@ -106,8 +106,8 @@ impl Queue {
         None
     }
 
-    /// A check that waited here is gone. Its entry stays, so entries are dropped now and then: they must not pile up while the
-    /// head of the queue waits.
+    /// A check that waited here is gone. Its entry stays, so entries are dropped now and then: they must not pile up
+    /// while the head of the queue waits.
     fn lose_one(&mut self, checks: &Slab<Check>) {
         self.live -= 1;
         if self.entries.len() > 64 + 2 * self.live {

@@ -187,7 +187,8 @@ impl Checks {
         true
     }
 
-    /// Whether the check's target gave no answer to another check while this one waited: it goes to the others of its kind.
+    /// Whether the check's target gave no answer to another check while this one waited: it goes to the others of its
+    /// kind.
     fn turns_out_silent(&mut self, slot: u32) -> bool {
         let check = self.table.check(slot);
         let silent = !check.silent && self.room.is_silent(&check.target);
@@ -260,7 +261,8 @@ impl Checks {
         }
     }
 
-    /// Sets the timer of a check that is in flight since `now`: for the next SYN of a submitted one, or for its deadline.
+    /// Sets the timer of a check that is in flight since `now`: for the next SYN of a submitted one, or for its
+    /// deadline.
     fn set_timer(&mut self, slot: u32, now: u64) {
         let interval = self.shared.config.syn_interval_ms;
         let check = self.table.check(slot);

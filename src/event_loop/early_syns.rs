@@ -1,4 +1,5 @@
-//! Early SYNs: a submitted check that has no answer becomes the first one of a race, whose others go to the same address.
+//! Early SYNs: a submitted check that has no answer becomes the first one of a race, whose others go to the same
+//! address.
 
 use std::net::SocketAddr;
 
@@ -38,8 +39,8 @@ impl Checks {
         true
     }
 
-    /// A submitted check becomes one of a race, which has this number. Returns what the race has to know; `None` if the check is
-    /// over.
+    /// A submitted check becomes one of a race, which has this number. Returns what the race has to know; `None` if
+    /// the check is over.
     pub fn give_to_race(&mut self, slot: u32, generation: u32, race: u32) -> Option<(ReplyTo, SocketAddr, Terms)> {
         let check = self.table.get(slot).filter(|check| check.generation == generation && check.is_in_flight())?;
         let Owner::Submitter(reply_to) = check.owner else { return None };
@@ -50,8 +51,8 @@ impl Checks {
         Some((reply_to, target, terms))
     }
 
-    /// Sends another SYN to an address that gave no answer so far, from a socket of its own. `None` if there is no room for it
-    /// now, or if it could not be sent: that is no verdict on the check.
+    /// Sends another SYN to an address that gave no answer so far, from a socket of its own. `None` if there is no
+    /// room for it now, or if it could not be sent: that is no verdict on the check.
     pub fn start_early(&mut self, race: u32, target: SocketAddr, terms: Terms) -> Option<u32> {
         if !self.room.take_for_early_syn(&self.table) {
             return None;

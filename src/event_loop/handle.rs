@@ -34,8 +34,8 @@ impl LoopHandle {
         }
     }
 
-    /// Whether a check may start on a caller's thread: no queued check loses its turn to it, and its socket will be kept, as
-    /// long as those of callers are few.
+    /// Whether a check may start on a caller's thread: no queued check loses its turn to it, and its socket will be
+    /// kept, as long as those of callers are few.
     pub fn has_few_checks(&self) -> bool {
         self.queued.load(Ordering::Relaxed) == 0 && self.permits.taken() < self.permits.callers_limit()
     }

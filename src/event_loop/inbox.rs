@@ -35,8 +35,8 @@ impl Inbox {
         self.give_unless(command, || None)
     }
 
-    /// Leaves a command that nobody can take back: if the loop cannot be woken, it finds the command when it wakes by itself. A
-    /// loop that has ended has ended its checks, too.
+    /// Leaves a command that nobody can take back: if the loop cannot be woken, it finds the command when it wakes by
+    /// itself. A loop that has ended has ended its checks, too.
     pub fn leave(&self, command: Command) {
         let mut state = self.lock();
         if state.closed.is_none() {
@@ -61,8 +61,8 @@ impl Inbox {
         Err(Status::LocalFault)
     }
 
-    /// Takes back the command of this number, which the loop would not hear of. False if the loop has collected it, or if
-    /// there is a later one, which may have woken the loop for both.
+    /// Takes back the command of this number, which the loop would not hear of. False if the loop has collected it, or
+    /// if there is a later one, which may have woken the loop for both.
     fn take_back(&self, number: u64) -> bool {
         let mut state = self.lock();
         let is_last = !state.commands.is_empty() && number == state.collected + state.commands.len() as u64;
@@ -167,7 +167,8 @@ mod tests {
         std::thread::sleep(Duration::from_micros(1));
     }
 
-    /// Gives a command at a time, and waits until it is collected: each meets the loop at another moment of its falling asleep.
+    /// Gives a command at a time, and waits until it is collected: each meets the loop at another moment of its
+    /// falling asleep.
     #[test]
     fn no_command_is_overlooked_by_a_loop_that_falls_asleep() {
         let mut poll = Poll::new().unwrap();

@@ -35,8 +35,8 @@ pub(super) struct Intake {
     cancelled: CancelledIds,
 }
 
-/// Cancelled ids, each kept until the arrivals that were there at its cancel are taken in. Otherwise ids of checks that were
-/// done before their cancel would pile up.
+/// Cancelled ids, each kept until the arrivals that were there at its cancel are taken in. Otherwise ids of checks that
+/// were done before their cancel would pile up.
 #[derive(Default)]
 struct CancelledIds {
     older: HashSet<u64>,

@@ -65,8 +65,8 @@ impl Outbox {
         self.finished.is_empty()
     }
 
-    /// Hands out verdicts, for a slice of time at most: a callback takes as long as its author likes. Stops at once in a
-    /// process that a callback has forked.
+    /// Hands out verdicts, for a slice of time at most: a callback takes as long as its author likes. Stops at once in
+    /// a process that a callback has forked.
     pub fn deliver(&mut self, fork_mark: &ForkMark) {
         let slice_ends = clock::now() + SLICE;
         while let Some(&(key, _)) = self.finished.front() {

@@ -125,8 +125,8 @@ impl Races {
         }
     }
 
-    /// Gives the next address its turn: the first one at the end of the queue, as any check; the others at its head, since
-    /// their check has had its turn. An early SYN leaves at once, or not now.
+    /// Gives the next address its turn: the first one at the end of the queue, as any check; the others at its head,
+    /// since their check has had its turn. An early SYN leaves at once, or not now.
     fn next_turn(&mut self, checks: &mut Checks, slot: u32) {
         let race = &mut self.races[slot as usize];
         match race.next_turn(clock::now()) {
@@ -163,8 +163,8 @@ impl Races {
         }
     }
 
-    /// A submitted check has had no answer for as long as the interval of SYNs: another one goes to its address. The race is as
-    /// old as the check.
+    /// A submitted check has had no answer for as long as the interval of SYNs: another one goes to its address. The
+    /// race is as old as the check.
     fn begin_early_syns(&mut self, checks: &mut Checks, slot: u32, generation: u32) {
         let race = self.races.vacant_key() as u32;
         let Some((reply_to, address, terms)) = checks.give_to_race(slot, generation, race) else { return };

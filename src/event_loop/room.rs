@@ -40,7 +40,8 @@ impl Room {
         }
     }
 
-    /// What kept checks from starting is to be found out anew. So many checks of targets not known to be silent are queued.
+    /// What kept checks from starting is to be found out anew. So many checks of targets not known to be silent are
+    /// queued.
     pub fn look_anew(&mut self, queued: usize, now: u64) {
         self.gate.open();
         let not_others = self.silent.in_flight() + self.early_syns;
@@ -86,8 +87,8 @@ impl Room {
         taken
     }
 
-    /// Has a check, which holds a permit, pay its token of the rate, once: it may have to wait for a descriptor after that. If
-    /// there is none, the permit goes back, and the gate knows when to try again.
+    /// Has a check, which holds a permit, pay its token of the rate, once: it may have to wait for a descriptor after
+    /// that. If there is none, the permit goes back, and the gate knows when to try again.
     pub fn take_token(&mut self, has_token: &mut bool) -> bool {
         if !*has_token {
             if let Err(until) = self.shared.rate.take(clock::now) {
@@ -100,8 +101,9 @@ impl Room {
         true
     }
 
-    /// No descriptor is left for a check that holds a permit. True if it is worth waiting for one: the checker's own sockets
-    /// wake this loop when they are closed. Those of the host wake nobody, so the loop tries again in a while, too.
+    /// No descriptor is left for a check that holds a permit. True if it is worth waiting for one: the checker's own
+    /// sockets wake this loop when they are closed. Those of the host wake nobody, so the loop tries again in a
+    /// while, too.
     pub fn waits_for_descriptor(&mut self) -> bool {
         let waits = self.shared.opener.held() > 0;
         if waits {
@@ -124,9 +126,9 @@ impl Room {
         self.gate.room_was_made();
     }
 
-    /// Whether an early SYN may leave now. It takes the turn of no check whose time runs, and no descriptor that any loop wants.
-    /// Checks of a list, whose time has not begun, leave it a quarter of the permits: a long list would have no early SYNs
-    /// otherwise.
+    /// Whether an early SYN may leave now. It takes the turn of no check whose time runs, and no descriptor that any
+    /// loop wants. Checks of a list, whose time has not begun, leave it a quarter of the permits: a long list would
+    /// have no early SYNs otherwise.
     pub fn has_some_for_early_syn(&self, table: &CheckTable) -> bool {
         let limit = self.handle.permits.limit();
         let most = if table.has_queued() { limit / 4 } else { limit };
@@ -147,15 +149,15 @@ impl Room {
         self.has_some_for_early_syn(table) && self.handle.permits.take() && self.take_token(&mut false)
     }
 
-    /// How many permits first SYNs of a list may hold. The others are for early SYNs: a list would take all of them long before
-    /// its first check has been without an answer for the interval, and then none could leave.
+    /// How many permits first SYNs of a list may hold. The others are for early SYNs: a list would take all of them
+    /// long before its first check has been without an answer for the interval, and then none could leave.
     fn for_lists(&self) -> u32 {
         let limit = self.handle.permits.limit();
         if self.shared.config.syn_interval_ms == 0 { limit } else { limit - limit / 4 }
     }
 
-    /// The early SYN that is to be given up for a check at this stage, which has no permit or descriptor: whatever it is in its
-    /// way if its time runs, and what is beyond a quarter of the permits otherwise.
+    /// The early SYN that is to be given up for a check at this stage, which has no permit or descriptor: whatever it
+    /// is in its way if its time runs, and what is beyond a quarter of the permits otherwise.
     pub fn early_syn_for(&mut self, stage: Stage, table: &CheckTable) -> Option<u32> {
         let kept = if stage == Stage::Paced { self.handle.permits.limit() / 4 } else { 0 };
         if self.early_syns <= kept {

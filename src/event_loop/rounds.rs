@@ -70,8 +70,8 @@ impl EventLoop {
         }
     }
 
-    /// One wait, `limit` at most, and one round. False when it was the last: every check has its result. A panic is a defect
-    /// of the library: it ends every check, not the process.
+    /// One wait, `limit` at most, and one round. False when it was the last: every check has its result. A panic is a
+    /// defect of the library: it ends every check, not the process.
     pub fn step(&mut self, limit: Option<Duration>) -> bool {
         let ended = catch_unwind(AssertUnwindSafe(|| {
             self.wait(limit);
@@ -104,8 +104,8 @@ impl EventLoop {
         }
     }
 
-    /// The loop will not go on before somebody comes back to it. Returns when that is to be, if it is, whatever comes in
-    /// before; whoever leaves a command meanwhile wakes its poller.
+    /// The loop will not go on before somebody comes back to it. Returns when that is to be, if it is, whatever comes
+    /// in before; whoever leaves a command meanwhile wakes its poller.
     pub fn rest(&mut self) -> Option<u64> {
         if self.has_work() || !self.handle.inbox.fall_asleep() {
             return Some(clock::now());
@@ -199,8 +199,8 @@ impl EventLoop {
         !self.is_in_child()
     }
 
-    /// Applies commands in the order in which they were left. Returns the status that the inbox was closed with, once all are
-    /// applied.
+    /// Applies commands in the order in which they were left. Returns the status that the inbox was closed with, once
+    /// all are applied.
     fn take_commands(&mut self) -> Option<Status> {
         let (commands, closed) = self.handle.inbox.collect();
         self.intake.add_commands(commands);
@@ -310,8 +310,8 @@ impl EventLoop {
         }
     }
 
-    /// Starts queued checks until a permit, a descriptor, the rate or the slice runs out. Nothing starts while every check is
-    /// being ended: most of the queue is about to go.
+    /// Starts queued checks until a permit, a descriptor, the rate or the slice runs out. Nothing starts while every
+    /// check is being ended: most of the queue is about to go.
     fn start_queued(&mut self) {
         if self.cancellation.is_under_way() {
             return;
@@ -328,7 +328,8 @@ impl EventLoop {
         self.offer_early_syns(); // what the queue left
     }
 
-    /// Has early SYNs leave that there was no room for. Whoever cannot send it all the same wants it again, in a later round.
+    /// Has early SYNs leave that there was no room for. Whoever cannot send it all the same wants it again, in a
+    /// later round.
     fn offer_early_syns(&mut self) {
         self.early_syns_left = false;
         for _ in 0..self.checks.wanted_early_syns() {

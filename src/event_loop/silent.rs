@@ -1,7 +1,7 @@
 //! Which targets gave no answer last time, and how many permits they may hold.
 //!
-//! A silent target holds its permit until its deadline, thousands of times as long as one that answers. So that it does not
-//! take all of them, checks of silent targets leave as many permits as the others have needed of late, up to half.
+//! A silent target holds its permit until its deadline, thousands of times as long as one that answers. So that it does
+//! not take all of them, checks of silent targets leave as many permits as the others have needed of late, up to half.
 
 use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
@@ -14,8 +14,8 @@ const SPAN: u64 = 4_000_000_000;
 
 #[derive(Default)]
 pub(super) struct Silent {
-    /// Hashes of their addresses. A target with the same hash as a silent one is taken for silent; that costs it time in the
-    /// queue and nothing else.
+    /// Hashes of their addresses. A target with the same hash as a silent one is taken for silent; that costs it time
+    /// in the queue and nothing else.
     targets: HashSet<u64>,
     hasher: RandomState,
     /// Checks of silent targets that are in flight.

@@ -28,7 +28,8 @@ mod winsock {
     use windows_sys::Win32::Networking::WinSock;
 }
 
-/// Addresses of one name that are tried. A hostile name server could name thousands, and have each check send as many SYNs.
+/// Addresses of one name that are tried. A hostile name server could name thousands, and have each check send as many
+/// SYNs.
 const ADDRESSES: usize = 64;
 
 /// The deadline's own code: EAI_AGAIN, "try again later".

@@ -1,7 +1,8 @@
 //! Names to addresses: getaddrinfo on threads of its own, identical lookups shared.
 //!
 //! getaddrinfo cannot be interrupted, so the threads never hold anybody up but [`Resolver::join`], and a lookup is told
-//! not to try for longer than the checks that wait for it (see `lookup.rs`). What nobody waits for any more is withdrawn.
+//! not to try for longer than the checks that wait for it (see `lookup.rs`). What nobody waits for any more is
+//! withdrawn.
 //!
 //! One lock guards the state. Nobody starts or joins a thread, calls a listener or drops many waiters under it, so
 //! that a loop never waits long for it.
@@ -230,7 +231,8 @@ impl Resolver {
 }
 
 impl State {
-    /// Calls as many threads as there are lookups that may begin, the idle ones first. Returns how many are to be started.
+    /// Calls as many threads as there are lookups that may begin, the idle ones first. Returns how many are to be
+    /// started.
     fn call_threads(&mut self, now: u64) -> usize {
         if self.closed {
             return 0;
@@ -258,7 +260,8 @@ impl State {
     }
 }
 
-/// Waits until the thread is called, time may have made room, or the thread is not needed any more: then it returns false.
+/// Waits until the thread is called, time may have made room, or the thread is not needed any more: then it returns
+/// false.
 fn wait_for_call<'a>(
     mut state: MutexGuard<'a, State>,
     number: u64,

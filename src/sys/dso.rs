@@ -5,7 +5,8 @@
 pub(crate) fn stay_loaded() {
     let own: fn() = stay_loaded;
     let mut info = std::mem::MaybeUninit::<libc::Dl_info>::zeroed();
-    // SAFETY: dladdr fills `info` when it returns non-zero; dlopen with RTLD_NOLOAD only changes flags of what is loaded.
+    // SAFETY: dladdr fills `info` when it returns non-zero; dlopen with RTLD_NOLOAD only changes flags of what is
+    // loaded.
     unsafe {
         if libc::dladdr(own as *const _, info.as_mut_ptr()) != 0 && !info.assume_init().dli_fname.is_null() {
             libc::dlopen(info.assume_init().dli_fname, libc::RTLD_NOW | libc::RTLD_NOLOAD | libc::RTLD_NODELETE);

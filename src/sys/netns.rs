@@ -22,8 +22,8 @@ mod linux {
     /// For what makes a checker.
     const STACK: usize = 256 << 10;
 
-    /// Runs `body` on a thread of its own in the namespace of this path. Threads that it starts, and theirs, are in the same
-    /// one (clone(2)): they need no privilege for it, which the process may have given up by then.
+    /// Runs `body` on a thread of its own in the namespace of this path. Threads that it starts, and theirs, are in the
+    /// same one (clone(2)): they need no privilege for it, which the process may have given up by then.
     pub(crate) fn run_in<T: Send + 'static>(path: &str, body: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {
         // Nobody may be at the other end of a FIFO.
         let namespace = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;

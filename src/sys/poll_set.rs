@@ -11,7 +11,8 @@ mod epoll {
     use std::io;
     use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
-    /// An epoll instance (epoll(7)), which is readable while one of its descriptors is, and a timerfd in it (timerfd_create(2)).
+    /// An epoll instance (epoll(7)), which is readable while one of its descriptors is, and a timerfd in it
+    /// (timerfd_create(2)).
     pub(crate) struct PollSet {
         epoll: OwnedFd,
         timer: OwnedFd,
@@ -41,8 +42,8 @@ mod epoll {
             self.epoll.as_raw_fd()
         }
 
-        /// Has the set be readable from then on, in nanoseconds of CLOCK_MONOTONIC; `None`: not for any time. It replaces what was set
-        /// before, passed or not.
+        /// Has the set be readable from then on, in nanoseconds of CLOCK_MONOTONIC; `None`: not for any time. It
+        /// replaces what was set before, passed or not.
         pub fn set_time(&self, at: Option<u64>) {
             // Zero would mean never.
             let at = at.map_or(0, |at| at.max(1));

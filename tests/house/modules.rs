@@ -1,6 +1,7 @@
 //! The modules of a source tree, and for each file which others it imports.
 //!
-//! Read are `use` declarations and paths in code. What is under `#[cfg(test)]` is left out: a test may look at anything.
+//! Read are `use` declarations and paths in code. What is under `#[cfg(test)]` is left out: a test may look at
+//! anything.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,5 +1,5 @@
-//! Looks for threads that wait for each other's locks while a storm blows. Needs the feature `deadlock-detection`; without
-//! it nobody looks.
+//! Looks for threads that wait for each other's locks while a storm blows. Needs the feature `deadlock-detection`;
+//! without it nobody looks.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! Checkers that their callers drive: with `TCPSHAKER_DRIVEN` set the tests' checkers are such, and the tests that ask them
-//! asynchronously run once more on them.
+//! Checkers that their callers drive: with `TCPSHAKER_DRIVEN` set the tests' checkers are such, and the tests that ask
+//! them asynchronously run once more on them.
 
 use std::io::Write;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -12,8 +12,8 @@ pub fn is_driven() -> bool {
     std::env::var_os("TCPSHAKER_DRIVEN").is_some_and(|value| !value.is_empty())
 }
 
-/// The default settings, but for what drives the checker, and without early SYNs: the tests count what is in flight and what
-/// is sent, and a check has one socket. Early SYNs have tests of their own (loss.rs, storm.rs).
+/// The default settings, but for what drives the checker, and without early SYNs: the tests count what is in flight
+/// and what is sent, and a check has one socket. Early SYNs have tests of their own (loss.rs, storm.rs).
 pub fn config() -> Config {
     let mut config = Config::default();
     config.set_syn_interval(0).unwrap();
@@ -55,7 +55,8 @@ pub fn receive<T>(checker: &Checker, calls: &Receiver<T>) -> Result<T, RecvTimeo
     }
 }
 
-/// The first line of a test of what only a checker with threads does: on caller-driven ones the test is over, and says why.
+/// The first line of a test of what only a checker with threads does: on caller-driven ones the test is over, and says
+/// why.
 macro_rules! needs_a_thread {
     ($why:literal) => {
         fn the_threaded_test() {}

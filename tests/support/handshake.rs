@@ -1,5 +1,6 @@
 //! What this system's handshake lets the tests expect. Linux withholds the last ACK and uses a reset socket again;
-//! `TCPSHAKER_HANDSHAKE` has it behave as a system that does not (src/engine/socket/forced.rs), and the same tests run there.
+//! `TCPSHAKER_HANDSHAKE` has it behave as a system that does not (src/engine/socket/forced.rs), and the same tests run
+//! there.
 
 use std::io::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -96,9 +97,9 @@ impl Completed {
         Completed { by_kernel: Rise::of("TcpPassiveOpens"), sent_again: Rise::of("TcpRetransSegs") }
     }
 
-    /// None was, and the checker counts none, but for the checks that were held up, if their verdicts were looked at. Where
-    /// the ACK cannot be withheld, that of every check was, and the checker admits it; where there is no proof of a late
-    /// answer, the checker admits those that were asked twice.
+    /// None was, and the checker counts none, but for the checks that were held up, if their verdicts were looked at.
+    /// Where the ACK cannot be withheld, that of every check was, and the checker admits it; where there is no proof of
+    /// a late answer, the checker admits those that were asked twice.
     #[track_caller]
     pub fn assert_none(&self, stats: &Stats) {
         if withholds_ack() {
@@ -116,8 +117,8 @@ impl Completed {
         let (completed, admitted) = (self.by_kernel.now(), stats.completed_handshakes);
         assert!(completed <= admitted, "{completed} completed: {stats:?}");
         if !withholds_ack() {
-            // Where answers come faster than a busy server's kernel takes them in, the reset may overtake the ACK, or meet
-            // a full queue: the server never learns of what the client has completed.
+            // Where answers come faster than a busy server's kernel takes them in, the reset may overtake the ACK, or
+            // meet a full queue: the server never learns of what the client has completed.
             assert_eq!(admitted, stats.up, "{stats:?}");
             return assert!(completed > 0 || stats.up == 0, "{stats:?}");
         }

@@ -16,8 +16,8 @@ const SILENT_PORT: u16 = 8081;
 /// Its first SYN is lost, so that nobody has an answer at once.
 const SLOW_PORT: u16 = 8082;
 
-/// Ample for an answer to the second SYN, which the kernel sends after one second. A checker that is not told of it finds
-/// it at the deadline, and each of its slow checks takes as long.
+/// Ample for an answer to the second SYN, which the kernel sends after one second. A checker that is not told of it
+/// finds it at the deadline, and each of its slow checks takes as long.
 const PATIENCE_MS: u32 = 4000;
 /// Short, where none will come.
 const IMPATIENCE_MS: u32 = 100;

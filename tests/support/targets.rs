@@ -64,8 +64,8 @@ impl Listener {
         info.tcpi_unacked > info.tcpi_sacked
     }
 
-    /// Nothing ever arrived: accept() says EAGAIN at once, or after no more connections than checks were held up. Where the
-    /// ACK cannot be withheld, whatever arrived was reset.
+    /// Nothing ever arrived: accept() says EAGAIN at once, or after no more connections than checks were held up. Where
+    /// the ACK cannot be withheld, whatever arrived was reset.
     #[track_caller]
     pub fn assert_untouched(&self) {
         if !handshake::withholds_ack() {

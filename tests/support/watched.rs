@@ -63,8 +63,8 @@ impl Watched {
     /// Forks a child that does `work` and exits, with nothing flushed, dropped or unwound into the test.
     pub fn fork(time_limit: Duration, work: impl FnOnce(&Notes)) -> Watched {
         let notes = Notes::new();
-        // SAFETY: the child runs on the one thread that forked; glibc keeps its allocator usable there, and _exit ends it
-        // before anything of the parent's could be torn down twice.
+        // SAFETY: the child runs on the one thread that forked; glibc keeps its allocator usable there, and _exit ends
+        // it before anything of the parent's could be torn down twice.
         match unsafe { libc::fork() } {
             -1 => panic!("fork: {}", std::io::Error::last_os_error()),
             0 => {

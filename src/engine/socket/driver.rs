@@ -65,8 +65,8 @@ impl SocketEngine {
         }
     }
 
-    /// The next check that the last poll told of, and its socket's slot. An event says only that something changed; what, the
-    /// socket itself says. So a late or doubled event does no harm.
+    /// The next check that the last poll told of, and its socket's slot. An event says only that something changed;
+    /// what, the socket itself says. So a late or doubled event does no harm.
     pub fn next_event(&mut self) -> Option<(SlotKey, u32)> {
         while let Some(slot) = self.ready.pop() {
             if let Some(check) = self.pool.get(slot).and_then(|socket| socket.check) {
@@ -141,7 +141,8 @@ impl SocketEngine {
         Ok(())
     }
 
-    /// Goes on with a check that began on a caller's thread. Returns the slot; the errno if nobody would notice the answer.
+    /// Goes on with a check that began on a caller's thread. Returns the slot; the errno if nobody would notice the
+    /// answer.
     pub fn adopt(&mut self, socket: Socket, check: SlotKey) -> (u32, Result<(), i32>) {
         let slot = self.pool.insert(socket, true);
         self.pool.slot(slot).check = Some(check);
@@ -155,8 +156,8 @@ impl SocketEngine {
         (!socket.waits(&observation)).then(|| self.conclude(slot, observation, target, syn_at))
     }
 
-    /// Concludes the check of this slot, whose deadline has passed. An answer that waits in the kernel still counts: only
-    /// the look came late.
+    /// Concludes the check of this slot, whose deadline has passed. An answer that waits in the kernel still counts:
+    /// only the look came late.
     pub fn last_look(&mut self, slot: u32, target: &SocketAddr, syn_at: u64) -> Conclusion {
         let observation = self.pool.slot(slot).socket.look(target, syn_at);
         self.conclude(slot, observation, target, syn_at)
@@ -192,8 +193,8 @@ impl SocketEngine {
         true
     }
 
-    /// Makes a socket known to the poller: edge-triggered, once, for as long as it lives, and only when a check has to wait
-    /// for its answer. Writable means answered; an answer that is there already is an edge, too.
+    /// Makes a socket known to the poller: edge-triggered, once, for as long as it lives, and only when a check has to
+    /// wait for its answer. Writable means answered; an answer that is there already is an edge, too.
     fn watch(&mut self, slot: u32) -> Result<(), i32> {
         let SocketSlot { socket, watched, .. } = self.pool.slot(slot);
         if !*watched && let Some(source) = socket.source() {

@@ -28,9 +28,9 @@ pub(super) fn status_of(errno: i32, origin: Origin) -> Status {
     }
 }
 
-/// ICMP's rarer answers, "protocol unreachable" among them, which is ENOPROTOOPT (icmp_err_convert in net/ipv4/icmp.c), and
-/// ICMPv6's "prohibited" ones, which are EACCES (icmpv6_err_convert in net/ipv6/icmp.c). From connect() itself these are
-/// this machine's word: a prohibiting route, a security module, a sandbox.
+/// ICMP's rarer answers, "protocol unreachable" among them, which is ENOPROTOOPT (icmp_err_convert in net/ipv4/icmp.c),
+/// and ICMPv6's "prohibited" ones, which are EACCES (icmpv6_err_convert in net/ipv6/icmp.c). From connect() itself
+/// these are this machine's word: a prohibiting route, a security module, a sandbox.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 pub(super) fn is_rare_icmp(errno: i32) -> bool {
     matches!(errno, ENOPROTOOPT | libc::EACCES | libc::ENONET | libc::EOPNOTSUPP | libc::EPROTO)

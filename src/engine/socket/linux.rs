@@ -5,10 +5,10 @@
 //! (`tcp_rcv_synsent_state_process` in net/ipv4/tcp_input.c, `TCP_DELACK_MAX`). `TCP_QUICKACK = 0` has the same effect,
 //! but only until the next connection. Within those 200 ms, `connect()` to an `AF_UNSPEC` address resets the
 //! connection (connect(2), `tcp_disconnect`): with zero linger that is a RST, the local port is free at once, and the
-//! socket can connect again, to any address of its family. Two things no reset undoes. A connect to a link-local address
-//! binds the socket to the interface of its zone (`tcp_v6_connect` in net/ipv6/tcp_ipv6.c), so such a socket is closed.
-//! And an ICMP error that comes behind the answer stays noted on the socket, so a reused one is not believed when it
-//! tells of such an error.
+//! socket can connect again, to any address of its family. Two things no reset undoes. A connect to a link-local
+//! address binds the socket to the interface of its zone (`tcp_v6_connect` in net/ipv6/tcp_ipv6.c), so such a socket is
+//! closed. And an ICMP error that comes behind the answer stays noted on the socket, so a reused one is not believed
+//! when it tells of such an error.
 
 use std::io;
 use std::mem::size_of;
@@ -74,8 +74,8 @@ fn error_without_answer(stream: &TcpStream, errno: i32, target: &SocketAddr, syn
         // Answered and reset by the server, between the two calls.
         TCP_CLOSE if is_reset(errno) => Observation::Answered(answer(stream, &info, target, syn_at)?),
         TCP_CLOSE => Observation::Failed { errno, syn_retransmits },
-        // An ICMP error that found the socket locked by connect() was noted, not acted upon. So was one that came behind
-        // an answer, and it survives the reset (sk_err_soft, tcp_v4_err in net/ipv4/tcp_ipv4.c).
+        // An ICMP error that found the socket locked by connect() was noted, not acted upon. So was one that came
+        // behind an answer, and it survives the reset (sk_err_soft, tcp_v4_err in net/ipv4/tcp_ipv4.c).
         _ => Observation::Noted { errno, syn_retransmits },
     })
 }
@@ -84,8 +84,8 @@ fn answer(stream: &TcpStream, info: &TcpInfo, target: &SocketAddr, syn_at: u64) 
     let syns = 1 + info.total_retrans;
     let acked = info.segs_out != syns;
     Ok(Answer {
-        // The kernel has no sample if the SYN was sent twice to a server without timestamps; and an emulator may pass on
-        // no more than the first words of TCP_INFO.
+        // The kernel has no sample if the SYN was sent twice to a server without timestamps; and an emulator may pass
+        // on no more than the first words of TCP_INFO.
         rtt_us: if info.rtt > 0 { info.rtt } else { microseconds_since(syn_at) },
         syn_retransmits: info.total_retrans,
         acked,

@@ -1,5 +1,5 @@
-//! Half-open sockets. All kernel lore lives here: `linux.rs` withholds the last ACK of the handshake, `ordinary.rs` is for
-//! systems that offer no way to.
+//! Half-open sockets. All kernel lore lives here: `linux.rs` withholds the last ACK of the handshake, `ordinary.rs` is
+//! for systems that offer no way to.
 
 mod driver;
 mod errno;

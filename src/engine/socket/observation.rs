@@ -27,8 +27,8 @@ pub(crate) struct Answer {
     pub syn_retransmits: u32,
     /// More segments left than SYNs: the ACK is out.
     pub acked: bool,
-    /// The answer came from a socket that connects, the very one that asked or another check's (RFC 9293, 3.5: simultaneous
-    /// open).
+    /// The answer came from a socket that connects, the very one that asked or another check's (RFC 9293, 3.5:
+    /// simultaneous open).
     pub met_a_check: bool,
     /// The same, by the kernel's counters.
     pub met_a_syn: bool,

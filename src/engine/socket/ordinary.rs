@@ -53,7 +53,8 @@ pub(super) fn look(stream: &TcpStream, target: &SocketAddr, syn_at: u64) -> Resu
         0 => Err(no_peer),
         // Only a connection can be reset: answered, and reset by the server before this look.
         errno if is_reset(errno) => Ok(Observation::Answered(answer(stream, target, syn_at)?)),
-        // Where the attempt is over, macOS has another errno for the peer's absence. The socket's own error is what counts.
+        // Where the attempt is over, macOS has another errno for the peer's absence. The socket's own error is what
+        // counts.
         errno => Ok(Observation::Failed { errno, syn_retransmits: 0 }),
     }
 }

@@ -35,8 +35,8 @@ impl SpareSockets {
         Some(socket)
     }
 
-    /// Keeps a reset socket for the next caller; closes it when there are enough. True if the loop does not know yet that it
-    /// has to sweep here.
+    /// Keeps a reset socket for the next caller; closes it when there are enough. True if the loop does not know yet
+    /// that it has to sweep here.
     #[must_use]
     pub fn keep(&self, socket: Socket) -> bool {
         let mut state = self.lock();
@@ -49,8 +49,8 @@ impl SpareSockets {
         !std::mem::replace(&mut state.sweep_expected, true)
     }
 
-    /// Closes the sockets that nobody has needed since the last time. False if there are none left, and no sweep is expected
-    /// any more.
+    /// Closes the sockets that nobody has needed since the last time. False if there are none left, and no sweep is
+    /// expected any more.
     pub fn sweep(&self) -> bool {
         let mut state = self.lock();
         let untouched = state.untouched;

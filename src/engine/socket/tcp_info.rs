@@ -68,9 +68,9 @@ impl TcpInfo {
         Ok(unsafe { info.assume_init() })
     }
 
-    /// Whether the SYN was answered with a SYN (simultaneous open, RFC 9293, section 3.5): the other end connects, and nobody
-    /// listens there. A listener's SYN-ACK, be it doubled, acknowledges the SYN and has nothing of this end's delivered
-    /// after it.
+    /// Whether the SYN was answered with a SYN (simultaneous open, RFC 9293, section 3.5): the other end connects, and
+    /// nobody listens there. A listener's SYN-ACK, be it doubled, acknowledges the SYN and has nothing of this end's
+    /// delivered after it.
     pub fn met_a_syn(&self) -> bool {
         let reset_before_it_was_acknowledged = self.state == TCP_CLOSE && self.bytes_acked == 0;
         self.segs_in >= 2 && (self.delivered >= 2 || reset_before_it_was_acknowledged)

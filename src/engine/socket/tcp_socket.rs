@@ -116,8 +116,8 @@ impl Socket {
         Ok(())
     }
 
-    /// Whether it is bound to an interface and was used before: it goes on meaning the interface that bore the name then,
-    /// which may be gone.
+    /// Whether it is bound to an interface and was used before: it goes on meaning the interface that bore the name
+    /// then, which may be gone.
     pub fn may_be_stale(&self) -> bool {
         self.bound && self.used
     }
@@ -200,16 +200,16 @@ impl Socket {
         Ended { verdict, clean, at: now }
     }
 
-    /// Whether the answer came from this very socket or from another one that connects, so that nobody listens. Asked after
-    /// the reset.
+    /// Whether the answer came from this very socket or from another one that connects, so that nobody listens. Asked
+    /// after the reset.
     fn met_a_check(&self, answer: &Answer) -> bool {
         // The counters tell of earlier checks, too, where a reset keeps them.
         let is_doubtful = || self.used && self.stream.as_ref().is_some_and(handshake::keeps_counters);
         answer.met_a_check || (answer.met_a_syn && !is_doubtful())
     }
 
-    /// Whether the answer may be that of another check on this host, whose socket took the SYN for one that crossed its own:
-    /// it answers as a listener would. No SYN waits here for its answer unless one was lost.
+    /// Whether the answer may be that of another check on this host, whose socket took the SYN for one that crossed its
+    /// own: it answers as a listener would. No SYN waits here for its answer unless one was lost.
     pub fn may_have_met_a_check(&self, answer: &Answer, target: &SocketAddr) -> bool {
         answer.syn_retransmits > 0 && self.stream.as_ref().is_some_and(|stream| stays_here(stream, target) != Ok(false))
     }

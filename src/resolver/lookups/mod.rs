@@ -1,5 +1,5 @@
-//! Which names are to be looked up, which are under way, and who waits for each. It has no threads, no lock and no clock
-//! of its own: it is told what happened and when.
+//! Which names are to be looked up, which are under way, and who waits for each. It has no threads, no lock and no
+//! clock of its own: it is told what happened and when.
 
 mod places;
 mod queue;

@@ -10,8 +10,8 @@ pub(super) enum Kind {
     Abandoned,
 }
 
-/// Slow lookups count up to half of the places, and those that nobody waits for do not count; but twice as many as there
-/// are places is the most.
+/// Slow lookups count up to half of the places, and those that nobody waits for do not count; but twice as many as
+/// there are places is the most.
 pub(super) struct Places {
     pub max: usize,
     pub prompt: usize,

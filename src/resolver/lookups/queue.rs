@@ -1,4 +1,5 @@
-//! Lookups that wait for their turn. One that is removed stays in the line until its turn comes, and is then passed over.
+//! Lookups that wait for their turn. One that is removed stays in the line until its turn comes, and is then passed
+//! over.
 
 use std::collections::VecDeque;
 

@@ -29,8 +29,9 @@ impl Thread {
 
 type Body = Box<dyn FnOnce() + Send>;
 
-/// Starts a thread with all signals blocked from its first instruction on, but for those that a fault of its own raises.
-/// The caller's own mask is the same after the call as before; a signal that arrives meanwhile is delivered then.
+/// Starts a thread with all signals blocked from its first instruction on, but for those that a fault of its own
+/// raises. The caller's own mask is the same after the call as before; a signal that arrives meanwhile is delivered
+/// then.
 pub(super) fn spawn(name: &'static CStr, stack: usize, body: Body) -> io::Result<Thread> {
     let body: Box<Body> = Box::new(Box::new(move || {
         set_name(name);
@@ -40,12 +41,13 @@ pub(super) fn spawn(name: &'static CStr, stack: usize, body: Body) -> io::Result
     let mut before = MaybeUninit::<libc::sigset_t>::uninit();
     let mut attributes = MaybeUninit::<libc::pthread_attr_t>::uninit();
     let mut thread = MaybeUninit::<libc::pthread_t>::uninit();
-    // SAFETY: each out-parameter is written by the call that makes it valid, before it is read; `body` goes to the thread.
+    // SAFETY: each out-parameter is written by the call that makes it valid, before it is read; `body` goes to the
+    // thread.
     let error = unsafe {
         let mut all = MaybeUninit::<libc::sigset_t>::uninit();
         libc::sigfillset(all.as_mut_ptr());
-        // A fault in a callback is the host's crash handler's, as on any thread of the host's own. Blocked, it would end the
-        // process past the handler (signal(7)).
+        // A fault in a callback is the host's crash handler's, as on any thread of the host's own. Blocked, it would
+        // end the process past the handler (signal(7)).
         for fault in [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGTRAP, libc::SIGSYS] {
             libc::sigdelset(all.as_mut_ptr(), fault);
         }
