@@ -5,11 +5,11 @@
 #[macro_use]
 mod support;
 
-use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use support::descriptor::{LONG, is_readable, reap_now};
 use support::etc;
 use support::firewall;
 use support::handshake::withholds_ack;
@@ -19,27 +19,11 @@ use support::process::until;
 use support::targets::{DEAD_PORT, Listener, V4, at};
 use tcpshaker::{Checker, Config, Report, Request, Status};
 
-/// Far longer than anything takes, and short enough for a test that fails.
-const LONG: Duration = Duration::from_secs(60);
-
 fn driven(settings: impl FnOnce(&mut Config)) -> Checker {
     checker(|config| {
         config.set_caller_driven(true).unwrap();
         settings(config);
     })
-}
-
-/// Whether the descriptor becomes readable within that time.
-fn is_readable(fd: RawFd, wait: Duration) -> bool {
-    let mut poll = libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
-    // SAFETY: one pollfd, which the kernel writes.
-    unsafe { libc::poll(&mut poll, 1, wait.as_millis() as i32) == 1 }
-}
-
-fn reap_now(checker: &Checker) -> Vec<Report> {
-    let mut reports = Vec::new();
-    checker.reap(&mut reports, usize::MAX, Some(Duration::ZERO));
-    reports
 }
 
 /// Does what a program with an event loop of its own does, until `count` results are there.

@@ -5,19 +5,16 @@
 #[macro_use]
 mod support;
 
-use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use support::descriptor::{LONG, is_readable, reap_now};
 use support::lists::*;
 use support::process::{open_descriptors, until};
 use support::rlimit::{NoDescriptorLeft, set_descriptor_limit};
 use support::targets::{DEAD_PORT, Listener, V4, at};
 use tcpshaker::{Checker, Report, Request, Status};
-
-/// Far longer than anything takes, and short enough for a test that fails.
-const LONG: Duration = Duration::from_secs(60);
 
 fn driven() -> Checker {
     checker(|config| config.set_caller_driven(true).unwrap())
@@ -29,18 +26,6 @@ fn live() -> Request {
 
 fn silent() -> Request {
     with_timeout(10 * PATIENCE_MS, at(V4, SILENT_PORT))
-}
-
-fn is_readable(fd: RawFd, wait: Duration) -> bool {
-    let mut poll = libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
-    // SAFETY: one pollfd, which the kernel writes.
-    unsafe { libc::poll(&mut poll, 1, wait.as_millis() as i32) == 1 }
-}
-
-fn reap_now(checker: &Checker) -> Vec<Report> {
-    let mut reports = Vec::new();
-    checker.reap(&mut reports, usize::MAX, Some(Duration::ZERO));
-    reports
 }
 
 fn call_back(checker: &Checker, request: Request, callback: impl FnOnce(&Report) + Send + 'static) {

@@ -12,6 +12,7 @@ pub mod handshake;
 pub mod namespace;
 pub mod capture;
 pub mod counters;
+pub mod descriptor;
 pub mod etc;
 pub mod far_host;
 pub mod firewall;
