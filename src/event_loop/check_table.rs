@@ -25,6 +25,8 @@ pub(super) struct Check {
     pub has_token: bool,
     /// Its target gave no answer last time, and it waits in a queue of its own.
     pub silent: bool,
+    /// It is one of a list, whose time runs from its own start.
+    pub listed: bool,
     pub stage: Stage,
     pub timer: Option<Timer>,
 }
@@ -281,6 +283,7 @@ mod tests {
             mark: 0,
             has_token: false,
             silent: false,
+            listed: false,
             stage: Stage::Queued,
             timer: None,
         })

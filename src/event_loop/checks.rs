@@ -82,6 +82,7 @@ impl Checks {
             mark,
             has_token,
             silent,
+            listed: paced,
             stage,
             timer: None,
         };
@@ -165,14 +166,12 @@ impl Checks {
 
     /// Gives up an early SYN for a check that waits for its turn. False if there is none for it.
     fn takes_from_early_syn(&mut self, slot: u32) -> bool {
-        let Some(early) = self.room.early_syn_for(self.table.check(slot).stage, &self.table) else { return false };
-        let Some(&Check {
-            target,
-            owner: Owner::Race { race, .. },
-            stage: Stage::InFlight { slot: engine_slot, syn_at },
-            ..
-        }) = self.table.get(early)
+        let Some(early) = self.room.early_syn_for(self.table.check(slot).stage, &self.table, self.clock.latest())
         else {
+            return false;
+        };
+        let Check { target, owner, stage, .. } = *self.table.check(early);
+        let (Owner::Race { race, .. }, Stage::InFlight { slot: engine_slot, syn_at }) = (owner, stage) else {
             return false;
         };
         let conclusion = self.engine.last_look(engine_slot, &target, syn_at);
@@ -187,8 +186,7 @@ impl Checks {
         true
     }
 
-    /// Whether the check's target gave no answer to another check while this one waited: it goes to the others of its
-    /// kind.
+    /// Whether its target turned out silent while the check waited: it goes to the others of its kind.
     fn turns_out_silent(&mut self, slot: u32) -> bool {
         let check = self.table.check(slot);
         let silent = !check.silent && self.room.is_silent(&check.target);
@@ -281,7 +279,7 @@ impl Checks {
     /// No answer has come for as long as the interval of SYNs. An early SYN yields to checks that wait for their turn.
     fn is_unanswered(&mut self, slot: u32) {
         let generation = self.table.check(slot).generation;
-        if self.room.has_some_for_early_syn(&self.table) {
+        if self.room.has_some_for_early_syn(&self.table, self.clock.round()) {
             self.race_events.push_back(RaceEvent::Unanswered { check: slot, generation });
         } else {
             self.drop_stale_wants();

@@ -24,6 +24,12 @@ impl Checks {
         self.early_wanted.clear();
     }
 
+    /// When wanted early SYNs may leave that may not yet.
+    pub fn early_syns_from(&self) -> Option<u64> {
+        let from = self.room.early_syns_from();
+        (!self.early_wanted.is_empty() && from > self.clock.latest()).then_some(from)
+    }
+
     /// How many want an early SYN that there was no room for, some of them no more.
     pub fn wanted_early_syns(&self) -> usize {
         self.early_wanted.len()
@@ -31,7 +37,7 @@ impl Checks {
 
     /// Tells a race of room for an early SYN, if there is both.
     pub fn offer_early_syn(&mut self) -> bool {
-        if self.early_wanted.is_empty() || !self.room.finds_some_for_early_syn(&self.table) {
+        if self.early_wanted.is_empty() || !self.room.finds_some_for_early_syn(&self.table, self.clock.round()) {
             return false;
         }
         let event = self.early_wanted.pop_front();
@@ -54,7 +60,7 @@ impl Checks {
     /// Sends another SYN to an address that gave no answer so far, from a socket of its own. `None` if there is no
     /// room for it now, or if it could not be sent: that is no verdict on the check.
     pub fn start_early(&mut self, race: u32, target: SocketAddr, terms: Terms) -> Option<u32> {
-        if !self.room.take_for_early_syn(&self.table) {
+        if !self.room.take_for_early_syn(&self.table, self.clock.round()) {
             return None;
         }
         let Terms { close_mode, mark, .. } = terms;

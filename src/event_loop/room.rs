@@ -12,6 +12,8 @@ use super::silent::Silent;
 use crate::check::verdict::Status;
 use crate::sys::clock;
 
+/// After an early SYN was given up for want of room, none leaves for so many nanoseconds.
+const PAUSE: u64 = 50_000_000;
 /// After so many nanoseconds a loop without a descriptor tries again, though nobody told it of one.
 const SHORTAGE_RETRY: u64 = 50_000_000;
 
@@ -24,6 +26,10 @@ pub(super) struct Room {
     /// Early SYNs that are in flight: how many, and their slots and generations. Among these are some that are over.
     early_syns: u32,
     early: Vec<(u32, u32)>,
+    /// None leaves before, since one was given up.
+    early_syns_from: u64,
+    /// Checks of lists that are in flight.
+    listed: u32,
 }
 
 impl Room {
@@ -37,6 +43,8 @@ impl Room {
             silent: Silent::default(),
             early_syns: 0,
             early: Vec::new(),
+            early_syns_from: 0,
+            listed: 0,
         }
     }
 
@@ -68,11 +76,7 @@ impl Room {
 
     /// Takes a permit for a check at this stage. When there is none, the loop is woken by whoever gives one back.
     pub fn take_permit(&mut self, stage: Stage) -> bool {
-        let try_once = || {
-            let permits = &self.handle.permits;
-            let first_syns = permits.taken().saturating_sub(self.early_syns);
-            (stage != Stage::Paced || first_syns < self.for_lists()) && permits.take()
-        };
+        let try_once = || (stage != Stage::Paced || self.listed < self.for_lists()) && self.handle.permits.take();
         // Once more after that is said: a permit may have been given back before.
         let taken = try_once() || {
             self.handle.set_wants_room(true);
@@ -129,24 +133,29 @@ impl Room {
     /// Whether an early SYN may leave now. It takes the turn of no check whose time runs, and no descriptor that any
     /// loop wants. Checks of a list, whose time has not begun, leave it a quarter of the permits: a long list would
     /// have no early SYNs otherwise.
-    pub fn has_some_for_early_syn(&self, table: &CheckTable) -> bool {
+    pub fn has_some_for_early_syn(&self, table: &CheckTable, now: u64) -> bool {
         let limit = self.handle.permits.limit();
         let most = if table.has_queued() { limit / 4 } else { limit };
-        let has_permit = self.early_syns < most && self.handle.permits.taken() < limit;
+        let has_permit = self.early_syns < most && self.handle.permits.taken() < limit && now >= self.early_syns_from;
         has_permit && table.queued_in_time() == 0 && !self.shared.opener.is_short_of_descriptors()
     }
 
+    /// When early SYNs may leave again, after one was given up.
+    pub fn early_syns_from(&self) -> u64 {
+        self.early_syns_from
+    }
+
     /// The same. If none may leave now, the loop is woken by whoever gives up a permit on another thread.
-    pub fn finds_some_for_early_syn(&self, table: &CheckTable) -> bool {
-        self.has_some_for_early_syn(table) || {
+    pub fn finds_some_for_early_syn(&self, table: &CheckTable, now: u64) -> bool {
+        self.has_some_for_early_syn(table, now) || {
             self.handle.set_wants_room(true);
-            self.has_some_for_early_syn(table)
+            self.has_some_for_early_syn(table, now)
         }
     }
 
     /// Takes a permit and a token for an early SYN.
-    pub fn take_for_early_syn(&mut self, table: &CheckTable) -> bool {
-        self.has_some_for_early_syn(table) && self.handle.permits.take() && self.take_token(&mut false)
+    pub fn take_for_early_syn(&mut self, table: &CheckTable, now: u64) -> bool {
+        self.has_some_for_early_syn(table, now) && self.handle.permits.take() && self.take_token(&mut false)
     }
 
     /// How many permits first SYNs of a list may hold. The others are for early SYNs: a list would take all of them
@@ -156,15 +165,15 @@ impl Room {
         if self.shared.config.syn_interval_ms == 0 { limit } else { limit - limit / 4 }
     }
 
-    /// The early SYN that is to be given up for a check at this stage, which has no permit or descriptor: whatever it
-    /// is in its way if its time runs, and what is beyond a quarter of the permits otherwise.
-    pub fn early_syn_for(&mut self, stage: Stage, table: &CheckTable) -> Option<u32> {
-        let kept = if stage == Stage::Paced { self.handle.permits.limit() / 4 } else { 0 };
-        if self.early_syns <= kept {
+    /// The early SYN that is to be given up for a check at this stage, which has no permit or descriptor. Others leave
+    /// only after a while, so that they do not come and go with each check.
+    pub fn early_syn_for(&mut self, stage: Stage, table: &CheckTable, now: u64) -> Option<u32> {
+        if stage == Stage::Paced && self.listed >= self.for_lists() {
             return None;
         }
         while let Some((slot, generation)) = self.early.pop() {
             if is_early_syn(table, slot, generation) {
+                self.early_syns_from = now + PAUSE;
                 return Some(slot);
             }
         }
@@ -183,6 +192,7 @@ impl Room {
 
     /// The check is in flight from now on.
     pub fn counts(&mut self, check: &Check) {
+        self.listed += u32::from(check.listed);
         if is_early(check) {
             self.early_syns += 1;
         } else if check.silent {
@@ -192,6 +202,7 @@ impl Room {
 
     /// The check, which was in flight, is over.
     pub fn counts_no_more(&mut self, check: &Check) {
+        self.listed -= u32::from(check.listed);
         if is_early(check) {
             self.early_syns -= 1;
         } else if check.silent {
@@ -225,8 +236,8 @@ mod tests {
         let handle = Arc::new(LoopHandle::new(inbox, Permits::new(8, 1), Arc::new(SpareSockets::new(1))));
         let shared = Arc::new(Shared::new(Config::default(), vec![handle.clone()]));
         let room = Room::new(shared.clone(), handle);
-        assert!(room.has_some_for_early_syn(&CheckTable::default()));
+        assert!(room.has_some_for_early_syn(&CheckTable::default(), 1));
         shared.opener.count_short_loops(1); // another loop's
-        assert!(!room.has_some_for_early_syn(&CheckTable::default()));
+        assert!(!room.has_some_for_early_syn(&CheckTable::default(), 1));
     }
 }

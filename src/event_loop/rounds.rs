@@ -173,7 +173,8 @@ impl EventLoop {
 
     /// When there will be something to do even if nothing comes in.
     fn next_time(&self) -> Option<u64> {
-        self.checks.timers.next().into_iter().chain(self.checks.room.gate.opens_at()).min()
+        let times = [self.checks.timers.next(), self.checks.room.gate.opens_at(), self.checks.early_syns_from()];
+        times.into_iter().flatten().min()
     }
 
     fn read_answers(&mut self) {
