@@ -354,8 +354,9 @@ shaker_status shaker_config_set_max_lookups(struct shaker_config *config, uint32
 // kernel's own schedule, which sends it again after 1 s, 2 s, 4 s ... (tcp(7), tcp_syn_retries).
 //
 // Each SYN in flight holds a descriptor and counts as a check for shaker_config_set_max_in_flight and
-// shaker_config_set_max_rate. An early SYN takes neither from a check that waits for its turn: with a limit of 1 there
-// is none. Those of a list (shaker_check_many) take up to a quarter of the permits while the list waits.
+// shaker_config_set_max_rate. An early SYN takes no other check's turn, and is given up for one that comes later: with
+// a limit of 1 there is none. A list (shaker_check_many) holds at most three quarters of the limit by first SYNs, so
+// that early ones find room.
 //
 // Returns SHAKER_OK; SHAKER_ERR_INVALID for NULL.
 shaker_status shaker_config_set_syn_interval(struct shaker_config *config, uint32_t interval_ms);
