@@ -230,8 +230,10 @@ impl Races {
         verdict.elapsed_us = race.elapsed_us(now);
         verdict.syn_retransmits += race.syns_sent_again(verdict.address);
         let reply_to = race.reply_to;
-        // After a defect a race may not have heard that a check of it is over.
-        for check in race.into_running().filter(|check| checks.table.get(*check).is_some()).collect::<Vec<_>>() {
+        for check in race.into_running() {
+            if checks.table.get(check).is_none() {
+                continue; // after a defect a race may not have heard that a check of it is over
+            }
             let (abandoned, retransmits) = checks.abandon(check);
             if Some(abandoned.target) == verdict.address {
                 verdict.syn_retransmits += retransmits;

@@ -140,17 +140,17 @@ impl Room {
         has_permit && table.queued_in_time() == 0 && !self.shared.opener.is_short_of_descriptors()
     }
 
-    /// When early SYNs may leave again, after one was given up.
-    pub fn early_syns_from(&self) -> u64 {
-        self.early_syns_from
-    }
-
     /// The same. If none may leave now, the loop is woken by whoever gives up a permit on another thread.
     pub fn finds_some_for_early_syn(&self, table: &CheckTable, now: u64) -> bool {
         self.has_some_for_early_syn(table, now) || {
             self.handle.set_wants_room(true);
             self.has_some_for_early_syn(table, now)
         }
+    }
+
+    /// When early SYNs may leave again, after one was given up.
+    pub fn early_syns_from(&self) -> u64 {
+        self.early_syns_from
     }
 
     /// Takes a permit and a token for an early SYN.
