@@ -3,6 +3,7 @@
 //! An engine starts a check, tells which checks are answered, looks at one a last time when its deadline has passed,
 //! and cancels one. The connection is reset before the loop hears of a conclusion.
 
+pub(crate) mod errno;
 pub(crate) mod socket;
 pub(crate) mod wire;
 

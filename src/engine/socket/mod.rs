@@ -2,7 +2,6 @@
 //! for systems that offer no way to.
 
 mod driver;
-mod errno;
 #[cfg(all(any(target_os = "linux", target_os = "android"), feature = "forced-handshake"))]
 mod forced;
 mod handshake;

@@ -10,10 +10,10 @@ use std::time::Duration;
 use mio::net::TcpStream;
 use socket2::SockRef;
 
-use super::errno::is_reset;
 use super::observation::{Answer, Observation};
 use super::options::expect_local_answer;
 use super::peer::{canonical, met_itself, microseconds_since, take_error};
+use crate::engine::errno::is_reset;
 use crate::sys::os_error::{self, ENOTCONN, UNDER_WAY};
 
 pub(crate) fn withholds_ack() -> bool {

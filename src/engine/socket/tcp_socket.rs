@@ -8,7 +8,6 @@ use std::time::Duration;
 use mio::net::TcpStream;
 use socket2::SockRef;
 
-use super::errno::{Origin, is_left_over, is_reset, status_of};
 use super::handshake::{self, reuses_socket};
 use super::observation::{Answer, Observation};
 use super::options;
@@ -16,6 +15,7 @@ use super::peer::{is_link_local, stays_here};
 use crate::check::close_mode::CloseMode;
 use crate::check::request::Handshake;
 use crate::check::verdict::{Status, Verdict};
+use crate::engine::errno::{Origin, is_left_over, is_reset, status_of};
 use crate::engine::wire::Wire;
 use crate::sys::clock;
 use crate::sys::os_error::{self, EIO};

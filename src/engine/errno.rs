@@ -7,7 +7,7 @@ use crate::sys::os_error::{
 
 /// Where an errno came from.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Origin {
+pub(crate) enum Origin {
     /// connect() itself, before a segment was sent.
     Connect,
     /// RST or ICMP.
@@ -15,7 +15,7 @@ pub(super) enum Origin {
 }
 
 /// What an errno says of the target.
-pub(super) fn status_of(errno: i32, origin: Origin) -> Status {
+pub(crate) fn status_of(errno: i32, origin: Origin) -> Status {
     if origin == Origin::Network && is_rare_icmp(errno) {
         return Status::Unreachable;
     }
@@ -32,7 +32,7 @@ pub(super) fn status_of(errno: i32, origin: Origin) -> Status {
 /// and ICMPv6's "prohibited" ones, which are EACCES (icmpv6_err_convert in net/ipv6/icmp.c). From connect() itself
 /// these are this machine's word: a prohibiting route, a security module, a sandbox.
 #[cfg(any(target_os = "linux", target_os = "android"))]
-pub(super) fn is_rare_icmp(errno: i32) -> bool {
+pub(crate) fn is_rare_icmp(errno: i32) -> bool {
     matches!(errno, ENOPROTOOPT | libc::EACCES | libc::ENONET | libc::EOPNOTSUPP | libc::EPROTO)
 }
 
@@ -43,18 +43,18 @@ fn is_rare_icmp(errno: i32) -> bool {
 }
 
 /// Whether the errno comes of a reset of a connection, so that the SYN-ACK had come.
-pub(super) fn is_reset(errno: i32) -> bool {
+pub(crate) fn is_reset(errno: i32) -> bool {
     matches!(errno, ECONNRESET | EPIPE)
 }
 
 /// Whether only what came back for an earlier SYN can have this errno of a connect().
-pub(super) fn is_left_over(errno: i32) -> bool {
+pub(crate) fn is_left_over(errno: i32) -> bool {
     matches!(errno, ECONNREFUSED | ETIMEDOUT) || is_reset(errno)
 }
 
 /// Whether the network can be the cause of an attempt that ended with this errno.
 #[cfg(any(target_os = "linux", target_os = "android"))]
-pub(super) fn is_of_the_network(errno: i32) -> bool {
+pub(crate) fn is_of_the_network(errno: i32) -> bool {
     is_reset(errno)
         || matches!(status_of(errno, Origin::Network), Status::Refused | Status::TimedOut | Status::Unreachable)
 }
