@@ -4,11 +4,37 @@ use std::ffi::c_int;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::event_loop::EventLoop;
+use crate::event_loop::{EventLoop, LoopEngine};
 use crate::sys::clock;
 use crate::sys::lock::{Condvar, Mutex};
 use crate::sys::poll_set::PollSet;
 use crate::sys::thread;
+
+/// A loop of any engine, as whoever drives it sees it.
+trait DrivenLoop: Send {
+    fn step(&mut self, limit: Option<Duration>) -> bool;
+    fn rest(&mut self) -> Option<u64>;
+    fn is_closing(&self) -> bool;
+    fn is_in_child(&self) -> bool;
+}
+
+impl<E: LoopEngine + Send> DrivenLoop for EventLoop<E> {
+    fn step(&mut self, limit: Option<Duration>) -> bool {
+        self.step(limit)
+    }
+
+    fn rest(&mut self) -> Option<u64> {
+        self.rest()
+    }
+
+    fn is_closing(&self) -> bool {
+        self.is_closing()
+    }
+
+    fn is_in_child(&self) -> bool {
+        self.is_in_child()
+    }
+}
 
 pub(super) struct Driver {
     state: Mutex<DriverState>,
@@ -24,7 +50,7 @@ pub(super) struct Driver {
 
 struct DriverState {
     /// `None` while somebody drives it, and once it has ended.
-    event_loop: Option<Box<EventLoop>>,
+    event_loop: Option<Box<dyn DrivenLoop>>,
     has_ended: bool,
     /// Made when the descriptor is first asked for.
     poll_set: Option<PollSet>,
@@ -33,10 +59,10 @@ struct DriverState {
 }
 
 impl Driver {
-    pub fn new(event_loop: EventLoop) -> Driver {
+    pub fn new(event_loop: EventLoop<impl LoopEngine + Send + 'static>) -> Driver {
         let loop_fd = event_loop.poller_fd();
-        let event_loop = Some(Box::new(event_loop));
-        let state = DriverState { event_loop, has_ended: false, poll_set: None, time: None };
+        let state =
+            DriverState { event_loop: Some(Box::new(event_loop)), has_ended: false, poll_set: None, time: None };
         Driver {
             state: Mutex::new(state),
             changed: Condvar::new(),
@@ -97,16 +123,16 @@ impl Driver {
 
     fn drive_here(
         &self,
-        mut event_loop: Box<EventLoop>,
+        mut event_loop: Box<dyn DrivenLoop>,
         is_done: impl Fn() -> bool,
         left: impl Fn() -> Option<Duration>,
     ) {
         self.driven_by.store(thread::token(), Ordering::SeqCst);
         loop {
-            let goes_on = self.get_on(&mut event_loop, &is_done, &left);
+            let goes_on = self.get_on(&mut *event_loop, &is_done, &left);
             if event_loop.is_in_child() {
                 // This is a forked child: the loop and the locks are the parent's.
-                return event_loop.leave_to_parent();
+                return std::mem::forget(event_loop);
             }
             let mut state = self.state.lock();
             // Whoever closes the inbox from now on finds the loop here, and ends it.
@@ -130,7 +156,7 @@ impl Driver {
     /// Rounds of the loop, until `is_done` or the wait is over. False when the loop has ended.
     fn get_on(
         &self,
-        event_loop: &mut EventLoop,
+        event_loop: &mut dyn DrivenLoop,
         is_done: impl Fn() -> bool,
         left: impl Fn() -> Option<Duration>,
     ) -> bool {
@@ -185,7 +211,7 @@ impl Driver {
 
 impl DriverState {
     /// Nobody drives the loop: the poll set tells when somebody should.
-    fn rest(&mut self, mut event_loop: Box<EventLoop>) {
+    fn rest(&mut self, mut event_loop: Box<dyn DrivenLoop>) {
         let time = event_loop.rest();
         self.set_time(time);
         self.event_loop = Some(event_loop);

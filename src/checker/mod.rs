@@ -8,6 +8,7 @@ mod inline;
 mod many;
 mod submit;
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -19,13 +20,14 @@ use crate::check::request::{Family, Request};
 use crate::check::verdict::{Report, Status};
 use crate::completion::CompletionQueue;
 use crate::config::Config;
+use crate::engine::WAKE;
 use crate::engine::socket::spare::SpareSockets;
-use crate::engine::socket::{self, SocketEngine, WAKE};
-use crate::event_loop::EventLoop;
+use crate::engine::socket::{self, SocketEngine};
 use crate::event_loop::command::{SubmittedCheck, Terms};
 use crate::event_loop::handle::LoopHandle;
 use crate::event_loop::inbox::Inbox;
 use crate::event_loop::shared::Shared;
+use crate::event_loop::{EventLoop, LoopEngine};
 use crate::permits::Permits;
 use crate::stats::Stats;
 use crate::sys::limits;
@@ -93,13 +95,10 @@ impl Checker {
         let mut polls = Vec::new();
         let mut handles = Vec::new();
         for index in 0..loops {
-            let poll = Poll::new().map_err(|_| Status::LocalFault)?;
-            let waker = Waker::new(&poll, WAKE).map_err(|_| Status::LocalFault)?;
             let limit = all / loops + u32::from(index < all % loops);
-            let permits = Permits::new(limit, 2 * cpus);
-            let spare = Arc::new(SpareSockets::new(2 * cpus as usize));
-            handles.push(Arc::new(LoopHandle::new(Inbox::new(waker), permits, spare)));
+            let (poll, handle) = poll_and_handle(limit, 2 * cpus).map_err(|_| Status::LocalFault)?;
             polls.push(poll);
+            handles.push(handle);
         }
         let mut checker = Checker {
             shared: Arc::new(Shared::new(config.clone(), handles.clone())),
@@ -109,19 +108,26 @@ impl Checker {
             driver: None,
         };
         for (poll, handle) in polls.into_iter().zip(handles) {
-            let shared = Arc::clone(&checker.shared);
-            let engine = SocketEngine::new(poll, shared.opener.clone(), handle.spare.clone());
-            let event_loop = EventLoop::new(shared, handle, engine);
-            if config.caller_driven {
-                checker.driver = Some(Driver::new(event_loop));
-                break;
-            }
-            // Dropping the checker ends the loops that have started.
-            let thread =
-                thread::spawn(c"shaker-loop", LOOP_STACK, move || event_loop.run()).map_err(|_| Status::LocalFault)?;
-            checker.threads.push(thread);
+            let engine = SocketEngine::new(poll, checker.shared.opener.clone(), handle.spare.clone());
+            checker.begin_loop(handle, engine)?; // dropping the checker ends the loops that have begun
         }
         Ok(checker)
+    }
+
+    /// Has a loop of this engine run on a thread of its own, or leaves it to callers.
+    fn begin_loop<E>(&mut self, handle: Arc<LoopHandle>, engine: E) -> Result<(), Status>
+    where
+        E: LoopEngine + Send + 'static,
+    {
+        let event_loop = EventLoop::new(Arc::clone(&self.shared), handle, engine);
+        if self.shared.config.caller_driven {
+            self.driver = Some(Driver::new(event_loop));
+            return Ok(());
+        }
+        let thread =
+            thread::spawn(c"shaker-loop", LOOP_STACK, move || event_loop.run()).map_err(|_| Status::LocalFault)?;
+        self.threads.push(thread);
+        Ok(())
     }
 
     /// Ends every check with [`Status::Closed`] and wakes every waiter. Nothing is accepted from now on; what was
@@ -250,6 +256,15 @@ impl Checker {
         let terms = Terms { submitted, timeout_ms, close_mode, mark, paced, has_token: false };
         SubmittedCheck { id, tag: request.tag, target: request.target, family, terms }
     }
+}
+
+/// The poller of a loop that may have `limit` checks in flight, and of those `by_callers` on callers' threads; and what
+/// others hold of the loop.
+fn poll_and_handle(limit: u32, by_callers: u32) -> io::Result<(Poll, Arc<LoopHandle>)> {
+    let poll = Poll::new()?;
+    let inbox = Inbox::new(Waker::new(&poll, WAKE)?);
+    let spare = Arc::new(SpareSockets::new(by_callers as usize));
+    Ok((poll, Arc::new(LoopHandle::new(inbox, Permits::new(limit, by_callers), spare))))
 }
 
 impl Drop for Checker {

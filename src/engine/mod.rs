@@ -2,13 +2,87 @@
 //!
 //! An engine starts a check, tells which checks are answered, looks at one a last time when its deadline has passed,
 //! and cancels one. The connection is reset before the loop hears of a conclusion.
+//!
+//! The loop is generic over the engine, and compiled once for each.
 
 pub(crate) mod errno;
 pub(crate) mod socket;
 pub(crate) mod wire;
 
+use std::ffi::c_int;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use mio::Token;
+
+use crate::check::close_mode::CloseMode;
+use crate::check::slot::SlotKey;
 use crate::check::verdict::{Status, Verdict};
 use crate::sys::os_error;
+
+/// The token of the waker in an engine's poller.
+pub(crate) const WAKE: Token = Token(usize::MAX);
+
+/// What the loop asks of an engine. The engine keeps no deadline and no permit. It names a check by the loop's slot
+/// (`SlotKey`), and the loop names the engine's slot.
+pub(crate) trait Engine {
+    /// Another SYN to an address that gives no answer is the same segment once more ([`Engine::repeat_syn`]), not a
+    /// check of its own.
+    const REPEATS_SYN: bool;
+
+    /// A descriptor that is readable while an answer or a wake-up waits; `None` where the poller has none.
+    fn poller_fd(&self) -> Option<c_int>;
+
+    /// Waits for answers or a wake-up (`None`: for ever). It does not wait while the last poll left answers unread.
+    fn poll(&mut self, wait: Option<Duration>);
+
+    /// The next check that the last poll told of, and the engine's slot of it.
+    fn next_event(&mut self) -> Option<(SlotKey, u32)>;
+
+    /// A slot for one more check; `limit` is how many the loop may have in flight.
+    fn acquire(&mut self, target: &SocketAddr, close_mode: CloseMode, mark: u32, limit: u32) -> Result<u32, NoSocket>;
+
+    /// Sends the SYN of a check from an acquired slot, or leaves it to [`Engine::flush`].
+    fn start(&mut self, slot: u32, check: SlotKey, target: &SocketAddr, now: u64) -> Start;
+
+    /// Concludes the check of this slot if there is an answer.
+    fn look(&mut self, slot: u32, target: &SocketAddr, syn_at: u64) -> Option<Conclusion>;
+
+    /// Concludes the check of this slot in any case: deadline, cancel, shutdown.
+    fn last_look(&mut self, slot: u32, target: &SocketAddr, syn_at: u64) -> Conclusion;
+
+    /// Sends the SYN of a check in flight once more, or leaves it to [`Engine::flush`]. Only where
+    /// [`Engine::REPEATS_SYN`].
+    fn repeat_syn(&mut self, slot: u32, target: &SocketAddr);
+
+    /// Sends what [`Engine::start`] and [`Engine::repeat_syn`] have left to be sent together.
+    fn flush(&mut self);
+
+    /// Every answer that came before this time has been handed out: no deadline after it may be acted on yet.
+    /// `u64::MAX` for an engine that asks each check by itself, or has none in flight. A poll that leaves no answer
+    /// unread moves it to the beginning of that poll, at least.
+    fn answers_read_until(&self) -> u64;
+
+    /// When it wants to be polled again even if nothing comes in, as after a pause in sending.
+    fn wants_poll_at(&self) -> Option<u64>;
+
+    /// Whether this loop may keep what lies idle while others have no descriptor.
+    fn set_short_of_descriptors(&mut self, short: bool);
+
+    fn has_idle(&self) -> bool;
+
+    /// Closes up to `most` idle sockets. True if there was one.
+    fn close_idle(&mut self, most: usize) -> bool;
+
+    /// From now on, what lies idle and is not used counts as not needed.
+    fn mark_unneeded(&mut self);
+
+    /// Closes what nobody has needed since it was marked. False if there is more.
+    fn close_unneeded(&mut self) -> bool;
+
+    /// Gives back the memory that a burst took.
+    fn shrink(&mut self);
+}
 
 /// How a check ended. Its connection is reset already.
 pub(crate) struct Conclusion {

@@ -4,6 +4,7 @@ use super::checks::Checks;
 use super::races::Races;
 use super::round_clock::SLICE;
 use crate::check::verdict::Status;
+use crate::engine::Engine;
 use crate::sys::clock;
 
 /// Slots gone through between two looks at the clock.
@@ -33,7 +34,7 @@ enum PassStage {
 
 impl Cancellation {
     /// Has every check end that is there now.
-    pub fn begin(&mut self, checks: &mut Checks, status: Status) {
+    pub fn begin(&mut self, checks: &mut Checks<impl Engine>, status: Status) {
         let before = checks.table.next_generation();
         self.0 = Some(Pass { status, before, stage: PassStage::InFlight, next_slot: 0 });
     }
@@ -43,7 +44,7 @@ impl Cancellation {
     }
 
     /// Goes on for a slice of time.
-    pub fn go_on(&mut self, checks: &mut Checks, races: &mut Races) {
+    pub fn go_on(&mut self, checks: &mut Checks<impl Engine>, races: &mut Races) {
         if self.0.is_none() {
             return;
         }
@@ -61,7 +62,7 @@ impl Cancellation {
 
 impl Pass {
     /// Goes through a few slots. True when it has come to the end.
-    fn go_on(&mut self, checks: &mut Checks, races: &mut Races) -> bool {
+    fn go_on(&mut self, checks: &mut Checks<impl Engine>, races: &mut Races) -> bool {
         let slots = if self.stage == PassStage::Races { races.slots() } else { checks.table.slots() };
         let end = slots.min(self.next_slot + SLOTS);
         for slot in self.next_slot..end {

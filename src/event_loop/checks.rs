@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::check_table::{Check, CheckTable, Owner, Stage, is_before};
-use super::command::{StartedCheck, Terms};
+use super::command::Terms;
 use super::handle::LoopHandle;
 use super::ids::Place;
 use super::outbox::{Outbox, ReplyTo};
@@ -16,16 +16,15 @@ use super::shared::Shared;
 use super::timers::{TimerOwner, Timers};
 use crate::check::slot::SlotKey;
 use crate::check::verdict::{Status, Verdict};
-use crate::engine::socket::SocketEngine;
-use crate::engine::{Conclusion, Start};
+use crate::engine::{Conclusion, Engine, Start};
 use crate::sys::clock;
 use crate::sys::os_error;
 
-pub(super) struct Checks {
+pub(super) struct Checks<E> {
     shared: Arc<Shared>,
     pub handle: Arc<LoopHandle>,
     pub room: Room,
-    pub engine: SocketEngine,
+    pub engine: E,
     pub table: CheckTable,
     pub timers: Timers,
     pub clock: RoundClock,
@@ -38,8 +37,8 @@ pub(super) struct Checks {
     pub used: bool,
 }
 
-impl Checks {
-    pub fn new(shared: Arc<Shared>, handle: Arc<LoopHandle>, engine: SocketEngine) -> Checks {
+impl<E: Engine> Checks<E> {
+    pub fn new(shared: Arc<Shared>, handle: Arc<LoopHandle>, engine: E) -> Checks<E> {
         Checks {
             room: Room::new(shared.clone(), handle.clone()),
             shared,
@@ -91,25 +90,6 @@ impl Checks {
             self.table.check(slot).timer = Some(self.timers.set(submitted, timeout_ms, TimerOwner::Check(slot)));
         }
         slot
-    }
-
-    /// Goes on with a check that began on a caller's thread.
-    pub fn take_over(&mut self, reply_to: ReplyTo, started: StartedCheck) {
-        let StartedCheck { target, socket, syn_at, terms, .. } = started;
-        let slot = self.admit(Owner::Submitter(reply_to), target, terms);
-        self.table.ids.remember(reply_to.id, Place::Check(slot));
-        let (engine_slot, watched) = self.engine.adopt(socket, SlotKey::of(slot as usize));
-        self.table.put_in_flight(slot, syn_at, engine_slot);
-        self.room.counts(self.table.check(slot));
-        self.set_timer(slot, syn_at);
-        if let Err(errno) = watched {
-            // Its SYN left long ago, where callers drive the loop: an answer may be there.
-            let conclusion = self.engine.last_look(engine_slot, &target, syn_at);
-            match conclusion.verdict.status {
-                Status::TimedOut => self.fail_unwatched(slot, errno, conclusion.closed),
-                _ => self.conclude(slot, conclusion),
-            }
-        }
     }
 
     /// What kept checks from starting is to be found out anew.
@@ -226,7 +206,7 @@ impl Checks {
     }
 
     /// The poller does not take the socket, so nobody would notice the answer.
-    fn fail_unwatched(&mut self, slot: u32, errno: i32, closed: bool) {
+    pub fn fail_unwatched(&mut self, slot: u32, errno: i32, closed: bool) {
         self.socket_is_free(closed);
         self.settle(slot, Verdict::without_segments(Status::LocalFault, errno), self.clock.round());
     }
@@ -261,7 +241,7 @@ impl Checks {
 
     /// Sets the timer of a check that is in flight since `now`: for the next SYN of a submitted one, or for its
     /// deadline.
-    fn set_timer(&mut self, slot: u32, now: u64) {
+    pub fn set_timer(&mut self, slot: u32, now: u64) {
         let interval = self.shared.config.syn_interval_ms;
         let check = self.table.check(slot);
         let has_early_syns =

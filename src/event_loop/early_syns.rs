@@ -10,9 +10,9 @@ use super::ids::Place;
 use super::outbox::ReplyTo;
 use super::race_event::RaceEvent;
 use crate::check::slot::SlotKey;
-use crate::engine::{Conclusion, Start};
+use crate::engine::{Conclusion, Engine, Start};
 
-impl Checks {
+impl<E: Engine> Checks<E> {
     /// A race could not send its early SYN for want of room.
     pub fn want_early_syn(&mut self, race: u32, generation: u32) {
         self.early_wanted.push_back(RaceEvent::Room { race, generation });

@@ -20,6 +20,8 @@ mod rounds;
 pub(crate) mod shared;
 mod shortage;
 mod silent;
+mod take_over;
 mod timers;
 
 pub(crate) use rounds::EventLoop;
+pub(crate) use take_over::LoopEngine;

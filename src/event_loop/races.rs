@@ -18,6 +18,7 @@ use super::timers::TimerOwner;
 use crate::check::request::Family;
 use crate::check::target::Name;
 use crate::check::verdict::{Status, Verdict};
+use crate::engine::Engine;
 use crate::resolver::{self, Query, Waiter, WaiterKey};
 use crate::sys::clock;
 
@@ -49,7 +50,14 @@ impl Races {
     }
 
     /// Has a submitted check's name looked up.
-    pub fn submit(&mut self, checks: &mut Checks, reply_to: ReplyTo, name: Name, family: Family, terms: Terms) {
+    pub fn submit(
+        &mut self,
+        checks: &mut Checks<impl Engine>,
+        reply_to: ReplyTo,
+        name: Name,
+        family: Family,
+        terms: Terms,
+    ) {
         let generation = checks.table.next_generation();
         let slot = self.races.insert(AddressRace::of_name(reply_to, generation, terms)) as u32;
         self.resolving += 1;
@@ -73,7 +81,7 @@ impl Races {
     }
 
     /// The lookup of a paced check's name began.
-    pub fn lookup_began(&mut self, checks: &mut Checks, slot: u32, generation: u32) {
+    pub fn lookup_began(&mut self, checks: &mut Checks<impl Engine>, slot: u32, generation: u32) {
         let now = checks.clock.round();
         if let Some(race) = self.find(slot, generation)
             && race.waits_for_its_time()
@@ -86,7 +94,7 @@ impl Races {
     /// The resolver's answer. It is too late if another race has the slot.
     pub fn resolved(
         &mut self,
-        checks: &mut Checks,
+        checks: &mut Checks<impl Engine>,
         slot: u32,
         generation: u32,
         addresses: Result<Vec<SocketAddr>, i32>,
@@ -110,13 +118,13 @@ impl Races {
         self.races.get_mut(slot as usize).filter(|race| race.generation == generation)
     }
 
-    fn end_unresolved(&mut self, checks: &mut Checks, slot: u32, code: i32) {
+    fn end_unresolved(&mut self, checks: &mut Checks<impl Engine>, slot: u32, code: i32) {
         let now = checks.clock.read();
         self.end(checks, slot, Verdict::without_segments(Status::Unresolved, code), now);
     }
 
     /// The lookup's deadline has passed, or the next SYN has its turn.
-    pub fn due(&mut self, checks: &mut Checks, slot: u32) {
+    pub fn due(&mut self, checks: &mut Checks<impl Engine>, slot: u32) {
         let race = &mut self.races[slot as usize];
         race.timer = None;
         match race.is_resolving() {
@@ -127,7 +135,7 @@ impl Races {
 
     /// Gives the next address its turn: the first one at the end of the queue, as any check; the others at its head,
     /// since their check has had its turn. An early SYN leaves at once, or not now.
-    fn next_turn(&mut self, checks: &mut Checks, slot: u32) {
+    fn next_turn(&mut self, checks: &mut Checks<impl Engine>, slot: u32) {
         let race = &mut self.races[slot as usize];
         match race.next_turn(clock::now()) {
             Some(Turn::Address { address, number, terms }) => {
@@ -152,7 +160,7 @@ impl Races {
     }
 
     /// Sets the time of the next turn, if it comes before the deadline.
-    fn set_timer(&mut self, checks: &mut Checks, slot: u32) {
+    fn set_timer(&mut self, checks: &mut Checks<impl Engine>, slot: u32) {
         let race = &mut self.races[slot as usize];
         let now = checks.clock.latest();
         if race.timer.is_none()
@@ -165,7 +173,7 @@ impl Races {
 
     /// A submitted check has had no answer for as long as the interval of SYNs: another one goes to its address. The
     /// race is as old as the check.
-    fn begin_early_syns(&mut self, checks: &mut Checks, slot: u32, generation: u32) {
+    fn begin_early_syns(&mut self, checks: &mut Checks<impl Engine>, slot: u32, generation: u32) {
         let race = self.races.vacant_key() as u32;
         let Some((reply_to, address, terms)) = checks.give_to_race(slot, generation, race) else { return };
         self.races.insert(AddressRace::of_check(reply_to, generation, terms, address, slot));
@@ -173,7 +181,7 @@ impl Races {
     }
 
     /// What became of the checks of addresses.
-    pub fn hear_of(&mut self, checks: &mut Checks, event: RaceEvent) {
+    pub fn hear_of(&mut self, checks: &mut Checks<impl Engine>, event: RaceEvent) {
         match event {
             RaceEvent::Unanswered { check, generation } => self.begin_early_syns(checks, check, generation),
             RaceEvent::Room { race: slot, generation } => {
@@ -200,7 +208,7 @@ impl Races {
         }
     }
 
-    fn go_on(&mut self, checks: &mut Checks, slot: u32, next: Next, now: u64) {
+    fn go_on(&mut self, checks: &mut Checks<impl Engine>, slot: u32, next: Next, now: u64) {
         match next {
             Next::Address => {
                 self.clear_timer(checks, slot);
@@ -212,7 +220,7 @@ impl Races {
     }
 
     /// Ends the race in this slot, if there is one that began before `generation`.
-    pub fn end_if_older(&mut self, checks: &mut Checks, slot: u32, generation: u32, status: Status) {
+    pub fn end_if_older(&mut self, checks: &mut Checks<impl Engine>, slot: u32, generation: u32, status: Status) {
         let is_older = |race: &AddressRace| is_before(race.generation, generation);
         if self.races.get(slot as usize).is_some_and(is_older) {
             self.end(checks, slot, Verdict::without_segments(status, 0), clock::now());
@@ -220,7 +228,7 @@ impl Races {
     }
 
     /// Ends a race and the checks of it that are still under way.
-    pub fn end(&mut self, checks: &mut Checks, slot: u32, mut verdict: Verdict, now: u64) {
+    pub fn end(&mut self, checks: &mut Checks<impl Engine>, slot: u32, mut verdict: Verdict, now: u64) {
         self.clear_timer(checks, slot);
         let race = self.races.remove(slot as usize);
         self.resolving -= usize::from(race.is_resolving());
@@ -242,7 +250,7 @@ impl Races {
         checks.finish(reply_to, verdict);
     }
 
-    fn clear_timer(&mut self, checks: &mut Checks, slot: u32) {
+    fn clear_timer(&mut self, checks: &mut Checks<impl Engine>, slot: u32) {
         if let Some(timer) = self.races[slot as usize].timer.take() {
             checks.timers.clear(timer);
         }

@@ -223,7 +223,7 @@ fn is_early(check: &Check) -> bool {
 mod tests {
     use super::*;
     use crate::config::Config;
-    use crate::engine::socket::WAKE;
+    use crate::engine::WAKE;
     use crate::engine::socket::spare::SpareSockets;
     use crate::event_loop::inbox::Inbox;
     use crate::permits::Permits;

@@ -18,10 +18,10 @@ use super::intake::{Arrived, Intake};
 use super::outbox::ReplyTo;
 use super::races::Races;
 use super::shared::Shared;
+use super::take_over::LoopEngine;
 use super::timers::TimerOwner;
 use crate::check::target::Target;
 use crate::check::verdict::{Status, Verdict};
-use crate::engine::socket::SocketEngine;
 use crate::sys::{clock, thread};
 use crate::timer_wheel::Timer;
 
@@ -30,11 +30,11 @@ const INTAKE: usize = 2048;
 /// Commands applied before the loop looks at the poller again.
 const COMMANDS: usize = 2048;
 
-pub(crate) struct EventLoop {
+pub(crate) struct EventLoop<E> {
     shared: Arc<Shared>,
     handle: Arc<LoopHandle>,
     intake: Intake,
-    checks: Checks,
+    checks: Checks<E>,
     races: Races,
     cancellation: Cancellation,
     /// The last round had no time for early SYNs that may leave.
@@ -43,8 +43,8 @@ pub(crate) struct EventLoop {
     sweep: Option<Timer>,
 }
 
-impl EventLoop {
-    pub fn new(shared: Arc<Shared>, handle: Arc<LoopHandle>, engine: SocketEngine) -> EventLoop {
+impl<E: LoopEngine> EventLoop<E> {
+    pub fn new(shared: Arc<Shared>, handle: Arc<LoopHandle>, engine: E) -> EventLoop<E> {
         EventLoop {
             intake: Intake::default(),
             checks: Checks::new(shared.clone(), handle.clone(), engine),

@@ -7,8 +7,7 @@ use std::sync::Arc;
 use super::handle::LoopHandle;
 use super::shared::Shared;
 use crate::check::close_mode::CloseMode;
-use crate::engine::NoSocket;
-use crate::engine::socket::SocketEngine;
+use crate::engine::{Engine, NoSocket};
 
 /// Idle sockets closed at once for want of descriptors; each costs a few microseconds.
 const FREED_AT_ONCE: usize = 64;
@@ -26,7 +25,7 @@ impl Shortage {
     /// The slot of a socket for a check. When the process has no descriptor left, idle sockets are closed first.
     pub fn acquire_socket(
         &self,
-        engine: &mut SocketEngine,
+        engine: &mut impl Engine,
         target: &SocketAddr,
         close_mode: CloseMode,
         mark: u32,
@@ -47,7 +46,7 @@ impl Shortage {
     }
 
     /// From now on, whoever closes a socket of this checker wakes this loop.
-    fn declare(&self, engine: &mut SocketEngine) {
+    fn declare(&self, engine: &mut impl Engine) {
         self.handle.set_wants_room(true);
         if !self.handle.set_short_of_descriptors(true) {
             self.shared.opener.count_short_loops(1);
@@ -57,7 +56,7 @@ impl Shortage {
     }
 
     /// This loop has a descriptor again, or needs none. If others have none, it closes its idle sockets for them.
-    pub fn end(&self, engine: &mut SocketEngine) {
+    pub fn end(&self, engine: &mut impl Engine) {
         if self.handle.is_short_of_descriptors() {
             self.handle.set_short_of_descriptors(false);
             self.shared.opener.count_short_loops(-1);
@@ -69,7 +68,7 @@ impl Shortage {
     }
 
     /// Another loop wants a descriptor.
-    pub fn close_idle(&self, engine: &mut SocketEngine) {
+    pub fn close_idle(&self, engine: &mut impl Engine) {
         // A loop that has no descriptor itself is about to use its idle sockets.
         if !self.handle.is_short_of_descriptors() && (engine.close_idle(FREED_AT_ONCE) | self.handle.spare.close_all())
         {

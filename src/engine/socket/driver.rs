@@ -1,5 +1,6 @@
 //! The engine of half-open sockets, as the loop drives it.
 
+use std::ffi::c_int;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,14 +17,12 @@ use super::spare::SpareSockets;
 use super::tcp_socket::Socket;
 use crate::check::close_mode::CloseMode;
 use crate::check::slot::SlotKey;
-use crate::engine::{Conclusion, NoSocket, Start};
+use crate::engine::{Conclusion, Engine, NoSocket, Start, WAKE};
 
 /// Answers taken from the poller at once; each costs a few microseconds.
 const EVENTS: usize = 512;
 /// Sockets closed before the loop looks at the poller again; each costs a few microseconds.
 const CLOSED_AT_ONCE: usize = 256;
-/// The waker's token; a socket's is the number of its slot.
-pub(crate) const WAKE: Token = Token(usize::MAX);
 
 pub(crate) struct SocketEngine {
     poll: Poll,
@@ -43,19 +42,30 @@ impl SocketEngine {
         SocketEngine { poll, events, ready, pool: Pool::default(), opener, spare, short: false }
     }
 
-    /// A descriptor that is readable while an answer or a wake-up waits; `None` where the poller has none.
+    /// Goes on with a check that began on a caller's thread. Returns the slot; the errno if nobody would notice the
+    /// answer.
+    pub fn adopt_socket(&mut self, socket: Socket, check: SlotKey) -> (u32, Result<(), i32>) {
+        let slot = self.pool.insert(socket, true);
+        self.pool.slot(slot).check = Some(check);
+        (slot, self.watch(slot))
+    }
+}
+
+impl Engine for SocketEngine {
+    const REPEATS_SYN: bool = false;
+
     #[cfg(unix)]
-    pub fn poller_fd(&self) -> Option<std::ffi::c_int> {
+    fn poller_fd(&self) -> Option<c_int> {
         Some(std::os::fd::AsRawFd::as_raw_fd(&self.poll))
     }
 
     #[cfg(not(unix))]
-    pub fn poller_fd(&self) -> Option<std::ffi::c_int> {
+    fn poller_fd(&self) -> Option<c_int> {
         None
     }
 
     /// Waits for answers or a wake-up (`None`: for ever).
-    pub fn poll(&mut self, wait: Option<Duration>) {
+    fn poll(&mut self, wait: Option<Duration>) {
         self.ready.clear();
         // Interrupted by a debugger or SIGCONT, or by any signal on a caller's own thread: there are simply no events.
         if self.poll.poll(&mut self.events, wait).is_ok() {
@@ -67,7 +77,7 @@ impl SocketEngine {
 
     /// The next check that the last poll told of, and its socket's slot. An event says only that something changed;
     /// what, the socket itself says. So a late or doubled event does no harm.
-    pub fn next_event(&mut self) -> Option<(SlotKey, u32)> {
+    fn next_event(&mut self) -> Option<(SlotKey, u32)> {
         while let Some(slot) = self.ready.pop() {
             if let Some(check) = self.pool.get(slot).and_then(|socket| socket.check) {
                 return Some((check, slot));
@@ -77,13 +87,7 @@ impl SocketEngine {
     }
 
     /// The slot of a socket for a check: one that lies idle, or a new one.
-    pub fn acquire(
-        &mut self,
-        target: &SocketAddr,
-        close_mode: CloseMode,
-        mark: u32,
-        limit: u32,
-    ) -> Result<u32, NoSocket> {
+    fn acquire(&mut self, target: &SocketAddr, close_mode: CloseMode, mark: u32, limit: u32) -> Result<u32, NoSocket> {
         let v6 = is_v6(target);
         if reuses_socket(close_mode)
             && let Some(slot) = self.pool.take_idle(v6)
@@ -101,7 +105,7 @@ impl SocketEngine {
     }
 
     /// Sends the SYN of a check from an acquired slot.
-    pub fn start(&mut self, slot: u32, check: SlotKey, target: &SocketAddr, now: u64) -> Start {
+    fn start(&mut self, slot: u32, check: SlotKey, target: &SocketAddr, now: u64) -> Start {
         self.pool.slot(slot).check = Some(check);
         let mut observation = self.connect(slot, target, now);
         if self.pool.slot(slot).socket.is_to_blame(&observation) {
@@ -120,6 +124,71 @@ impl SocketEngine {
         }
     }
 
+    /// Concludes the check of this slot if there is an answer.
+    fn look(&mut self, slot: u32, target: &SocketAddr, syn_at: u64) -> Option<Conclusion> {
+        let socket = &self.pool.slot(slot).socket;
+        let observation = socket.look(target, syn_at);
+        (!socket.waits(&observation)).then(|| self.conclude(slot, observation, target, syn_at))
+    }
+
+    /// Concludes the check of this slot, whose deadline has passed. An answer that waits in the kernel still counts:
+    /// only the look came late.
+    fn last_look(&mut self, slot: u32, target: &SocketAddr, syn_at: u64) -> Conclusion {
+        let observation = self.pool.slot(slot).socket.look(target, syn_at);
+        self.conclude(slot, observation, target, syn_at)
+    }
+
+    fn repeat_syn(&mut self, _: u32, _: &SocketAddr) {}
+
+    fn flush(&mut self) {}
+
+    fn answers_read_until(&self) -> u64 {
+        u64::MAX
+    }
+
+    fn wants_poll_at(&self) -> Option<u64> {
+        None
+    }
+
+    fn set_short_of_descriptors(&mut self, short: bool) {
+        self.short = short;
+    }
+
+    fn has_idle(&self) -> bool {
+        self.pool.idle() > 0
+    }
+
+    /// Closes up to `most` idle sockets. True if there was one.
+    fn close_idle(&mut self, most: usize) -> bool {
+        let mut any = false;
+        for _ in 0..most {
+            let Some(slot) = self.pool.take_any_idle() else { break };
+            drop(self.remove(slot));
+            any = true;
+        }
+        any
+    }
+
+    /// From now on an idle socket that is not used counts as not needed.
+    fn mark_unneeded(&mut self) {
+        self.pool.mark_untouched();
+    }
+
+    /// Closes idle sockets that nobody has needed since they were marked. False if there are more.
+    fn close_unneeded(&mut self) -> bool {
+        for slot in self.pool.take_untouched(CLOSED_AT_ONCE) {
+            drop(self.remove(slot));
+        }
+        !self.pool.has_untouched()
+    }
+
+    /// Gives back the memory that a burst took.
+    fn shrink(&mut self) {
+        self.pool.shrink();
+    }
+}
+
+impl SocketEngine {
     /// Sends the SYN. A target on this machine has answered by the time connect returns.
     fn connect(&mut self, slot: u32, target: &SocketAddr, now: u64) -> Observation {
         let socket = &mut self.pool.slot(slot).socket;
@@ -139,28 +208,6 @@ impl SocketEngine {
         self.unwatch(slot);
         self.pool.slot(slot).socket = socket;
         Ok(())
-    }
-
-    /// Goes on with a check that began on a caller's thread. Returns the slot; the errno if nobody would notice the
-    /// answer.
-    pub fn adopt(&mut self, socket: Socket, check: SlotKey) -> (u32, Result<(), i32>) {
-        let slot = self.pool.insert(socket, true);
-        self.pool.slot(slot).check = Some(check);
-        (slot, self.watch(slot))
-    }
-
-    /// Concludes the check of this slot if there is an answer.
-    pub fn look(&mut self, slot: u32, target: &SocketAddr, syn_at: u64) -> Option<Conclusion> {
-        let socket = &self.pool.slot(slot).socket;
-        let observation = socket.look(target, syn_at);
-        (!socket.waits(&observation)).then(|| self.conclude(slot, observation, target, syn_at))
-    }
-
-    /// Concludes the check of this slot, whose deadline has passed. An answer that waits in the kernel still counts:
-    /// only the look came late.
-    pub fn last_look(&mut self, slot: u32, target: &SocketAddr, syn_at: u64) -> Conclusion {
-        let observation = self.pool.slot(slot).socket.look(target, syn_at);
-        self.conclude(slot, observation, target, syn_at)
     }
 
     fn conclude(&mut self, slot: u32, mut observation: Observation, target: &SocketAddr, syn_at: u64) -> Conclusion {
@@ -225,42 +272,5 @@ impl SocketEngine {
     fn remove(&mut self, slot: u32) -> Socket {
         self.unwatch(slot);
         self.pool.remove(slot).socket
-    }
-
-    pub fn set_short_of_descriptors(&mut self, short: bool) {
-        self.short = short;
-    }
-
-    pub fn has_idle(&self) -> bool {
-        self.pool.idle() > 0
-    }
-
-    /// Closes up to `most` idle sockets. True if there was one.
-    pub fn close_idle(&mut self, most: usize) -> bool {
-        let mut any = false;
-        for _ in 0..most {
-            let Some(slot) = self.pool.take_any_idle() else { break };
-            drop(self.remove(slot));
-            any = true;
-        }
-        any
-    }
-
-    /// From now on an idle socket that is not used counts as not needed.
-    pub fn mark_unneeded(&mut self) {
-        self.pool.mark_untouched();
-    }
-
-    /// Closes idle sockets that nobody has needed since they were marked. False if there are more.
-    pub fn close_unneeded(&mut self) -> bool {
-        for slot in self.pool.take_untouched(CLOSED_AT_ONCE) {
-            drop(self.remove(slot));
-        }
-        !self.pool.has_untouched()
-    }
-
-    /// Gives back the memory that a burst took.
-    pub fn shrink(&mut self) {
-        self.pool.shrink();
     }
 }

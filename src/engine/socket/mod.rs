@@ -21,7 +21,7 @@ pub(crate) mod spare;
 mod tcp_info;
 mod tcp_socket;
 
-pub(crate) use driver::{SocketEngine, WAKE};
+pub(crate) use driver::SocketEngine;
 pub(crate) use handshake::{reuses, withholds_ack};
 pub(crate) use opener::probe;
 pub(crate) use options::{BINDS_INTERFACE, MARKS, SETS_TOS};

@@ -1,0 +1,46 @@
+//! Checks that began on a caller's thread, and go on in the loop.
+
+use super::check_table::Owner;
+use super::checks::Checks;
+use super::command::StartedCheck;
+use super::ids::Place;
+use super::outbox::ReplyTo;
+use crate::check::slot::SlotKey;
+use crate::check::verdict::Status;
+use crate::engine::Engine;
+use crate::engine::socket::{Socket, SocketEngine};
+
+/// An engine of a loop. What began on a caller's thread has a socket, whatever the loop's own engine is: one that has
+/// no use for sockets is never given any.
+pub(crate) trait LoopEngine: Engine {
+    /// Goes on with a check that began on a caller's thread. Returns the slot; the errno if nobody would notice the
+    /// answer.
+    fn adopt(&mut self, socket: Socket, check: SlotKey) -> (u32, Result<(), i32>);
+}
+
+impl LoopEngine for SocketEngine {
+    fn adopt(&mut self, socket: Socket, check: SlotKey) -> (u32, Result<(), i32>) {
+        self.adopt_socket(socket, check)
+    }
+}
+
+impl<E: LoopEngine> Checks<E> {
+    /// Goes on with a check that began on a caller's thread.
+    pub fn take_over(&mut self, reply_to: ReplyTo, started: StartedCheck) {
+        let StartedCheck { target, socket, syn_at, terms, .. } = started;
+        let slot = self.admit(Owner::Submitter(reply_to), target, terms);
+        self.table.ids.remember(reply_to.id, Place::Check(slot));
+        let (engine_slot, watched) = self.engine.adopt(socket, SlotKey::of(slot as usize));
+        self.table.put_in_flight(slot, syn_at, engine_slot);
+        self.room.counts(self.table.check(slot));
+        self.set_timer(slot, syn_at);
+        if let Err(errno) = watched {
+            // Its SYN left long ago, where callers drive the loop: an answer may be there.
+            let conclusion = self.engine.last_look(engine_slot, &target, syn_at);
+            match conclusion.verdict.status {
+                Status::TimedOut => self.fail_unwatched(slot, errno, conclusion.closed),
+                _ => self.conclude(slot, conclusion),
+            }
+        }
+    }
+}
