@@ -6,6 +6,9 @@
 //! The loop is generic over the engine, and compiled once for each.
 
 pub(crate) mod errno;
+#[cfg(any(target_os = "linux", target_os = "android"))]
+#[cfg_attr(not(test), expect(dead_code, reason = "the driver that uses it is not there yet"))]
+pub(crate) mod raw;
 pub(crate) mod socket;
 pub(crate) mod wire;
 
