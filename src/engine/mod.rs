@@ -7,7 +7,6 @@
 
 pub(crate) mod errno;
 #[cfg(any(target_os = "linux", target_os = "android"))]
-#[cfg_attr(not(test), expect(dead_code, reason = "the driver that uses it is not there yet"))]
 pub(crate) mod raw;
 pub(crate) mod socket;
 pub(crate) mod wire;
@@ -105,6 +104,13 @@ pub(crate) struct NoSocket {
 }
 
 impl NoSocket {
+    /// There will be one when another check has ended, or in a moment.
+    pub const NOT_NOW: NoSocket = NoSocket { status: Status::Busy, errno: 0 };
+
+    pub fn is_not_now(self) -> bool {
+        self.status == Status::Busy
+    }
+
     pub fn is_out_of_descriptors(self) -> bool {
         os_error::is_out_of_descriptors(self.errno)
     }

@@ -22,3 +22,11 @@ pub(crate) fn now() -> u64 {
     // Not 0, which is before any deadline.
     FIRST.get_or_init(Instant::now).elapsed().as_nanos() as u64 + 1
 }
+
+/// How far CLOCK_REALTIME, by which the kernel stamps what it receives, is ahead of the library's clock now, modulo 2^64
+/// nanoseconds.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(crate) fn realtime_ahead() -> u64 {
+    let realtime = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    (realtime.map_or(0, |since| since.as_nanos() as u64)).wrapping_sub(now())
+}

@@ -2,7 +2,7 @@
 //! the family.
 
 use std::mem::transmute;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 
 #[cfg(unix)]
 use libc::{in_addr, in6_addr};
@@ -107,4 +107,12 @@ fn scope(address: &sockaddr_in6) -> u32 {
 #[cfg(windows)]
 fn set_scope(address: &mut sockaddr_in6, scope: u32) {
     address.Anonymous.sin6_scope_id = scope;
+}
+
+/// The target as a socket of its own family takes it: an IPv4-mapped address is IPv4's.
+pub(crate) fn canonical(target: &SocketAddr) -> SocketAddr {
+    match (target, target.ip().to_canonical()) {
+        (SocketAddr::V6(_), IpAddr::V4(ip)) => SocketAddrV4::new(ip, target.port()).into(),
+        _ => *target,
+    }
 }

@@ -1,5 +1,15 @@
 //! Half a handshake by segments of the library's own, on raw IP sockets of Linux.
 
+mod driver;
+mod family;
 mod filter;
+mod flows;
 mod isn;
+mod ports;
+mod raw_socket;
+mod receiving;
+mod routes;
 mod segment;
+mod sending;
+
+pub(crate) use driver::RawEngine;

@@ -19,10 +19,10 @@ use std::time::Duration;
 use mio::net::TcpStream;
 
 use crate::sys::os_error;
-use crate::sys::sockaddr::{to_sockaddr_in, to_sockaddr_in6};
+use crate::sys::sockaddr::{canonical, to_sockaddr_in, to_sockaddr_in6};
 
 use super::observation::{Answer, Observation};
-use super::peer::{canonical, met_itself, microseconds_since, take_error};
+use super::peer::{met_itself, microseconds_since, take_error};
 use super::tcp_info::{TCP_CLOSE, TCP_CLOSE_WAIT, TCP_ESTABLISHED, TCP_SYN_RECV, TCP_SYN_SENT, TcpInfo};
 use crate::engine::errno::{is_of_the_network, is_rare_icmp, is_reset};
 

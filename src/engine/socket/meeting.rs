@@ -4,9 +4,9 @@
 use std::net::SocketAddr;
 
 use super::opener::Opener;
-use super::peer::canonical;
 use crate::check::verdict::Status;
 use crate::sys::clock;
+use crate::sys::sockaddr::canonical;
 
 /// Whether a port of this host refuses a SYN from a port that no check asks about, so that nobody but a listener would
 /// answer. If it cannot be found out, it does not.

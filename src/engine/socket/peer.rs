@@ -1,6 +1,6 @@
 //! The two ends of a connection.
 
-use std::net::{IpAddr, SocketAddr, SocketAddrV4};
+use std::net::SocketAddr;
 
 use mio::net::TcpStream;
 
@@ -14,14 +14,6 @@ pub(super) fn is_v6(target: &SocketAddr) -> bool {
 /// Whether the target's address means something in its zone only.
 pub(super) fn is_link_local(target: &SocketAddr) -> bool {
     matches!(target, SocketAddr::V6(target) if target.ip().is_unicast_link_local())
-}
-
-/// The target as a socket of its own family takes it.
-pub(super) fn canonical(target: &SocketAddr) -> SocketAddr {
-    match (target, target.ip().to_canonical()) {
-        (SocketAddr::V6(_), IpAddr::V4(ip)) => SocketAddrV4::new(ip, target.port()).into(),
-        _ => *target,
-    }
 }
 
 /// SO_ERROR, which reading clears; as an error, the errno of a call that failed.

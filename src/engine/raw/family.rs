@@ -1,0 +1,237 @@
+//! The raw socket of one family of addresses, with what waits to leave by it.
+
+use std::io;
+use std::net::SocketAddr;
+
+use super::flows::{CoarseTime, FlowNumber, Flows};
+use super::raw_socket::RawSocket;
+use super::receiving::{self, Incoming};
+use super::routes::Routes;
+use super::segment::{SYN_LEN, SynFields, SynTemplate};
+use super::sending::{self, Outgoing};
+use crate::sys::{clock, os_error};
+
+/// How long nothing is sent after the send queue, or a device's, was full, in nanoseconds.
+const PAUSE: u64 = 1_000_000;
+/// How many calls of recvmmsg are made before the loop looks at something else.
+const READS: usize = 8;
+/// How often a segment is tried that the kernel refuses: it may tell of an ICMP error of another segment instead.
+const TRIES: u32 = 3;
+/// SYNs that may wait to leave: those of the checks of one slice of the loop.
+const MOST_WAITING: usize = 4 * sending::BATCH;
+
+/// What a SYN says, and where it goes.
+#[derive(Clone, Copy)]
+pub(super) struct Syn {
+    pub flow: FlowNumber,
+    pub fields: SynFields,
+    pub to: SocketAddr,
+    pub mark: u32,
+}
+
+/// A SYN that waits to leave.
+struct Waiting {
+    syn: Syn,
+    /// Its source address was asked for anew, since the one before had left this host.
+    renewed: bool,
+}
+
+/// What this host did instead of sending a SYN.
+pub(super) struct Refusal {
+    pub flow: FlowNumber,
+    pub errno: i32,
+    /// It is final: the routes say so. If not, the next SYN of the flow may leave.
+    pub is_final: bool,
+}
+
+pub(super) struct Family {
+    pub socket: RawSocket,
+    template: SynTemplate,
+    /// What waits to leave; the segments stand beside it, in the same order.
+    waiting: Vec<Waiting>,
+    outgoing: Vec<Outgoing>,
+    /// Nothing is sent before.
+    paused_until: u64,
+    /// There may be more to read.
+    pub readable: bool,
+    /// Whatever came in before has been read.
+    pub read_until: u64,
+}
+
+impl Family {
+    pub fn new(v6: bool, socket: RawSocket) -> Family {
+        let template = if v6 { SynTemplate::v6() } else { SynTemplate::v4() };
+        Family {
+            socket,
+            template,
+            waiting: Vec::new(),
+            outgoing: Vec::new(),
+            paused_until: 0,
+            readable: true,
+            read_until: clock::now(),
+        }
+    }
+
+    /// Whether no more SYNs can be left now.
+    pub fn is_full(&self) -> bool {
+        self.waiting.len() >= MOST_WAITING
+    }
+
+    /// When it goes on sending, if anything waits.
+    pub fn sends_at(&self) -> Option<u64> {
+        (!self.waiting.is_empty()).then_some(self.paused_until)
+    }
+
+    /// Leaves a SYN to be sent with others. The errno says that there is no way to its target. True if it is time to send.
+    pub fn leave(&mut self, syn: Syn, routes: &mut Routes, now: u64) -> Result<bool, i32> {
+        let outgoing = self.written(&syn, routes, now)?;
+        self.waiting.push(Waiting { syn, renewed: false });
+        self.outgoing.push(outgoing);
+        Ok(self.outgoing.len() >= sending::BATCH)
+    }
+
+    fn written(&self, syn: &Syn, routes: &mut Routes, now: u64) -> Result<Outgoing, i32> {
+        let mut segment = [0; SYN_LEN];
+        let source = match syn.to {
+            SocketAddr::V4(to) => {
+                let source = routes.source(*to.ip(), syn.mark, now)?;
+                self.template.write_v4(&mut segment, &syn.fields, source, *to.ip());
+                source
+            }
+            SocketAddr::V6(_) => {
+                self.template.write_v6(&mut segment, &syn.fields);
+                std::net::Ipv4Addr::UNSPECIFIED
+            }
+        };
+        Ok(Outgoing { segment, to: syn.to, source })
+    }
+
+    /// Sends what waits, and tells of what the host refuses to send.
+    pub fn send(&mut self, flows: &mut Flows, routes: &mut Routes, mut refused: impl FnMut(Refusal)) {
+        if self.waiting.is_empty() || clock::now() < self.paused_until {
+            return;
+        }
+        if self.paused_until > 0 {
+            self.drop_those_of_ended(flows);
+        }
+        self.paused_until = 0;
+        let (mut done, mut tries) = (0, 0);
+        while done < self.waiting.len() {
+            let mark = self.waiting[done].syn.mark;
+            let alike = self.waiting[done..].iter().take(sending::BATCH).take_while(|one| one.syn.mark == mark);
+            let until = done + alike.count();
+            let before = clock::now();
+            let sent = self.socket.set_mark(mark).and_then(|()| self.socket.send(&self.outgoing[done..until]));
+            match sent.map_err(|error| os_error::of(&error)) {
+                Ok(sent) => {
+                    let took = clock::now().saturating_sub(before);
+                    for (index, waiting) in self.waiting[done..done + sent].iter().enumerate() {
+                        if let Some((_, flow)) = flows.get(waiting.syn.flow) {
+                            // The kernel sends one after another.
+                            flow.sent_at = CoarseTime::of(before + took * index as u64 / sent as u64);
+                            flow.sent = flow.sent.saturating_add(1);
+                        }
+                    }
+                    (done, tries) = (done + sent, 0);
+                }
+                Err(libc::EINTR) => {}
+                Err(libc::EAGAIN | libc::ENOBUFS | libc::ENOMEM) => {
+                    self.paused_until = clock::now() + PAUSE;
+                    break;
+                }
+                Err(_) if tries + 1 < TRIES => tries += 1,
+                Err(errno) => {
+                    tries = 0;
+                    if !self.renew(done, errno, routes) {
+                        refused(self.judge(done, errno, routes));
+                        done += 1;
+                    }
+                }
+            }
+        }
+        self.waiting.drain(..done);
+        self.outgoing.drain(..done);
+    }
+
+    /// SYNs that a pause kept back are not sent for checks that have ended meanwhile.
+    fn drop_those_of_ended(&mut self, flows: &mut Flows) {
+        let is_wanted: Vec<bool> = self.waiting.iter().map(|one| flows.get(one.syn.flow).is_some()).collect();
+        let mut index = is_wanted.iter();
+        self.waiting.retain(|_| *index.next().unwrap_or(&true));
+        let mut index = is_wanted.iter();
+        self.outgoing.retain(|_| *index.next().unwrap_or(&true));
+    }
+
+    /// Writes a segment anew whose source address this host does not have any more. False if that is not the reason, or
+    /// if it was done before.
+    fn renew(&mut self, index: usize, errno: i32, routes: &mut Routes) -> bool {
+        let Waiting { syn, renewed } = self.waiting[index];
+        let SocketAddr::V4(to) = syn.to else { return false };
+        if renewed || !matches!(errno, libc::EINVAL | libc::EADDRNOTAVAIL | libc::ENETUNREACH | libc::EHOSTUNREACH) {
+            return false;
+        }
+        routes.forget(*to.ip(), syn.mark);
+        match self.written(&syn, routes, clock::now()) {
+            Ok(outgoing) => {
+                self.waiting[index].renewed = true;
+                self.outgoing[index] = outgoing;
+                true
+            }
+            Err(_) => false,
+        }
+    }
+
+    /// What it means that a segment cannot be sent. The kernel may tell of an ICMP error of another segment in its
+    /// place, however often it is tried, so the routes have the last word.
+    fn judge(&self, index: usize, errno: i32, routes: &mut Routes) -> Refusal {
+        let Syn { flow, to, mark, .. } = self.waiting[index].syn;
+        let scope = if let SocketAddr::V6(to) = to { to.scope_id() } else { 0 };
+        let (errno, is_final) = match routes.ask(to.ip(), scope, mark) {
+            Err(errno) => (errno, true),
+            // A packet filter, or a full table of connections behind it.
+            Ok(()) if errno == libc::EPERM => (errno, false),
+            Ok(()) => (errno, !is_told_by_icmp(errno)),
+        };
+        Refusal { flow, errno, is_final }
+    }
+
+    /// Reads what has come in, in slices. Returns whether the kernel has dropped anything.
+    /// `ahead` is how far CLOCK_REALTIME is ahead of the library's clock.
+    pub fn read(&mut self, now: u64, ahead: u64, mut each: impl FnMut(Incoming<'_>)) -> bool {
+        let mut has_dropped = false;
+        for _ in 0..READS {
+            if !self.readable {
+                break;
+            }
+            let received = match self.socket.receive() {
+                Ok(received) => received,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
+                Err(_) => continue, // an ICMP error, which is told once, or a signal
+            };
+            let mut latest = 0;
+            for index in 0..received {
+                let incoming = self.socket.segment(index);
+                let (stamp, dropped) = (incoming.stamp, incoming.dropped);
+                each(incoming);
+                latest = stamp;
+                has_dropped |= self.socket.has_dropped(dropped);
+            }
+            if received < receiving::BATCH {
+                self.readable = false;
+                self.read_until = now;
+            } else if latest > 0 {
+                self.read_until = self.read_until.max(latest.wrapping_sub(ahead)).min(now);
+            }
+        }
+        has_dropped
+    }
+}
+
+/// Whether the errno may be what ICMP said of another segment.
+fn is_told_by_icmp(errno: i32) -> bool {
+    use libc::{EACCES, ECONNREFUSED, EHOSTUNREACH, EMSGSIZE, ENETUNREACH, ENONET, ENOPROTOOPT, EOPNOTSUPP, EPROTO};
+    matches!(
+        errno,
+        EACCES | ECONNREFUSED | EHOSTUNREACH | EMSGSIZE | ENETUNREACH | ENONET | ENOPROTOOPT | EOPNOTSUPP | EPROTO
+    )
+}

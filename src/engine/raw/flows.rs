@@ -1,0 +1,310 @@
+//! The checks in flight: each is a flow, from one of our ports to its target.
+//!
+//! A flow has a number, its slot and its generation, which its ISN carries to the target and back. And it has a pair,
+//! the port and the target: no two flows have the same one, so that a SYN never meets what is left of another check.
+
+use std::hash::{BuildHasher, RandomState};
+use std::net::IpAddr;
+
+use hashbrown::HashTable;
+
+use crate::check::slot::SlotKey;
+
+/// Bits of a flow's number that are its slot; the rest is its generation.
+const SLOT_BITS: u32 = 22;
+/// The most flows of one engine.
+pub(super) const MOST: usize = 1 << SLOT_BITS;
+/// Which port of a target's has its turn is remembered for so many targets; those that share an entry take turns.
+const TURNS: usize = 1 << 12;
+/// A unit of a flow's times is so many nanoseconds, 2 to this power: they are 32 bits, which wrap after an hour.
+const UNIT_BITS: u32 = 10;
+
+/// A target's address and port, hashed with a key of this engine's.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Destination(u32);
+
+/// Tells a flow from all others, earlier ones in its slot too.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct FlowNumber(u32);
+
+impl FlowNumber {
+    pub fn of(number: u32) -> FlowNumber {
+        FlowNumber(number)
+    }
+
+    pub fn get(self) -> u32 {
+        self.0
+    }
+
+    pub fn slot(self) -> u32 {
+        self.0 & (MOST as u32 - 1)
+    }
+}
+
+/// A time, to be compared with others of the last half hour.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(super) struct CoarseTime(u32);
+
+impl CoarseTime {
+    pub fn of(nanoseconds: u64) -> CoarseTime {
+        CoarseTime((nanoseconds >> UNIT_BITS) as u32)
+    }
+
+    pub fn is_before(self, other: CoarseTime) -> bool {
+        (self.0.wrapping_sub(other.0)).cast_signed() < 0
+    }
+
+    /// The nanoseconds from this time to a later one.
+    pub fn until(self, later: u64) -> u64 {
+        u64::from(CoarseTime::of(later).0.wrapping_sub(self.0)) << UNIT_BITS
+    }
+}
+
+pub(super) struct Flow {
+    /// The loop's check. In an unused slot the next unused one.
+    check: Option<SlotKey>,
+    pub destination: Destination,
+    /// When its last SYN left.
+    pub sent_at: CoarseTime,
+    /// The number of its port.
+    pub port: u16,
+    generation: u16,
+    /// SYNs that were made.
+    pub syns: u8,
+    /// SYNs that left this host; none of them did if 0, and a full queue or its own firewall is to blame.
+    pub sent: u8,
+    /// The errno of the last ICMP error, if that was not enough for a verdict; or of this host's own refusal.
+    pub errno: u8,
+    /// How often a bare ACK had its SYN sent again.
+    pub acks: u8,
+    in_use: bool,
+    /// Its answer is on the way to the loop.
+    pub answered: bool,
+}
+
+#[derive(Default)]
+pub(super) struct Flows {
+    flows: Vec<Flow>,
+    /// The flow of each pair that is in use.
+    pairs: HashTable<u32>,
+    unused: Option<SlotKey>,
+    turns: Vec<u16>,
+    hasher: RandomState,
+}
+
+impl Flows {
+    pub fn destination(&self, ip: IpAddr, port: u16) -> Destination {
+        Destination(self.hasher.hash_one((ip, port)) as u32)
+    }
+
+    pub fn len(&self) -> usize {
+        self.pairs.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.pairs.is_empty()
+    }
+
+    /// Opens a flow to a destination, from that of `ports` ports which has rested longest for it. `None` if each of them
+    /// carries a check to it already.
+    pub fn open(&mut self, destination: Destination, ports: u16) -> Option<u32> {
+        if self.turns.is_empty() {
+            self.turns = vec![0; TURNS];
+        }
+        let turn = &mut self.turns[destination.0 as usize % TURNS];
+        let first = *turn % ports.max(1);
+        let flows = &self.flows;
+        let is_free = |port: &u16| find(&self.pairs, flows, destination, *port).is_none();
+        let port = (first..ports).chain(0..first).find(is_free)?;
+        *turn = port + 1;
+        let slot = self.take_slot()?;
+        let flow = &mut self.flows[slot as usize];
+        *flow = Flow { in_use: true, destination, port, ..unused_flow(flow.generation) };
+        let flows = &self.flows;
+        let hash = |slot: &u32| hash_of(flows[*slot as usize].destination, flows[*slot as usize].port);
+        self.pairs.insert_unique(hash_of(destination, port), slot, hash);
+        Some(slot)
+    }
+
+    fn take_slot(&mut self) -> Option<u32> {
+        if let Some(key) = self.unused {
+            self.unused = self.flows[key.slot()].check;
+            return Some(key.slot() as u32);
+        }
+        if self.flows.len() == MOST {
+            return None;
+        }
+        if self.flows.len() == self.flows.capacity() {
+            // A sixteenth more, not twice as much: the memory of a check in flight is a promise.
+            self.flows.reserve_exact((self.flows.len() / 16).max(64));
+        }
+        self.flows.push(unused_flow(0));
+        Some(self.flows.len() as u32 - 1)
+    }
+
+    /// The flow belongs to this check.
+    pub fn begin(&mut self, slot: u32, check: SlotKey) {
+        self.flow(slot).check = Some(check);
+    }
+
+    pub fn close(&mut self, slot: u32) {
+        let Flow { destination, port, generation, .. } = self.flows[slot as usize];
+        if let Ok(entry) = self.pairs.find_entry(hash_of(destination, port), |other| *other == slot) {
+            entry.remove();
+        }
+        let next = std::mem::replace(&mut self.unused, Some(SlotKey::of(slot as usize)));
+        let generation = generation.wrapping_add(1) & ((1 << (32 - SLOT_BITS)) - 1);
+        self.flows[slot as usize] = Flow { check: next, ..unused_flow(generation) };
+    }
+
+    pub fn flow(&mut self, slot: u32) -> &mut Flow {
+        &mut self.flows[slot as usize]
+    }
+
+    pub fn number(&self, slot: u32) -> FlowNumber {
+        FlowNumber(slot | u32::from(self.flows[slot as usize].generation) << SLOT_BITS)
+    }
+
+    /// The check and the flow of a number, if it has not ended.
+    pub fn get(&mut self, number: FlowNumber) -> Option<(SlotKey, &mut Flow)> {
+        let generation = (number.0 >> SLOT_BITS) as u16;
+        let flow = self.flows.get_mut(number.slot() as usize)?;
+        let check = flow.check.filter(|_| flow.in_use && flow.generation == generation)?;
+        Some((check, flow))
+    }
+
+    /// The flow of a pair.
+    pub fn find(&self, destination: Destination, port: u16) -> Option<u32> {
+        find(&self.pairs, &self.flows, destination, port)
+    }
+
+    /// Gives back the memory of a burst. Only when there is no flow.
+    pub fn shrink(&mut self) {
+        *self = Flows { hasher: self.hasher.clone(), ..Flows::default() };
+    }
+}
+
+fn find(pairs: &HashTable<u32>, flows: &[Flow], destination: Destination, port: u16) -> Option<u32> {
+    let is_it = |slot: &u32| {
+        let flow = &flows[*slot as usize];
+        flow.port == port && flow.destination == destination
+    };
+    pairs.find(hash_of(destination, port), is_it).copied()
+}
+
+/// The destination is a hash already; the port spreads its flows.
+fn hash_of(destination: Destination, port: u16) -> u64 {
+    (u64::from(destination.0) << 16 | u64::from(port)).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(20)
+}
+
+fn unused_flow(generation: u16) -> Flow {
+    Flow {
+        check: None,
+        destination: Destination(0),
+        sent_at: CoarseTime(0),
+        port: 0,
+        generation,
+        syns: 0,
+        sent: 0,
+        errno: 0,
+        acks: 0,
+        in_use: false,
+        answered: false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn localhost(flows: &Flows, port: u16) -> Destination {
+        flows.destination(IpAddr::from([127, 0, 0, 1]), port)
+    }
+
+    #[test]
+    fn a_port_carries_one_check_to_a_destination_and_any_number_to_others() {
+        let mut flows = Flows::default();
+        let (first, second) = (localhost(&flows, 1), localhost(&flows, 2));
+        let opened: Vec<u32> = (0..4).map(|_| flows.open(first, 4).unwrap()).collect();
+        let mut ports: Vec<u16> = opened.iter().map(|slot| flows.flow(*slot).port).collect();
+        ports.sort_unstable();
+        assert_eq!(ports, [0, 1, 2, 3]);
+        assert_eq!(flows.open(first, 4), None);
+        assert!(flows.open(second, 4).is_some());
+        flows.close(opened[2]);
+        let again = flows.open(first, 4).unwrap();
+        assert_eq!(flows.flow(again).port, 2);
+    }
+
+    #[test]
+    fn the_ports_serve_a_destination_in_turn() {
+        let mut flows = Flows::default();
+        let destination = localhost(&flows, 80);
+        let ports: Vec<u16> = (0..8)
+            .map(|_| {
+                let slot = flows.open(destination, 4).unwrap();
+                let port = flows.flow(slot).port;
+                flows.close(slot);
+                port
+            })
+            .collect();
+        assert_eq!(ports, [0, 1, 2, 3, 0, 1, 2, 3]);
+    }
+
+    #[test]
+    fn a_number_leads_to_its_flow_until_that_has_ended() {
+        let mut flows = Flows::default();
+        let destination = localhost(&flows, 80);
+        let slot = flows.open(destination, 64).unwrap();
+        let number = flows.number(slot);
+        assert!(flows.get(number).is_none(), "it has no check yet");
+        flows.begin(slot, SlotKey::of(7));
+        assert_eq!(flows.get(number).map(|(check, _)| check), Some(SlotKey::of(7)));
+        flows.close(slot);
+        assert!(flows.get(number).is_none());
+        let next = flows.open(destination, 64).unwrap();
+        flows.begin(next, SlotKey::of(8));
+        assert_eq!(next, slot);
+        assert!(flows.get(number).is_none(), "the slot is another flow's");
+        assert!(flows.get(FlowNumber::of(u32::MAX)).is_none());
+    }
+
+    #[test]
+    fn a_flow_is_found_by_its_pair() {
+        let mut flows = Flows::default();
+        let destination = localhost(&flows, 80);
+        let slot = flows.open(destination, 64).unwrap();
+        let port = flows.flow(slot).port;
+        assert_eq!(flows.find(destination, port), Some(slot));
+        assert_eq!(flows.find(destination, port + 1), None);
+        flows.close(slot);
+        assert_eq!(flows.find(destination, port), None);
+    }
+
+    #[test]
+    fn a_million_flows_cost_what_the_promise_leaves_for_them() {
+        let mut flows = Flows::default();
+        for index in 0..20_000u32 {
+            let target = IpAddr::from((0x0a00_0000 + index).to_be_bytes());
+            for _ in 0..50 {
+                let destination = flows.destination(target, 80);
+                assert!(flows.open(destination, 64).is_some());
+            }
+        }
+        assert_eq!(flows.len(), 1_000_000);
+        let bytes = flows.flows.capacity() * size_of::<Flow>() + flows.pairs.allocation_size();
+        assert!(bytes < 40 * flows.len(), "{bytes} bytes");
+        (0..1_000_000).for_each(|slot| flows.close(slot));
+        assert!(flows.is_empty());
+        flows.shrink();
+        assert_eq!(flows.flows.capacity(), 0);
+    }
+
+    #[test]
+    fn times_are_compared_across_their_end() {
+        let (before, after) = (CoarseTime(u32::MAX - 1), CoarseTime(3));
+        assert!(before.is_before(after) && !after.is_before(before) && !after.is_before(after));
+        let now = 1u64 << 52;
+        assert_eq!(CoarseTime::of(now - (5 << UNIT_BITS)).until(now), 5 << UNIT_BITS);
+    }
+}

@@ -1,0 +1,216 @@
+//! Ports that no other socket of this host gets: each is held by a socket that is bound, and neither connects nor listens.
+//!
+//! The kernel passes over such a port when it chooses one for a connect (__inet_hash_connect in
+//! net/ipv4/inet_hashtables.c), and a segment that comes to it finds no connection and draws a RST.
+
+use std::hash::{BuildHasher, RandomState};
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::ops::Range;
+
+use socket2::{Domain, Protocol, Socket, Type};
+
+use crate::sys::{limits, os_error};
+
+/// Ports are taken from a block of so many, 2 to this power, which begins at a multiple of its length.
+pub(super) const BLOCK_BITS: u32 = 10;
+const BLOCK: u16 = 1 << BLOCK_BITS;
+/// No block begins below; many servers listen there.
+const LOWEST: u16 = 10 << 10;
+/// Ports that are held from the first check on, and how many more are taken when those of a destination are all in use.
+const STEP: usize = 64;
+/// A block where fewer can be had is left for another one, while there is one.
+const FEWEST: usize = 16;
+
+#[derive(Default)]
+pub(super) struct Ports {
+    /// The first one of the block.
+    first: u16,
+    held: Vec<(u16, Socket)>,
+    /// The one of the block that is to be tried next.
+    next: u16,
+    /// This loop's number: the loops of a checker take different blocks.
+    index: u32,
+    hasher: RandomState,
+}
+
+impl Ports {
+    pub fn new(index: u32) -> Ports {
+        Ports { index, ..Ports::default() }
+    }
+
+    pub fn len(&self) -> u16 {
+        self.held.len() as u16
+    }
+
+    /// The first port of the block that all are in.
+    pub fn block(&self) -> u16 {
+        self.first
+    }
+
+    /// The port of this number.
+    pub fn port(&self, number: u16) -> u16 {
+        self.held[usize::from(number)].0
+    }
+
+    /// The number of a port that is held.
+    pub fn number(&self, port: u16) -> Option<u16> {
+        self.held.binary_search_by_key(&port, |held| held.0).ok().map(|number| number as u16)
+    }
+
+    /// Takes the first ports. Nothing happens if some are held. The errno says why there are none.
+    pub fn hold(&mut self) -> Result<(), i32> {
+        if !self.held.is_empty() {
+            return Ok(());
+        }
+        let blocks = blocks(&ephemeral(), self.hasher.hash_one(std::process::id()), self.index);
+        let mut errno = libc::EADDRINUSE;
+        for enough in [FEWEST, 1] {
+            for &block in &blocks {
+                self.first = block;
+                self.next = 0;
+                match self.extend_to(STEP) {
+                    Err(why) if why != libc::EADDRINUSE => return Err(why),
+                    Err(why) => errno = why,
+                    Ok(()) => {}
+                }
+                if self.held.len() >= enough {
+                    return Ok(());
+                }
+                self.held.clear();
+            }
+        }
+        Err(errno)
+    }
+
+    /// Takes some more of the block. False if there are no more, or if they would be a burden on the process.
+    pub fn extend(&mut self) -> bool {
+        let before = self.held.len();
+        let most = (limits::descriptor_limit() / 4).min(BLOCK.into()) as usize;
+        let _ = self.extend_to((before + STEP).min(most));
+        self.held.len() > before
+    }
+
+    fn extend_to(&mut self, count: usize) -> Result<(), i32> {
+        let reserved = reserved();
+        while self.held.len() < count && self.next < BLOCK {
+            let port = self.first + self.next;
+            if reserved.iter().any(|range| range.contains(&u32::from(port))) {
+                self.next += 1;
+                continue;
+            }
+            match hold(port).map_err(|error| os_error::of(&error)) {
+                Ok(socket) => self.held.push((port, socket)),
+                Err(libc::EADDRINUSE | libc::EACCES) => {}
+                // Whatever else it is, it is not this port's fault.
+                Err(errno) if self.held.is_empty() => return Err(errno),
+                Err(_) => break,
+            }
+            self.next += 1;
+        }
+        if self.held.is_empty() { Err(libc::EADDRINUSE) } else { Ok(()) }
+    }
+
+    /// Gives all of them back.
+    pub fn clear(&mut self) {
+        self.held = Vec::new();
+    }
+}
+
+/// A socket that holds a port of both families.
+fn hold(port: u16) -> io::Result<Socket> {
+    let open = |domain| Socket::new_raw(domain, Type::STREAM.cloexec(), Some(Protocol::TCP));
+    let any = |ip: std::net::IpAddr| SocketAddr::new(ip, port).into();
+    let dual = open(Domain::IPV6).and_then(|socket| {
+        socket.set_only_v6(false)?;
+        Ok(socket)
+    });
+    match dual {
+        Ok(socket) => match socket.bind(&any(Ipv6Addr::UNSPECIFIED.into())) {
+            Ok(()) => return Ok(socket),
+            Err(error) if error.raw_os_error() != Some(libc::EADDRNOTAVAIL) => return Err(error),
+            Err(_) => {} // IPv6 is disabled
+        },
+        Err(error) if os_error::is_out_of_descriptors(os_error::of(&error)) => return Err(error),
+        Err(_) => {}
+    }
+    let socket = open(Domain::IPV4)?;
+    socket.bind(&any(Ipv4Addr::UNSPECIFIED.into()))?;
+    Ok(socket)
+}
+
+/// The blocks in the order in which they are to be tried: first those above the range from which the kernel chooses
+/// ports, which are the least likely to be in use, then those in it, then those below, where servers listen. Where to
+/// begin among them is left to chance, and to the number of the loop.
+fn blocks(ephemeral: &Range<u32>, chance: u64, index: u32) -> Vec<u16> {
+    let kind = |block: u16| match u32::from(block) {
+        first if first >= ephemeral.end => 0,
+        first if first + u32::from(BLOCK) > ephemeral.start => 1,
+        _ => 2,
+    };
+    let all: Vec<u16> = (LOWEST..=u16::MAX - BLOCK + 1).step_by(BLOCK.into()).collect();
+    let mut ordered = Vec::new();
+    for wanted in 0..3 {
+        let mut some: Vec<u16> = all.iter().copied().filter(|block| kind(*block) == wanted).collect();
+        let turn = (chance.wrapping_add(index.into()) % some.len().max(1) as u64) as usize;
+        some.rotate_left(turn);
+        ordered.extend(some);
+    }
+    ordered
+}
+
+/// The range from which the kernel chooses ports (ip_local_port_range, ip(7)).
+fn ephemeral() -> Range<u32> {
+    let text = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
+    let mut numbers = text.split_whitespace().map_while(|number| number.parse::<u32>().ok());
+    match (numbers.next(), numbers.next()) {
+        (Some(first), Some(last)) => first..last + 1,
+        _ => 32_768..61_000,
+    }
+}
+
+/// Ports that the administrator keeps for others (ip_local_reserved_ports, Documentation/networking/ip-sysctl.rst).
+fn reserved() -> Vec<Range<u32>> {
+    let text = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_reserved_ports").unwrap_or_default();
+    let range = |item: &str| {
+        let (first, last) = item.split_once('-').unwrap_or((item, item));
+        Some(first.parse().ok()?..last.parse::<u32>().ok()? + 1)
+    };
+    text.trim().split(',').filter_map(range).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_above_the_kernels_range_come_first_and_those_of_servers_last() {
+        let blocks = blocks(&(32_768..61_000), 0, 0);
+        assert_eq!(blocks[..4], [61_440, 62_464, 63_488, 64_512]);
+        assert!(blocks[4..32].iter().all(|block| (32_768..61_440).contains(block)));
+        assert!(blocks[32..].iter().all(|block| (LOWEST..32_768).contains(block)));
+        assert!(blocks.iter().all(|block| block % BLOCK == 0));
+    }
+
+    #[test]
+    fn loops_of_one_checker_begin_with_different_blocks() {
+        let first = |index| blocks(&(32_768..61_000), 7, index)[0];
+        assert_ne!(first(0), first(1));
+    }
+
+    #[test]
+    fn held_ports_are_nobody_elses_until_they_are_given_back() {
+        let mut ports = Ports::new(0);
+        ports.hold().unwrap();
+        assert!(ports.len() >= FEWEST as u16);
+        let port = ports.port(3);
+        assert_eq!(ports.number(port), Some(3));
+        assert!(std::net::TcpListener::bind(("127.0.0.1", port)).is_err());
+        let before = ports.len();
+        assert!(ports.extend());
+        assert!(ports.len() > before);
+        ports.clear();
+        assert!(std::net::TcpListener::bind(("127.0.0.1", port)).is_ok());
+        assert_eq!(ports.number(port), None);
+    }
+}

@@ -1,0 +1,117 @@
+//! A raw IP socket of TCP segments, with its options (raw(7), ip(7), ipv6(7)).
+
+use std::io;
+use std::mem::size_of;
+use std::net::{SocketAddrV4, SocketAddrV6};
+use std::os::fd::{AsRawFd, RawFd};
+
+use socket2::{Domain, Protocol, SockFilter, Socket, Type};
+
+use super::receiving::{ErrorBuffer, IcmpError, Incoming, ReceiveBuffers, receive_error};
+use super::sending::{Outgoing, send};
+use crate::engine::wire::Wire;
+
+/// What the receive queue may hold, if this process may say so (SO_RCVBUFFORCE, socket(7)): some 80,000 answers.
+const RECEIVE_QUEUE: i32 = 64 << 20;
+const SEND_QUEUE: i32 = 8 << 20;
+/// Where the checksum is in a TCP header.
+const CHECKSUM_OFFSET: i32 = 16;
+
+pub(super) struct RawSocket {
+    socket: Socket,
+    v6: bool,
+    /// What leaves bears this firewall mark.
+    mark: u32,
+    buffers: ReceiveBuffers,
+    /// How many segments the kernel has dropped for want of room in the receive queue, as it counts them.
+    dropped: u32,
+}
+
+impl RawSocket {
+    /// Opens a socket that receives what the filter lets through.
+    pub fn open(v6: bool, wire: &Wire, filter: &[libc::sock_filter]) -> io::Result<RawSocket> {
+        let domain = if v6 { Domain::IPV6 } else { Domain::IPV4 };
+        let socket = Socket::new_raw(domain, Type::RAW.nonblocking().cloexec(), Some(Protocol::TCP))?;
+        attach(&socket, filter)?;
+        if let Some(interface) = &wire.interface {
+            socket.bind_device(Some(interface))?;
+        }
+        match (v6, wire.source_v4, wire.source_v6) {
+            (false, Some(source), _) => socket.bind(&SocketAddrV4::new(*source.ip(), 0).into())?,
+            (true, _, Some(source)) => socket.bind(&SocketAddrV6::new(*source.ip(), 0, 0, source.scope_id()).into())?,
+            _ => {}
+        }
+        let fd = socket.as_raw_fd();
+        if v6 {
+            set(fd, libc::IPPROTO_IPV6, libc::IPV6_CHECKSUM, CHECKSUM_OFFSET)?;
+            set(fd, libc::IPPROTO_IPV6, libc::IPV6_RECVERR, 1)?;
+        } else {
+            set(fd, libc::IPPROTO_IP, libc::IP_RECVERR, 1)?;
+        }
+        match wire.tos {
+            Some(tos) if v6 => set(fd, libc::IPPROTO_IPV6, libc::IPV6_TCLASS, tos.into())?,
+            Some(tos) => set(fd, libc::IPPROTO_IP, libc::IP_TOS, tos.into())?,
+            None => {}
+        }
+        // What follows makes it better. A kernel or a sandbox that refuses it does no harm.
+        let _ = set(fd, libc::SOL_SOCKET, libc::SO_TIMESTAMPNS, 1);
+        let _ = set(fd, libc::SOL_SOCKET, libc::SO_RXQ_OVFL, 1);
+        if set(fd, libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, RECEIVE_QUEUE).is_err() {
+            let _ = set(fd, libc::SOL_SOCKET, libc::SO_RCVBUF, RECEIVE_QUEUE);
+        }
+        if set(fd, libc::SOL_SOCKET, libc::SO_SNDBUFFORCE, SEND_QUEUE).is_err() {
+            let _ = set(fd, libc::SOL_SOCKET, libc::SO_SNDBUF, SEND_QUEUE);
+        }
+        Ok(RawSocket { socket, v6, mark: 0, buffers: ReceiveBuffers::new(), dropped: 0 })
+    }
+
+    pub fn fd(&self) -> RawFd {
+        self.socket.as_raw_fd()
+    }
+
+    /// Has what leaves from now on bear this mark.
+    pub fn set_mark(&mut self, mark: u32) -> io::Result<()> {
+        if mark != self.mark {
+            self.socket.set_mark(mark)?;
+            self.mark = mark;
+        }
+        Ok(())
+    }
+
+    /// Sends these segments, all to addresses of the socket's family. Returns how many left; an error is of the first.
+    pub fn send(&self, segments: &[Outgoing]) -> io::Result<usize> {
+        send(self.fd(), segments)
+    }
+
+    /// Receives up to 64 segments. Returns how many; if fewer, no more were there.
+    pub fn receive(&mut self) -> io::Result<usize> {
+        self.buffers.receive(self.socket.as_raw_fd(), self.v6)
+    }
+
+    /// The received segment of this index.
+    pub fn segment(&self, index: usize) -> Incoming<'_> {
+        self.buffers.segment(index, self.v6)
+    }
+
+    /// Whether the kernel has dropped segments since this was asked last. `dropped` is what it said beside a segment.
+    pub fn has_dropped(&mut self, dropped: Option<u32>) -> bool {
+        dropped.is_some_and(|dropped| std::mem::replace(&mut self.dropped, dropped) != dropped)
+    }
+
+    /// The next ICMP error that waits.
+    pub fn receive_error<'a>(&self, buffer: &'a mut ErrorBuffer) -> Option<IcmpError<'a>> {
+        receive_error(self.fd(), buffer)
+    }
+}
+
+fn attach(socket: &Socket, filter: &[libc::sock_filter]) -> io::Result<()> {
+    let filter: Vec<SockFilter> = filter.iter().map(|one| SockFilter::new(one.code, one.jt, one.jf, one.k)).collect();
+    socket.attach_filter(&filter)
+}
+
+fn set(fd: RawFd, level: i32, name: i32, value: i32) -> io::Result<()> {
+    let size = size_of::<i32>() as libc::socklen_t;
+    // SAFETY: the kernel reads one int, which `value` is.
+    let result = unsafe { libc::setsockopt(fd, level, name, (&raw const value).cast(), size) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}

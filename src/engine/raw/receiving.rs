@@ -1,0 +1,198 @@
+//! Receives many segments with one call (recvmmsg(2)), and ICMP errors (IP_RECVERR, ip(7)).
+
+use std::io;
+use std::mem::size_of;
+use std::net::{IpAddr, Ipv6Addr, SocketAddrV6};
+use std::os::fd::RawFd;
+
+use super::sending::empty_header;
+use crate::sys::sockaddr::{AF_INET, AF_INET6, from_sockaddr_in, from_sockaddr_in6, sockaddr_in6, sockaddr_storage};
+
+/// Segments received with one call.
+pub(super) const BATCH: usize = 64;
+/// Of a segment so much is read: the longest IPv4 header, and the TCP header with its options.
+const READ: usize = 128;
+/// Room for what the kernel says beside a segment: its time, and how many were dropped.
+const CONTROL: usize = 96;
+/// SO_EE_ORIGIN_ICMP and SO_EE_ORIGIN_ICMP6 (linux/errqueue.h).
+const ICMP_ORIGINS: std::ops::RangeInclusive<u8> = 2..=3;
+
+/// A segment that came in.
+pub(super) struct Incoming<'a> {
+    /// With IPv4 from the IP header on, with IPv6 from the TCP header on.
+    pub bytes: &'a [u8],
+    /// With IPv6, where it came from.
+    pub source: SocketAddrV6,
+    /// When the kernel received it, in nanoseconds on CLOCK_REALTIME; 0 if it does not tell.
+    pub stamp: u64,
+    /// How many segments the kernel has dropped so far, if it says so.
+    pub dropped: Option<u32>,
+}
+
+/// An ICMP error.
+pub(super) struct IcmpError<'a> {
+    /// As the kernel translates it.
+    pub errno: i32,
+    /// Where the segment went that drew it.
+    pub to: IpAddr,
+    /// What it quotes of that: the TCP header, or its first bytes.
+    pub quote: &'a [u8],
+}
+
+#[derive(Clone, Copy)]
+#[repr(C, align(8))]
+struct Control([u8; CONTROL]);
+
+struct Message {
+    bytes: [u8; READ],
+    control: Control,
+    name: sockaddr_in6,
+    vector: libc::iovec,
+}
+
+/// Where segments are put that come in.
+pub(super) struct ReceiveBuffers {
+    messages: Box<[Message]>,
+    headers: Box<[libc::mmsghdr]>,
+    /// How many headers the kernel has written to since they were made ready.
+    used: usize,
+}
+
+// SAFETY: the pointers in it lead to its own boxes.
+unsafe impl Send for ReceiveBuffers {}
+
+impl ReceiveBuffers {
+    pub fn new() -> ReceiveBuffers {
+        let message = || Message {
+            bytes: [0; READ],
+            control: Control([0; CONTROL]),
+            // SAFETY: integers all through, for which zero is a value.
+            name: unsafe { std::mem::zeroed() },
+            vector: libc::iovec { iov_base: std::ptr::null_mut(), iov_len: READ },
+        };
+        let header = || libc::mmsghdr { msg_hdr: empty_header(), msg_len: 0 };
+        ReceiveBuffers {
+            messages: (0..BATCH).map(|_| message()).collect(),
+            headers: (0..BATCH).map(|_| header()).collect(),
+            used: BATCH,
+        }
+    }
+
+    /// Receives up to 64 segments. Returns how many; if fewer, no more were there.
+    pub fn receive(&mut self, fd: RawFd, v6: bool) -> io::Result<usize> {
+        for (header, message) in self.headers.iter_mut().zip(&mut self.messages).take(self.used) {
+            message.vector.iov_base = message.bytes.as_mut_ptr().cast();
+            header.msg_hdr.msg_iov = &mut message.vector;
+            header.msg_hdr.msg_iovlen = 1;
+            header.msg_hdr.msg_control = message.control.0.as_mut_ptr().cast();
+            header.msg_hdr.msg_controllen = CONTROL as _;
+            if v6 {
+                header.msg_hdr.msg_name = (&raw mut message.name).cast();
+                header.msg_hdr.msg_namelen = size_of::<sockaddr_in6>() as libc::socklen_t;
+            }
+        }
+        self.used = 0;
+        let (headers, count) = (self.headers.as_mut_ptr(), BATCH as u32);
+        // SAFETY: the headers point to messages that live as long as this.
+        let received = unsafe { libc::recvmmsg(fd, headers, count, libc::MSG_DONTWAIT as _, std::ptr::null_mut()) };
+        self.used = usize::try_from(received).map_err(|_| io::Error::last_os_error())?;
+        Ok(self.used)
+    }
+
+    /// The received segment of this index.
+    pub fn segment(&self, index: usize, v6: bool) -> Incoming<'_> {
+        let (header, message) = (&self.headers[index], &self.messages[index]);
+        let bytes = &message.bytes[..(header.msg_len as usize).min(READ)];
+        let ip = if v6 { Ipv6Addr::from(message.name.sin6_addr.s6_addr) } else { Ipv6Addr::UNSPECIFIED };
+        let source = SocketAddrV6::new(ip, 0, 0, message.name.sin6_scope_id);
+        let mut incoming = Incoming { bytes, source, stamp: 0, dropped: None };
+        for (level, kind, data) in control_messages(&message.control.0, header.msg_hdr.msg_controllen as usize) {
+            match (level, kind) {
+                (libc::SOL_SOCKET, libc::SCM_TIMESTAMPNS) => incoming.stamp = nanoseconds(data).unwrap_or(0),
+                (libc::SOL_SOCKET, libc::SO_RXQ_OVFL) => incoming.dropped = read_u32(data),
+                _ => {}
+            }
+        }
+        incoming
+    }
+}
+
+/// Where an ICMP error is put.
+pub(super) struct ErrorBuffer {
+    bytes: [u8; 64],
+    control: Control,
+    name: sockaddr_storage,
+}
+
+impl ErrorBuffer {
+    pub fn new() -> ErrorBuffer {
+        // SAFETY: integers all through, for which zero is a value.
+        ErrorBuffer { bytes: [0; 64], control: Control([0; CONTROL]), name: unsafe { std::mem::zeroed() } }
+    }
+}
+
+/// The next ICMP error that waits; with errno 0 if it is none of ICMP.
+pub(super) fn receive_error(fd: RawFd, buffer: &mut ErrorBuffer) -> Option<IcmpError<'_>> {
+    let mut vector = libc::iovec { iov_base: buffer.bytes.as_mut_ptr().cast(), iov_len: buffer.bytes.len() };
+    let mut header = empty_header();
+    header.msg_name = (&raw mut buffer.name).cast();
+    header.msg_namelen = size_of::<sockaddr_storage>() as libc::socklen_t;
+    header.msg_iov = &mut vector;
+    header.msg_iovlen = 1;
+    header.msg_control = buffer.control.0.as_mut_ptr().cast();
+    header.msg_controllen = CONTROL as _;
+    // SAFETY: the header points into `buffer` and to `vector`, which outlive the call.
+    let read = unsafe { libc::recvmsg(fd, &mut header, libc::MSG_ERRQUEUE | libc::MSG_DONTWAIT) };
+    let read = usize::try_from(read).ok()?.min(buffer.bytes.len());
+    let mut errno = 0;
+    for (level, kind, data) in control_messages(&buffer.control.0, header.msg_controllen as usize) {
+        let kinds = [(libc::IPPROTO_IP, libc::IP_RECVERR), (libc::IPPROTO_IPV6, libc::IPV6_RECVERR)];
+        // A sock_extended_err: ee_errno, then ee_origin.
+        if kinds.contains(&(level, kind)) && data.get(4).is_some_and(|origin| ICMP_ORIGINS.contains(origin)) {
+            errno = read_u32(data).map_or(0, u32::cast_signed);
+        }
+    }
+    Some(IcmpError { errno, to: ip_of(&buffer.name), quote: &buffer.bytes[..read] })
+}
+
+fn ip_of(name: &sockaddr_storage) -> IpAddr {
+    let name: *const sockaddr_storage = name;
+    // SAFETY: a sockaddr_storage is as large as either, aligned as strictly, and all zero or written by the kernel.
+    unsafe {
+        match i32::from((*name).ss_family) {
+            AF_INET => from_sockaddr_in(&*name.cast()).ip(),
+            AF_INET6 => from_sockaddr_in6(&*name.cast()).ip(),
+            _ => Ipv6Addr::UNSPECIFIED.into(),
+        }
+    }
+}
+
+/// What the kernel wrote beside a message (cmsg(3)): level, type and data of each.
+fn control_messages(control: &[u8], len: usize) -> impl Iterator<Item = (i32, i32, &[u8])> {
+    const WORD: usize = size_of::<usize>();
+    const HEADER: usize = WORD + 8;
+    let mut rest = &control[..len.min(control.len())];
+    std::iter::from_fn(move || {
+        let len = usize::from_ne_bytes(rest.get(..WORD)?.try_into().ok()?);
+        let level = read_u32(rest.get(WORD..)?)?.cast_signed();
+        let kind = read_u32(rest.get(WORD + 4..)?)?.cast_signed();
+        let data = rest.get(HEADER..len)?;
+        rest = rest.get(len.next_multiple_of(WORD)..).unwrap_or_default();
+        Some((level, kind, data))
+    })
+}
+
+fn read_u32(bytes: &[u8]) -> Option<u32> {
+    bytes.first_chunk().map(|bytes| u32::from_ne_bytes(*bytes))
+}
+
+/// A timespec as the kernel writes it: two words of its own size.
+fn nanoseconds(bytes: &[u8]) -> Option<u64> {
+    let word = |bytes: &[u8]| match bytes.len() {
+        8 => bytes.try_into().ok().map(u64::from_ne_bytes),
+        4 => bytes.try_into().ok().map(|word| u32::from_ne_bytes(word).into()),
+        _ => None,
+    };
+    let (seconds, nanoseconds) = bytes.split_at(bytes.len() / 2);
+    Some(word(seconds)? * 1_000_000_000 + word(nanoseconds)?)
+}
