@@ -90,15 +90,22 @@
 // shaker_capabilities: shaker_config_set_tos works.
 #define SHAKER_CAN_TOS 32
 
+// shaker_capabilities: this process may open raw sockets now, as SHAKER_ENGINE_RAW does (CAP_NET_RAW, raw(7)).
+#define SHAKER_CAN_RAW 64
+
 // shaker_result.flags: proven on this very check that the kernel sent no ACK until the answer was seen, and none of
 // its own accord until the reset a few microseconds later. Another segment that the peer sent in between (a doubled
 // SYN-ACK, data before it had the ACK) may have drawn one; the flag does not tell.
 #define SHAKER_HALF_OPEN 1
 
-// shaker_request.flags: let the last ACK out, as any ordinary client does, then close.
+// shaker_result.flags: the SYN-ACK offered a window of 0, as SYN proxies do: somebody answers, and no byte of data
+// may be sent yet. SHAKER_ENGINE_RAW alone sees it.
+#define SHAKER_ZERO_WINDOW 2
+
+// shaker_request.flags: let the last ACK out, as any ordinary client does, then close. Not on SHAKER_ENGINE_RAW.
 #define SHAKER_FULL_HANDSHAKE 1
 
-// shaker_request.flags: close with FIN instead of RST, so that the handshake completes.
+// shaker_request.flags: close with FIN instead of RST, so that the handshake completes. Not on SHAKER_ENGINE_RAW.
 #define SHAKER_LINGER 2
 
 // shaker_request.flags: IPv4 only, whatever the checker's own family is. Not together with SHAKER_IPV6.
@@ -157,6 +164,27 @@ enum shaker_status
 typedef enum shaker_status shaker_status;
 #else
 typedef int32_t shaker_status;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+// What puts a checker's segments on the wire: shaker_config_set_engine.
+enum shaker_engine
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+  // Sockets of the kernel's TCP, one for each SYN. Needs no privilege, and is the default.
+  SHAKER_ENGINE_SOCKET = 0,
+  // Segments that the library makes itself, on raw sockets. Needs CAP_NET_RAW; Linux and Android.
+  SHAKER_ENGINE_RAW = 1,
+  // SHAKER_ENGINE_RAW where this process may and the settings allow it, else SHAKER_ENGINE_SOCKET.
+  SHAKER_ENGINE_AUTO = 2,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum shaker_engine shaker_engine;
+#else
+typedef int32_t shaker_engine;
 #endif // __STDC_VERSION__ >= 202311L
 #endif // __cplusplus
 
@@ -238,7 +266,7 @@ typedef struct shaker_result {
   uint32_t syn_retransmits;
   // From submission to verdict, in microseconds; in shaker_check_many from the check's own start.
   uint64_t elapsed_us;
-  // SHAKER_HALF_OPEN. A program must expect flags it does not know.
+  // SHAKER_HALF_OPEN and SHAKER_ZERO_WINDOW, or-ed. A program must expect flags it does not know.
   uint32_t flags;
   // The address the verdict is about; family AF_UNSPEC if none was tried.
   union shaker_address address;
@@ -290,10 +318,12 @@ extern "C" {
 // Returns a static text, never NULL. Nothing is to be freed.
 const char *shaker_version(void);
 
-// What the library can do on this platform.
+// What the library can do on this platform, and SHAKER_CAN_RAW in this process: each call opens a raw socket to see,
+// and closes it.
 //
 // Returns SHAKER_CAN_HALF_OPEN, SHAKER_CAN_POLL_FD, SHAKER_CAN_REUSE_SOCKET, SHAKER_CAN_BIND_INTERFACE,
-// SHAKER_CAN_MARK and SHAKER_CAN_TOS, or-ed, as far as they hold. A program must expect flags it does not know.
+// SHAKER_CAN_MARK, SHAKER_CAN_TOS and SHAKER_CAN_RAW, or-ed, as far as they hold. A program must expect flags it does
+// not know.
 uint32_t shaker_capabilities(void);
 
 // What a status means, in a few words of English.
@@ -316,6 +346,24 @@ struct shaker_config *shaker_config_new(void);
 // Frees a configuration; NULL is fine. Checkers made from it are not affected.
 void shaker_config_free(struct shaker_config *config);
 
+// What puts a checker's segments on the wire, a shaker_engine. Default SHAKER_ENGINE_SOCKET.
+//
+// SHAKER_ENGINE_RAW needs CAP_NET_RAW (capabilities(7); root has it, and so have containers by default) when the
+// checker is made: without it shaker_checker_new returns SHAKER_ERR_UNSUPPORTED. SHAKER_ENGINE_AUTO falls back to
+// SHAKER_ENGINE_SOCKET then, and if shaker_config_set_zero_linger is false; shaker_checker_engine tells which it is,
+// and SHAKER_CAN_RAW whether this process has the privilege now.
+//
+// On SHAKER_ENGINE_RAW no check holds a descriptor, so shaker_config_set_max_in_flight defaults to 262,144, and a
+// million are a matter of memory. No handshake is ever completed, whatever becomes of this process: the kernel knows
+// no connection, and resets each SYN-ACK by itself. So each result with SHAKER_OK has SHAKER_HALF_OPEN. A check with
+// SHAKER_LINGER or SHAKER_FULL_HANDSHAKE, or after shaker_config_set_zero_linger with false, is
+// SHAKER_ERR_UNSUPPORTED at once, and nothing is sent. While such a checker listens for answers, every TCP segment that
+// reaches this host costs about 0.1 us more, whichever program it is for.
+//
+// Returns SHAKER_OK; SHAKER_ERR_INVALID for NULL or a number that is no engine's; SHAKER_ERR_UNSUPPORTED for
+// SHAKER_ENGINE_RAW elsewhere than on Linux and Android.
+shaker_status shaker_config_set_engine(struct shaker_config *config, int32_t engine);
+
 // How many loop threads share the checks. Default 1, which is enough for over a hundred thousand checks per
 // second; 0 means one per CPU.
 //
@@ -329,7 +377,8 @@ shaker_status shaker_config_set_timeout(struct shaker_config *config, uint32_t t
 
 // How many checks may be in flight at once; each holds a descriptor, and more checks wait their turn. The loops
 // need two descriptors each besides, and a few sockets lie ready for blocking callers. Default: half the soft
-// limit on descriptors (RLIMIT_NOFILE, getrlimit(2)) when the checker is made.
+// limit on descriptors (RLIMIT_NOFILE, getrlimit(2)) when the checker is made. On SHAKER_ENGINE_RAW a check holds no
+// descriptor, and the default is 262,144.
 //
 // Returns SHAKER_OK; SHAKER_ERR_INVALID for NULL or 0.
 shaker_status shaker_config_set_max_in_flight(struct shaker_config *config, uint32_t checks);
@@ -383,7 +432,7 @@ shaker_status shaker_config_set_caller_driven(struct shaker_config *config, bool
 shaker_status shaker_config_set_family(struct shaker_config *config, int family);
 
 // Whether checks end with RST (true, the default) or with FIN (false), as if every check had SHAKER_LINGER. FIN
-// carries the last ACK, so the handshake completes.
+// carries the last ACK, so the handshake completes; SHAKER_ENGINE_RAW has none to send.
 //
 // Returns SHAKER_OK; SHAKER_ERR_INVALID for NULL.
 shaker_status shaker_config_set_zero_linger(struct shaker_config *config, bool on);
@@ -432,8 +481,8 @@ shaker_status shaker_config_set_tos(struct shaker_config *config, uint8_t tos);
 //
 // Returns SHAKER_OK, and in *checker the checker, to be freed with shaker_checker_free. Otherwise *checker is
 // NULL, and the status is SHAKER_ERR_INVALID (checker is NULL), SHAKER_ERR_LOCAL (no descriptors or threads for
-// the loops, or no network namespace at the path that was set) or SHAKER_ERR_UNSUPPORTED (a setting needs privileges
-// that this process does not have, or does not go together with another one).
+// the loops, or no network namespace at the path that was set) or SHAKER_ERR_UNSUPPORTED (a setting, such as
+// SHAKER_ENGINE_RAW, needs privileges that this process does not have, or does not go together with another one).
 shaker_status shaker_checker_new(const struct shaker_config *config, struct shaker_checker **checker);
 
 // The checker of the process, made with default settings when first asked for. In a forked child it is a new one.
@@ -441,6 +490,12 @@ shaker_status shaker_checker_new(const struct shaker_config *config, struct shak
 // Returns it; it is never freed (shaker_checker_free refuses it), and keeps the library loaded. NULL if there are
 // no descriptors or threads for it; a later call tries again.
 struct shaker_checker *shaker_checker_default(void);
+
+// Which engine a checker has, as it was decided when it was made (shaker_config_set_engine).
+//
+// Returns SHAKER_ENGINE_SOCKET or SHAKER_ENGINE_RAW; or a status, which is negative: SHAKER_ERR_INVALID for NULL,
+// SHAKER_ERR_FORKED in a forked child.
+int32_t shaker_checker_engine(const struct shaker_checker *checker);
 
 // Shuts a checker down, from any thread, callbacks included: every check ends with SHAKER_ERR_CLOSED, every waiter
 // wakes, and calls from now on return SHAKER_ERR_CLOSED. Results can still be reaped. Returns at once; NULL is

@@ -1,6 +1,7 @@
 //! What this system lets a check do.
 
 use crate::engine::socket;
+use crate::sys::raw_socket;
 use crate::sys::readiness::Readiness;
 
 /// What this system lets a check do.
@@ -18,6 +19,9 @@ pub struct Capabilities {
     pub mark: bool,
     /// [`Config::set_tos`](crate::Config::set_tos) works.
     pub tos: bool,
+    /// This process may open raw sockets now, as [`EngineKind::Raw`](crate::EngineKind::Raw) does. Asked anew at each
+    /// call, since privileges come and go.
+    pub raw: bool,
 }
 
 /// What this system lets a check do.
@@ -29,5 +33,6 @@ pub fn capabilities() -> Capabilities {
         bind_interface: socket::BINDS_INTERFACE,
         mark: socket::MARKS,
         tos: socket::SETS_TOS,
+        raw: raw_socket::probe().is_ok(),
     }
 }

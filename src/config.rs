@@ -2,22 +2,45 @@
 
 use std::net::SocketAddr;
 
-use crate::capabilities::capabilities;
+use crate::check::close_mode::CloseMode;
 use crate::check::request::Family;
 use crate::check::target;
 use crate::check::verdict::Status;
+use crate::engine::socket;
 use crate::engine::wire::Wire;
 use crate::sys::netns;
 use crate::sys::poll_set::PollSet;
+use crate::sys::raw_socket;
 
 /// More loops than this help nobody, and a mistyped number should not start ten thousand threads.
 const LOOPS_MAX: u32 = 256;
 /// Each lookup at once needs a thread.
 const LOOKUPS_MAX: u32 = 1024;
 
+/// What puts a checker's segments on the wire.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum EngineKind {
+    /// Sockets of the kernel's TCP, one for each SYN. Needs no privilege.
+    #[default]
+    Socket,
+    /// Segments that the library makes itself, on raw sockets. Needs CAP_NET_RAW; Linux and Android.
+    Raw,
+    /// [`EngineKind::Raw`] where this process may and the settings allow it, else [`EngineKind::Socket`].
+    Auto,
+}
+
+impl EngineKind {
+    /// What a check that is to end its handshake so comes to, if the engine cannot. No connection of the kernel's TCP
+    /// stands behind a segment of our own, so there is nothing that could send an ACK or a FIN.
+    pub(crate) fn refusal(self, close_mode: CloseMode) -> Option<Status> {
+        (self == EngineKind::Raw && !close_mode.withholds_ack()).then_some(Status::Unsupported)
+    }
+}
+
 /// How a checker checks. Settings are read once, by [`Checker::new`](crate::Checker::new).
 #[derive(Clone, Debug)]
 pub struct Config {
+    pub(crate) engine: EngineKind,
     pub(crate) loops: u32,
     pub(crate) timeout_ms: u32,
     pub(crate) max_in_flight: Option<u32>,
@@ -36,6 +59,7 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Config {
         Config {
+            engine: EngineKind::Socket,
             loops: 1,
             timeout_ms: 1000,
             max_in_flight: None,
@@ -53,6 +77,21 @@ impl Default for Config {
 }
 
 impl Config {
+    /// What puts the segments on the wire. Default [`EngineKind::Socket`]. [`Status::Unsupported`] for
+    /// [`EngineKind::Raw`] elsewhere than on Linux and Android; where this process lacks CAP_NET_RAW,
+    /// [`Checker::new`](crate::Checker::new) says so. [`Checker::engine`](crate::Checker::engine) tells what
+    /// [`EngineKind::Auto`] came to.
+    ///
+    /// With [`EngineKind::Raw`] every check is half-open: [`Handshake::Full`](crate::Handshake::Full), `linger` and
+    /// [`Config::set_zero_linger`] with false make a check [`Status::Unsupported`], with nothing sent.
+    pub fn set_engine(&mut self, engine: EngineKind) -> Result<(), Status> {
+        if engine == EngineKind::Raw && !raw_socket::EXIST {
+            return Err(Status::Unsupported);
+        }
+        self.engine = engine;
+        Ok(())
+    }
+
     /// How many loop threads share the checks. Default 1; 0 means one per CPU.
     pub fn set_threads(&mut self, loops: u32) -> Result<(), Status> {
         if loops > LOOPS_MAX {
@@ -75,7 +114,7 @@ impl Config {
     }
 
     /// How many checks may be in flight at once; more wait their turn. Default: half the soft limit on open
-    /// descriptors (RLIMIT_NOFILE) at the time the checker is made. 0 is refused.
+    /// descriptors (RLIMIT_NOFILE) at the time the checker is made, and 262,144 with [`EngineKind::Raw`]. 0 is refused.
     pub fn set_max_in_flight(&mut self, checks: u32) -> Result<(), Status> {
         if checks == 0 {
             return Err(Status::Invalid);
@@ -154,7 +193,7 @@ impl Config {
         if name.is_empty() || name.len() > 15 || name == "." || name == ".." || name.bytes().any(odd) {
             return Err(Status::Invalid);
         }
-        if !capabilities().bind_interface {
+        if !socket::BINDS_INTERFACE {
             return Err(Status::Unsupported);
         }
         self.wire.interface = Some(name.as_bytes().into());
@@ -182,7 +221,7 @@ impl Config {
     /// CAP_NET_RAW; [`Checker::new`](crate::Checker::new) says [`Status::Unsupported`] without it, and this where there
     /// is no such thing.
     pub fn set_mark(&mut self, mark: u32) -> Result<(), Status> {
-        if !capabilities().mark {
+        if !socket::MARKS {
             return Err(Status::Unsupported);
         }
         self.wire.mark = Some(mark);
@@ -192,7 +231,7 @@ impl Config {
     /// The type of service of checks (IP_TOS, ip(7)) and their traffic class (IPV6_TCLASS, ipv6(7)).
     /// [`Status::Unsupported`] where it is not the program's to say.
     pub fn set_tos(&mut self, tos: u8) -> Result<(), Status> {
-        if !capabilities().tos {
+        if !socket::SETS_TOS {
             return Err(Status::Unsupported);
         }
         self.wire.tos = Some(tos);

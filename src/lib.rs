@@ -31,5 +31,5 @@ pub use check::request::{Family, Handshake, Request};
 pub use check::target::{Name, Target};
 pub use check::verdict::{Report, Status, Verdict};
 pub use checker::Checker;
-pub use config::Config;
+pub use config::{Config, EngineKind};
 pub use stats::Stats;

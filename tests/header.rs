@@ -203,6 +203,7 @@ mod seen_from_c {
         facts.add("offsetof(shaker_address, in6)", offset_of!(shaker_address, in6) as i64);
         facts.add("sizeof(shaker_status)", size_of::<shaker_status>() as i64);
         facts.add("sizeof(enum shaker_status)", size_of::<shaker_status>() as i64);
+        facts.add("sizeof(shaker_engine)", size_of::<shaker_engine>() as i64);
         facts.add("sizeof(shaker_callback)", size_of::<shaker_callback>() as i64);
         facts.add("(shaker_status)-1 < 0", 1);
 
@@ -220,10 +221,11 @@ mod seen_from_c {
             SHAKER_OK, SHAKER_TIMEOUT, SHAKER_REFUSED, SHAKER_UNREACHABLE, SHAKER_ERR_INVALID, SHAKER_ERR_ADDRESS,
             SHAKER_ERR_RESOLVE, SHAKER_ERR_LOCAL, SHAKER_ERR_CANCELLED, SHAKER_ERR_CLOSED, SHAKER_ERR_FORKED,
             SHAKER_ERR_DEADLOCK, SHAKER_ERR_BUSY, SHAKER_ERR_UNSUPPORTED, SHAKER_ERR_INTERNAL);
+        values!(tcpshaker::c_api::shaker_engine: SHAKER_ENGINE_SOCKET, SHAKER_ENGINE_RAW, SHAKER_ENGINE_AUTO);
         values!(tcpshaker::c_api:
             SHAKER_VERSION_MAJOR, SHAKER_VERSION_MINOR, SHAKER_VERSION_PATCH, SHAKER_CAN_HALF_OPEN,
             SHAKER_CAN_POLL_FD, SHAKER_CAN_REUSE_SOCKET, SHAKER_CAN_BIND_INTERFACE, SHAKER_CAN_MARK, SHAKER_CAN_TOS,
-            SHAKER_HALF_OPEN, SHAKER_FULL_HANDSHAKE, SHAKER_LINGER, SHAKER_IPV4, SHAKER_IPV6);
+            SHAKER_CAN_RAW, SHAKER_HALF_OPEN, SHAKER_ZERO_WINDOW, SHAKER_FULL_HANDSHAKE, SHAKER_LINGER, SHAKER_IPV4, SHAKER_IPV6);
         named.sort();
         assert_eq!(named, header::constants(), "the test must name every number of the header");
 
@@ -276,6 +278,7 @@ mod seen_from_c {
             "shaker_result_error_str",
             "shaker_config_new",
             "shaker_config_free",
+            "shaker_config_set_engine",
             "shaker_config_set_threads",
             "shaker_config_set_timeout",
             "shaker_config_set_max_in_flight",
@@ -303,6 +306,7 @@ mod seen_from_c {
             "shaker_checker_fd",
             "shaker_cancel",
             "shaker_checker_stats",
+            "shaker_checker_engine",
         ];
         functions.sort_unstable();
         assert_eq!(header::functions(), functions);

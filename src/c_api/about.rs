@@ -22,6 +22,8 @@ pub const SHAKER_CAN_BIND_INTERFACE: u32 = 8;
 pub const SHAKER_CAN_MARK: u32 = 16;
 /// shaker_capabilities: shaker_config_set_tos works.
 pub const SHAKER_CAN_TOS: u32 = 32;
+/// shaker_capabilities: this process may open raw sockets now, as SHAKER_ENGINE_RAW does (CAP_NET_RAW, raw(7)).
+pub const SHAKER_CAN_RAW: u32 = 64;
 
 /// The version of the library, as "0.1.0".
 ///
@@ -31,10 +33,12 @@ pub extern "C" fn shaker_version() -> *const c_char {
     guard(c"".as_ptr(), || concat!(env!("CARGO_PKG_VERSION"), "\0").as_ptr().cast())
 }
 
-/// What the library can do on this platform.
+/// What the library can do on this platform, and SHAKER_CAN_RAW in this process: each call opens a raw socket to see,
+/// and closes it.
 ///
 /// Returns SHAKER_CAN_HALF_OPEN, SHAKER_CAN_POLL_FD, SHAKER_CAN_REUSE_SOCKET, SHAKER_CAN_BIND_INTERFACE,
-/// SHAKER_CAN_MARK and SHAKER_CAN_TOS, or-ed, as far as they hold. A program must expect flags it does not know.
+/// SHAKER_CAN_MARK, SHAKER_CAN_TOS and SHAKER_CAN_RAW, or-ed, as far as they hold. A program must expect flags it does
+/// not know.
 #[unsafe(no_mangle)]
 pub extern "C" fn shaker_capabilities() -> u32 {
     guard(0, || {
@@ -46,6 +50,7 @@ pub extern "C" fn shaker_capabilities() -> u32 {
             (can.bind_interface, SHAKER_CAN_BIND_INTERFACE),
             (can.mark, SHAKER_CAN_MARK),
             (can.tos, SHAKER_CAN_TOS),
+            (can.raw, SHAKER_CAN_RAW),
         ]
         .into_iter()
         .fold(0, |flags, (can, flag)| if can { flags | flag } else { flags })

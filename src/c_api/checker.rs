@@ -1,7 +1,7 @@
 use std::mem::size_of;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
-use super::config::shaker_config;
+use super::config::{shaker_config, shaker_engine};
 use super::guard::{guard, silence_panics};
 use super::status::shaker_status;
 use crate::check::verdict::Status;
@@ -22,8 +22,8 @@ impl shaker_checker {
 ///
 /// Returns SHAKER_OK, and in *checker the checker, to be freed with shaker_checker_free. Otherwise *checker is
 /// NULL, and the status is SHAKER_ERR_INVALID (checker is NULL), SHAKER_ERR_LOCAL (no descriptors or threads for
-/// the loops, or no network namespace at the path that was set) or SHAKER_ERR_UNSUPPORTED (a setting needs privileges
-/// that this process does not have, or does not go together with another one).
+/// the loops, or no network namespace at the path that was set) or SHAKER_ERR_UNSUPPORTED (a setting, such as
+/// SHAKER_ENGINE_RAW, needs privileges that this process does not have, or does not go together with another one).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn shaker_checker_new(
     config: *const shaker_config,
@@ -79,6 +79,22 @@ pub extern "C" fn shaker_checker_default() -> *mut shaker_checker {
                 drop(unsafe { Box::from_raw(made) });
                 others
             }
+        }
+    })
+}
+
+/// Which engine a checker has, as it was decided when it was made (shaker_config_set_engine).
+///
+/// Returns SHAKER_ENGINE_SOCKET or SHAKER_ENGINE_RAW; or a status, which is negative: SHAKER_ERR_INVALID for NULL,
+/// SHAKER_ERR_FORKED in a forked child.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shaker_checker_engine(checker: *const shaker_checker) -> i32 {
+    guard(shaker_status::SHAKER_ERR_INTERNAL as i32, || {
+        // SAFETY: NULL, or a checker that is not freed.
+        match unsafe { checker.as_ref() } {
+            None => shaker_status::SHAKER_ERR_INVALID as i32,
+            Some(checker) if checker.0.is_forked() => shaker_status::SHAKER_ERR_FORKED as i32,
+            Some(checker) => shaker_engine::from(checker.0.engine()) as i32,
         }
     })
 }

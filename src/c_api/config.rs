@@ -4,7 +4,7 @@ use super::guard::guard;
 use super::status::shaker_status;
 use crate::check::request::Family;
 use crate::check::verdict::Status;
-use crate::config::Config;
+use crate::config::{Config, EngineKind};
 use crate::sys::sockaddr;
 
 /// The settings of a checker. Opaque; belongs to one thread at a time.
@@ -37,6 +37,56 @@ pub unsafe extern "C" fn shaker_config_free(config: *mut shaker_config) {
     })
 }
 
+/// What puts a checker's segments on the wire: shaker_config_set_engine.
+#[repr(i32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum shaker_engine {
+    /// Sockets of the kernel's TCP, one for each SYN. Needs no privilege, and is the default.
+    SHAKER_ENGINE_SOCKET = 0,
+    /// Segments that the library makes itself, on raw sockets. Needs CAP_NET_RAW; Linux and Android.
+    SHAKER_ENGINE_RAW = 1,
+    /// SHAKER_ENGINE_RAW where this process may and the settings allow it, else SHAKER_ENGINE_SOCKET.
+    SHAKER_ENGINE_AUTO = 2,
+}
+
+impl From<EngineKind> for shaker_engine {
+    fn from(engine: EngineKind) -> shaker_engine {
+        match engine {
+            EngineKind::Socket => shaker_engine::SHAKER_ENGINE_SOCKET,
+            EngineKind::Raw => shaker_engine::SHAKER_ENGINE_RAW,
+            EngineKind::Auto => shaker_engine::SHAKER_ENGINE_AUTO,
+        }
+    }
+}
+
+/// What puts a checker's segments on the wire, a shaker_engine. Default SHAKER_ENGINE_SOCKET.
+///
+/// SHAKER_ENGINE_RAW needs CAP_NET_RAW (capabilities(7); root has it, and so have containers by default) when the
+/// checker is made: without it shaker_checker_new returns SHAKER_ERR_UNSUPPORTED. SHAKER_ENGINE_AUTO falls back to
+/// SHAKER_ENGINE_SOCKET then, and if shaker_config_set_zero_linger is false; shaker_checker_engine tells which it is,
+/// and SHAKER_CAN_RAW whether this process has the privilege now.
+///
+/// On SHAKER_ENGINE_RAW no check holds a descriptor, so shaker_config_set_max_in_flight defaults to 262,144, and a
+/// million are a matter of memory. No handshake is ever completed, whatever becomes of this process: the kernel knows
+/// no connection, and resets each SYN-ACK by itself. So each result with SHAKER_OK has SHAKER_HALF_OPEN. A check with
+/// SHAKER_LINGER or SHAKER_FULL_HANDSHAKE, or after shaker_config_set_zero_linger with false, is
+/// SHAKER_ERR_UNSUPPORTED at once, and nothing is sent. While such a checker listens for answers, every TCP segment that
+/// reaches this host costs about 0.1 us more, whichever program it is for.
+///
+/// Returns SHAKER_OK; SHAKER_ERR_INVALID for NULL or a number that is no engine's; SHAKER_ERR_UNSUPPORTED for
+/// SHAKER_ENGINE_RAW elsewhere than on Linux and Android.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shaker_config_set_engine(config: *mut shaker_config, engine: i32) -> shaker_status {
+    guard(shaker_status::SHAKER_ERR_INTERNAL, || {
+        let engines = [EngineKind::Socket, EngineKind::Raw, EngineKind::Auto];
+        let Some(engine) = engines.into_iter().find(|kind| shaker_engine::from(*kind) as i32 == engine) else {
+            return shaker_status::SHAKER_ERR_INVALID;
+        };
+        // SAFETY: as `set` asks.
+        unsafe { set(config, |config| config.set_engine(engine)) }
+    })
+}
+
 /// How many loop threads share the checks. Default 1, which is enough for over a hundred thousand checks per
 /// second; 0 means one per CPU.
 ///
@@ -58,7 +108,8 @@ pub unsafe extern "C" fn shaker_config_set_timeout(config: *mut shaker_config, t
 
 /// How many checks may be in flight at once; each holds a descriptor, and more checks wait their turn. The loops
 /// need two descriptors each besides, and a few sockets lie ready for blocking callers. Default: half the soft
-/// limit on descriptors (RLIMIT_NOFILE, getrlimit(2)) when the checker is made.
+/// limit on descriptors (RLIMIT_NOFILE, getrlimit(2)) when the checker is made. On SHAKER_ENGINE_RAW a check holds no
+/// descriptor, and the default is 262,144.
 ///
 /// Returns SHAKER_OK; SHAKER_ERR_INVALID for NULL or 0.
 #[unsafe(no_mangle)]
@@ -149,7 +200,7 @@ pub unsafe extern "C" fn shaker_config_set_family(config: *mut shaker_config, fa
 }
 
 /// Whether checks end with RST (true, the default) or with FIN (false), as if every check had SHAKER_LINGER. FIN
-/// carries the last ACK, so the handshake completes.
+/// carries the last ACK, so the handshake completes; SHAKER_ENGINE_RAW has none to send.
 ///
 /// Returns SHAKER_OK; SHAKER_ERR_INVALID for NULL.
 #[unsafe(no_mangle)]

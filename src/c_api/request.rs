@@ -11,9 +11,9 @@ use crate::sys::sockaddr::{
     sockaddr_storage, socklen_t,
 };
 
-/// shaker_request.flags: let the last ACK out, as any ordinary client does, then close.
+/// shaker_request.flags: let the last ACK out, as any ordinary client does, then close. Not on SHAKER_ENGINE_RAW.
 pub const SHAKER_FULL_HANDSHAKE: u32 = 1;
-/// shaker_request.flags: close with FIN instead of RST, so that the handshake completes.
+/// shaker_request.flags: close with FIN instead of RST, so that the handshake completes. Not on SHAKER_ENGINE_RAW.
 pub const SHAKER_LINGER: u32 = 2;
 /// shaker_request.flags: IPv4 only, whatever the checker's own family is. Not together with SHAKER_IPV6.
 pub const SHAKER_IPV4: u32 = 4;

@@ -12,6 +12,9 @@ use crate::sys::sockaddr::{
 /// its own accord until the reset a few microseconds later. Another segment that the peer sent in between (a doubled
 /// SYN-ACK, data before it had the ACK) may have drawn one; the flag does not tell.
 pub const SHAKER_HALF_OPEN: u32 = 1;
+/// shaker_result.flags: the SYN-ACK offered a window of 0, as SYN proxies do: somebody answers, and no byte of data
+/// may be sent yet. SHAKER_ENGINE_RAW alone sees it.
+pub const SHAKER_ZERO_WINDOW: u32 = 2;
 
 /// A socket address; sa.sa_family says which member holds it, AF_UNSPEC that none does.
 #[repr(C)]
@@ -45,7 +48,7 @@ pub struct shaker_result {
     pub syn_retransmits: u32,
     /// From submission to verdict, in microseconds; in shaker_check_many from the check's own start.
     pub elapsed_us: u64,
-    /// SHAKER_HALF_OPEN. A program must expect flags it does not know.
+    /// SHAKER_HALF_OPEN and SHAKER_ZERO_WINDOW, or-ed. A program must expect flags it does not know.
     pub flags: u32,
     /// The address the verdict is about; family AF_UNSPEC if none was tried.
     pub address: shaker_address,
@@ -66,7 +69,8 @@ impl From<&Report> for shaker_result {
         result.rtt_us = verdict.rtt_us;
         result.syn_retransmits = verdict.syn_retransmits;
         result.elapsed_us = verdict.elapsed_us;
-        result.flags = if verdict.half_open { SHAKER_HALF_OPEN } else { 0 };
+        result.flags = if verdict.half_open { SHAKER_HALF_OPEN } else { 0 }
+            | if verdict.zero_window { SHAKER_ZERO_WINDOW } else { 0 };
         match verdict.address.as_ref().map(CAddress::from) {
             Some(CAddress::V4(address)) => result.address.r#in = address,
             Some(CAddress::V6(address)) => result.address.in6 = address,
@@ -184,6 +188,7 @@ fn describe(result: &shaker_result) -> String {
         rtt_us: result.rtt_us,
         syn_retransmits: result.syn_retransmits,
         half_open: result.flags & SHAKER_HALF_OPEN != 0,
+        zero_window: result.flags & SHAKER_ZERO_WINDOW != 0,
         elapsed_us: result.elapsed_us,
         address: address(result),
         ..Verdict::without_segments(status, 0)

@@ -121,6 +121,8 @@ pub struct Verdict {
     /// Proven on this very check that the kernel sent no ACK until the answer was seen, and none of its own accord
     /// until the reset a few microseconds later. Another segment of the peer's in between may have drawn one.
     pub half_open: bool,
+    /// The SYN-ACK offered a window of 0, as SYN proxies do. [`EngineKind::Raw`](crate::EngineKind::Raw) alone sees it.
+    pub zero_window: bool,
     /// From submission to verdict, in microseconds.
     pub elapsed_us: u64,
     /// The address the verdict is about; `None` if none was tried.
@@ -130,7 +132,16 @@ pub struct Verdict {
 impl Verdict {
     /// A verdict that no segment led to.
     pub(crate) fn without_segments(status: Status, os_error: i32) -> Verdict {
-        Verdict { status, os_error, rtt_us: 0, syn_retransmits: 0, half_open: false, elapsed_us: 0, address: None }
+        Verdict {
+            status,
+            os_error,
+            rtt_us: 0,
+            syn_retransmits: 0,
+            half_open: false,
+            zero_window: false,
+            elapsed_us: 0,
+            address: None,
+        }
     }
 }
 
@@ -143,6 +154,7 @@ impl std::fmt::Display for Verdict {
         if self.status == Status::Up {
             write!(formatter, ", rtt {}.{:03} ms", self.rtt_us / 1000, self.rtt_us % 1000)?;
             formatter.write_str(if self.half_open { ", half-open" } else { ", not proven half-open" })?;
+            formatter.write_str(if self.zero_window { ", zero window" } else { "" })?;
         } else if self.address.is_some() || self.elapsed_us > 0 {
             write!(formatter, " after {}.{:03} ms", self.elapsed_us / 1000, self.elapsed_us % 1000)?;
         }

@@ -4,6 +4,7 @@ use super::Checker;
 use crate::check::target::Target;
 use crate::check::verdict::{Status, Verdict};
 use crate::completion::Sink;
+use crate::config::EngineKind;
 use crate::engine::Conclusion;
 use crate::engine::socket::inline::{self, InlineStart};
 use crate::event_loop::command::{Command, StartedCheck, SubmittedCheck, Terms};
@@ -21,6 +22,9 @@ impl Checker {
             return Err(Pending::Submitted(check)); // a socket belongs to the namespace of the thread that opens it
         }
         let Terms { close_mode, mark, submitted, .. } = check.terms;
+        if self.engine() != EngineKind::Socket {
+            return Err(Pending::Submitted(check)); // the raw sockets are the loop's
+        }
         if !handle.permits.take_as_caller() {
             return Err(Pending::Submitted(check));
         }

@@ -19,8 +19,10 @@ use crate::check::close_mode::CloseMode;
 use crate::check::request::{Family, Request};
 use crate::check::verdict::{Report, Status};
 use crate::completion::CompletionQueue;
-use crate::config::Config;
+use crate::config::{Config, EngineKind};
 use crate::engine::WAKE;
+#[cfg(any(target_os = "linux", target_os = "android"))]
+use crate::engine::raw::RawEngine;
 use crate::engine::socket::spare::SpareSockets;
 use crate::engine::socket::{self, SocketEngine};
 use crate::event_loop::command::{SubmittedCheck, Terms};
@@ -33,6 +35,7 @@ use crate::stats::Stats;
 use crate::sys::limits;
 use crate::sys::netns;
 use crate::sys::os_error;
+use crate::sys::raw_socket;
 use crate::sys::thread::{self, Thread};
 use crate::sys::waker::Waker;
 
@@ -40,6 +43,8 @@ use driver::Driver;
 
 /// Nobody has more descriptors than this to spare for one checker, whatever the limit says.
 const IN_FLIGHT_MAX: u64 = 1 << 20;
+/// What a checker may have in flight by default where no check holds a descriptor.
+const RAW_IN_FLIGHT: u32 = 1 << 18;
 /// The host's callbacks run on it; musl's own default would be 128 KiB.
 const LOOP_STACK: usize = 2 << 20;
 
@@ -67,8 +72,8 @@ impl Checker {
     ///
     /// # Errors
     /// [`Status::LocalFault`] without descriptors or threads for its loops, or if the path of the network namespace is
-    /// none's; [`Status::Unsupported`] when a setting needs privileges that this process does not have, or for a
-    /// caller-driven checker in a network namespace.
+    /// none's; [`Status::Unsupported`] when a setting needs privileges that this process does not have, such as
+    /// [`EngineKind::Raw`], or for a caller-driven checker in a network namespace.
     pub fn new(config: &Config) -> Result<Checker, Status> {
         let Some(path) = &config.network_namespace else { return Checker::new_here(config) };
         if config.caller_driven {
@@ -84,9 +89,11 @@ impl Checker {
 
     /// A checker whose threads are in the calling thread's network namespace.
     fn new_here(config: &Config) -> Result<Checker, Status> {
+        let config = &Config { engine: effective_engine(config)?, ..config.clone() };
         socket::probe(&config.wire)?;
         let all = match config.max_in_flight {
             Some(checks) => checks,
+            None if config.engine == EngineKind::Raw => RAW_IN_FLIGHT,
             None => (limits::descriptor_limit() / 2).clamp(1, IN_FLIGHT_MAX) as u32,
         };
         // A loop without a permit for a check would be no use.
@@ -107,11 +114,32 @@ impl Checker {
             next_loop: AtomicUsize::new(0),
             driver: None,
         };
-        for (poll, handle) in polls.into_iter().zip(handles) {
-            let engine = SocketEngine::new(poll, checker.shared.opener.clone(), handle.spare.clone());
-            checker.begin_loop(handle, engine)?; // dropping the checker ends the loops that have begun
+        for (index, (poll, handle)) in (0..).zip(polls.into_iter().zip(handles)) {
+            checker.begin_loop_of(config.engine, poll, handle, index)?; // dropping it ends the loops that have begun
         }
         Ok(checker)
+    }
+
+    /// Begins a loop of the checker's engine; `index` is its number.
+    #[cfg_attr(not(any(target_os = "linux", target_os = "android")), expect(unused_variables, reason = "for raw"))]
+    fn begin_loop_of(
+        &mut self,
+        kind: EngineKind,
+        poll: Poll,
+        handle: Arc<LoopHandle>,
+        index: u32,
+    ) -> Result<(), Status> {
+        match kind {
+            #[cfg(any(target_os = "linux", target_os = "android"))]
+            EngineKind::Raw => {
+                let engine = RawEngine::new(poll, self.shared.config.wire.clone(), index);
+                self.begin_loop(handle, engine)
+            }
+            _ => {
+                let engine = SocketEngine::new(poll, self.shared.opener.clone(), handle.spare.clone());
+                self.begin_loop(handle, engine)
+            }
+        }
     }
 
     /// Has a loop of this engine run on a thread of its own, or leaves it to callers.
@@ -144,6 +172,11 @@ impl Checker {
         {
             driver.drive(|| false, Some(Duration::ZERO));
         }
+    }
+
+    /// What puts the checker's segments on the wire: never [`EngineKind::Auto`].
+    pub fn engine(&self) -> EngineKind {
+        self.shared.config.engine
     }
 
     /// What the checker has done and is doing.
@@ -265,6 +298,22 @@ fn poll_and_handle(limit: u32, by_callers: u32) -> io::Result<(Poll, Arc<LoopHan
     let inbox = Inbox::new(Waker::new(&poll, WAKE)?);
     let spare = Arc::new(SpareSockets::new(by_callers as usize));
     Ok((poll, Arc::new(LoopHandle::new(inbox, Permits::new(limit, by_callers), spare))))
+}
+
+/// The engine that a checker with these settings has, in the calling thread's network namespace.
+fn effective_engine(config: &Config) -> Result<EngineKind, Status> {
+    match config.engine {
+        EngineKind::Socket => Ok(EngineKind::Socket),
+        EngineKind::Raw => match raw_socket::probe() {
+            Ok(()) => Ok(EngineKind::Raw),
+            Err(error) if os_error::is_out_of_descriptors(os_error::of(&error)) => Err(Status::LocalFault),
+            _ => Err(Status::Unsupported),
+        },
+        // It could make no check that ends with FIN, and so none of this checker's.
+        EngineKind::Auto if !config.zero_linger => Ok(EngineKind::Socket),
+        EngineKind::Auto if raw_socket::probe().is_ok() => Ok(EngineKind::Raw),
+        EngineKind::Auto => Ok(EngineKind::Socket),
+    }
 }
 
 impl Drop for Checker {

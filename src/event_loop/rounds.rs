@@ -246,7 +246,7 @@ impl<E: LoopEngine> EventLoop<E> {
     fn accept(&mut self, arrived: Arrived) {
         let Arrived { sink, check: SubmittedCheck { id, tag, target, family, terms }, ended } = arrived;
         let reply_to = ReplyTo { sink, id, tag };
-        if let Some(status) = ended {
+        if let Some(status) = ended.or_else(|| self.shared.config.engine.refusal(terms.close_mode)) {
             return self.checks.finish(reply_to, Verdict::without_segments(status, 0));
         }
         match target {

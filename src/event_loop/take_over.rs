@@ -8,6 +8,8 @@ use super::outbox::ReplyTo;
 use crate::check::slot::SlotKey;
 use crate::check::verdict::Status;
 use crate::engine::Engine;
+#[cfg(any(target_os = "linux", target_os = "android"))]
+use crate::engine::raw::RawEngine;
 use crate::engine::socket::{Socket, SocketEngine};
 
 /// An engine of a loop. What began on a caller's thread has a socket, whatever the loop's own engine is: one that has
@@ -21,6 +23,13 @@ pub(crate) trait LoopEngine: Engine {
 impl LoopEngine for SocketEngine {
     fn adopt(&mut self, socket: Socket, check: SlotKey) -> (u32, Result<(), i32>) {
         self.adopt_socket(socket, check)
+    }
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+impl LoopEngine for RawEngine {
+    fn adopt(&mut self, _: Socket, _: SlotKey) -> (u32, Result<(), i32>) {
+        unreachable!("its checks begin in the loop")
     }
 }
 

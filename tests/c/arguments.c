@@ -239,12 +239,21 @@ static void settings(void) {
     EXPECT_EQ(shaker_config_set_interface(config, no_interfaces[i]), SHAKER_ERR_INVALID);
     if (failures != before) fprintf(stderr, "  which concerns the interface \"%s\"\n", no_interfaces[i]);
   }
+  const int32_t no_engines[] = {-1, 3, INT32_MIN, INT32_MAX};
+  for (size_t i = 0; i < sizeof no_engines / sizeof *no_engines; i++) {
+    EXPECT_EQ(shaker_config_set_engine(config, no_engines[i]), SHAKER_ERR_INVALID);
+  }
+  EXPECT_EQ(shaker_config_set_engine(config, SHAKER_ENGINE_RAW), SHAKER_OK);
+  EXPECT_EQ(shaker_config_set_engine(config, SHAKER_ENGINE_AUTO), SHAKER_OK);
+  EXPECT_EQ(shaker_config_set_engine(config, SHAKER_ENGINE_SOCKET), SHAKER_OK);
+  EXPECT_EQ(shaker_config_set_engine(config, 3), SHAKER_ERR_INVALID);
   EXPECT_EQ(shaker_config_set_tos(config, 0), SHAKER_OK);
   EXPECT_EQ(shaker_config_set_zero_linger(config, true), SHAKER_OK);
 
   /* What was refused has changed nothing: the checker made from this has the last good value of each. */
   shaker_checker *limited = NULL;
   EXPECT_EQ(shaker_checker_new(config, &limited), SHAKER_OK);
+  EXPECT_EQ(shaker_checker_engine(limited), SHAKER_ENGINE_SOCKET);
   shaker_config_free(config); /* a checker does not need its configuration any more */
   struct target mute = silent();
   shaker_result result;

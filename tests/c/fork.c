@@ -38,6 +38,7 @@ static void every_call_says_forked(shaker_checker *parents) {
   EXPECT_EQ(id, 7);
   EXPECT_EQ(shaker_reap(parents, &result, 1, UINT32_MAX), 0);
   EXPECT_EQ(shaker_checker_fd(parents), -1);
+  EXPECT_EQ(shaker_checker_engine(parents), SHAKER_ERR_FORKED);
   EXPECT_EQ(shaker_cancel(parents, 0), SHAKER_ERR_FORKED);
   EXPECT_EQ(shaker_cancel(parents, 1), SHAKER_ERR_FORKED);
   memset(&stats, 0xAA, sizeof stats);

@@ -30,6 +30,7 @@ static void texts(void) {
 
 static void settings(void) {
   shaker_config_free(NULL);
+  EXPECT_EQ(shaker_config_set_engine(NULL, SHAKER_ENGINE_SOCKET), SHAKER_ERR_INVALID);
   EXPECT_EQ(shaker_config_set_threads(NULL, 1), SHAKER_ERR_INVALID);
   EXPECT_EQ(shaker_config_set_timeout(NULL, 1), SHAKER_ERR_INVALID);
   EXPECT_EQ(shaker_config_set_max_in_flight(NULL, 1), SHAKER_ERR_INVALID);
@@ -57,6 +58,7 @@ static void checkers(void) {
   EXPECT_EQ(shaker_checker_new(NULL, NULL), SHAKER_ERR_INVALID);
   shaker_checker_shutdown(NULL);
   EXPECT_EQ(shaker_checker_free(NULL), SHAKER_OK);
+  EXPECT_EQ(shaker_checker_engine(NULL), SHAKER_ERR_INVALID);
   EXPECT_EQ(shaker_checker_fd(NULL), -1);
   EXPECT_EQ(shaker_cancel(NULL, 0), SHAKER_ERR_INVALID);
   EXPECT_EQ(shaker_cancel(NULL, 1), SHAKER_ERR_INVALID);

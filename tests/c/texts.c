@@ -127,6 +127,23 @@ static void errors(void) {
   EXPECT(error_is(1000, ECONNREFUSED, strerror(ECONNREFUSED)));
 }
 
+/* The flags are in the text of a result that is up, and of no other. */
+static void flags(void) {
+  shaker_result result = {.flags = SHAKER_HALF_OPEN};
+  char text[512];
+  shaker_result_str(&result, text, sizeof text);
+  EXPECT_EQ(strcmp(text, "up, rtt 0.000 ms, half-open"), 0);
+  result.flags = SHAKER_ZERO_WINDOW;
+  shaker_result_str(&result, text, sizeof text);
+  EXPECT_EQ(strcmp(text, "up, rtt 0.000 ms, not proven half-open, zero window"), 0);
+  result.flags |= SHAKER_HALF_OPEN;
+  shaker_result_str(&result, text, sizeof text);
+  EXPECT_EQ(strcmp(text, "up, rtt 0.000 ms, half-open, zero window"), 0);
+  result.status = SHAKER_REFUSED;
+  shaker_result_str(&result, text, sizeof text);
+  EXPECT_EQ(strcmp(text, "refused"), 0);
+}
+
 static void results(void) {
   struct target up = live(AF_INET), down = dead(AF_INET);
   shaker_checker *checker = new_checker();
@@ -201,6 +218,7 @@ int main(void) {
   statuses();
   targets();
   errors();
+  flags();
   results();
   nonsense();
   return outcome();
