@@ -17,7 +17,7 @@
 #include "tcp-checker/report.h"
 #include "tcp-checker/window.h"
 
-/* Every check in flight holds a socket. The soft limit is a default that a program may raise for
+/* Every check in flight of the kernel's TCP holds a socket. The soft limit is a default that a program may raise for
  * itself; the hard one is the administrator's word. */
 static void make_room_for_sockets(uint32_t at_once)
 {
@@ -48,9 +48,15 @@ int main(int argc, char **argv)
     int exit_status;
 
     options_read(&options, argc, argv);
-    make_room_for_sockets(options.at_once);
-    if ((status = shaker_checker_new(options.config, &checker)) != SHAKER_OK)
+    status = shaker_checker_new(options.config, &checker);
+    if (status == SHAKER_ERR_UNSUPPORTED && options.engine == SHAKER_ENGINE_RAW) {
+        fputs("tcp-checker: --engine raw: this needs CAP_NET_RAW, which root has\n", stderr);
+        exit(EXIT_USAGE);
+    }
+    if (status != SHAKER_OK)
         give_up("starting the checker", status);
+    if (shaker_checker_engine(checker) == SHAKER_ENGINE_SOCKET)
+        make_room_for_sockets(options.at_once);
     interrupt_catch();
 
     report_start(&report, &options);

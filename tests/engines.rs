@@ -6,8 +6,7 @@ mod support;
 
 use support::counters::Rise;
 use support::lists::{PORT, reap};
-use support::namespace::skip;
-use support::privileges::drop_capabilities;
+use support::privileges::{drop_capabilities, may_be_raw};
 use support::process::Forked;
 use support::targets::{Listener, V4};
 use tcpshaker::c_api::{
@@ -81,9 +80,10 @@ fn checks_that_end_with_fin_make_auto_take_sockets_and_are_made() {
 fn with_the_privilege_raw_and_auto_are_raw_and_refuse_what_needs_a_connection_of_the_kernels() {
     namespaced!();
     assert!(capabilities().raw);
-    let Ok(checker) = made(EngineKind::Raw, |_| {}) else {
-        return skip("with_the_privilege_raw_and_auto_are_raw", "the library has no raw engine");
-    };
+    if !may_be_raw("with_the_privilege_raw_and_auto_are_raw") {
+        return;
+    }
+    let checker = made(EngineKind::Raw, |_| {}).expect("a checker");
     assert_eq!(checker.engine(), EngineKind::Raw);
     assert_eq!(made(EngineKind::Auto, |_| {}).unwrap().engine(), EngineKind::Raw);
     let raw = Some(shaker_engine::SHAKER_ENGINE_RAW as i32);

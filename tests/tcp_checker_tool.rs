@@ -12,6 +12,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 use support::namespace::{find_program, skip};
+use support::privileges::{may_be_raw, without_raw_sockets};
 use support::process::until;
 
 const UP: i32 = 0;
@@ -205,7 +206,7 @@ fn a_file_that_is_no_list_is_refused_whole() {
 #[test]
 fn bad_flags_and_numbers_are_usage_errors_that_say_what_was_expected() {
     let target = "127.0.0.1:1";
-    let wrong: [(&[&str], &str); 17] = [
+    let wrong: [(&[&str], &str); 25] = [
         (&["-x"], "-x: no such option"),
         (&["-a"], "-a wants a value"),
         (&["-a", target, "stray"], "stray: unexpected"),
@@ -223,6 +224,14 @@ fn bad_flags_and_numbers_are_usage_errors_that_say_what_was_expected() {
         (&["-a", target, "-r", "1e3"], "-r 1e3: expected a number"),
         (&["-a", target, "-s", "localhost"], "-s localhost: expected an IP address"),
         (&["-a", target, "-T", "4000000000"], "-T 4000000000: "),
+        (&["--engine"], "--engine wants a value"),
+        (&["-a", target, "--engine", "turbo"], "--engine turbo: expected socket, raw or auto"),
+        (&["-a", target, "--engine="], "--engine : expected socket, raw or auto"),
+        (&["-a", target, "--engine==raw"], "--engine =raw: expected socket, raw or auto"),
+        (&["-a", target, "--syn-interval", "0.3"], "--syn-interval 0.3: expected a number from 0"),
+        (&["-a", target, "--syn-interval=-1"], "--syn-interval -1: expected a number from 0"),
+        (&["-a", target, "--syn-interval", "4294967296"], "--syn-interval 4294967296: expected a number from 0"),
+        (&["-a", target, "--turbo"], "--turbo: no such option"),
     ];
     for (arguments, complaint) in wrong {
         let run = finish(&mut tool(arguments));
@@ -257,7 +266,8 @@ fn values_behind_a_sign_of_equality_are_taken_as_gos_tool_takes_them() {
 fn help_lists_every_option_on_standard_output() {
     let run = finish(&mut tool(&["-h"]));
     assert_eq!((run.code(), run.stderr.as_str()), (UP, ""), "{run:?}");
-    for option in ["-a", "-f", "-n", "-c", "-t", "-r", "-4, -6", "-s", "-T", "-v", "-j", "-m", "-h"] {
+    let letters = ["-a", "-f", "-n", "-c", "-t", "-r", "-4, -6", "-s", "-T", "-v", "-j", "-m", "-h"];
+    for option in letters.into_iter().chain(["--engine", "--syn-interval"]) {
         assert!(run.has_line(&format!("  {option} ")), "{option}: {run:?}");
     }
 }
@@ -524,6 +534,42 @@ fn more_at_once_than_the_limit_of_descriptors_is_a_usage_error_that_names_the_li
     let run = finish(limited.arg(program("dynamic", "tcp-checker")).args(["-a", "127.0.0.1:9", "-c", "201"]));
     assert_eq!(run.code(), USAGE, "{run:?}");
     assert!(run.stderr.contains("-c 201: ") && run.stderr.contains("leaves room for 200"), "{run:?}");
+}
+
+#[test]
+fn raw_without_the_privilege_is_a_usage_error_that_names_it_and_auto_takes_sockets() {
+    let (_listener, target) = live();
+    let run = finish(without_raw_sockets(&mut tool(&["-a", &target, "--engine", "raw"])));
+    assert_eq!((run.code(), run.stdout.as_str()), (USAGE, ""), "{run:?}");
+    assert!(run.stderr.starts_with("tcp-checker: --engine raw: ") && run.stderr.contains("CAP_NET_RAW"), "{run:?}");
+    let run = finish(without_raw_sockets(&mut tool(&["-a", &target, "--engine=auto"])));
+    assert_eq!(run.code(), UP, "{run:?}");
+}
+
+#[test]
+fn raw_checks_hold_no_descriptors() {
+    if !may_be_raw("raw_checks_hold_no_descriptors") {
+        return;
+    }
+    let (_listener, up) = live();
+    let mut limited = Command::new("sh");
+    limited.env_remove("LD_LIBRARY_PATH").args(["-c", "ulimit -n 300; exec \"$@\"", "sh"]);
+    let arguments = ["--engine", "raw", "-j", "-a", &up, "-n", "2000", "-c", "2000"];
+    let run = finish(limited.arg(program("dynamic", "tcp-checker")).args(arguments));
+    assert_eq!((run.code(), run.stdout.lines().count()), (UP, 2000), "{run:?}");
+    assert!(run.stdout.lines().all(|line| parse(line)["half_open"] == "true"), "{run:?}");
+}
+
+#[test]
+fn another_syn_is_sent_after_the_interval() {
+    let (_full, silent) = silent();
+    // Two at once, so that there is room for an early SYN; less time than the interval of the library.
+    let arguments = ["--syn-interval", "50", "-j", "-a", &silent, "-c", "2", "-t", "250"];
+    until("an early SYN", || {
+        let run = finish(&mut tool(&arguments));
+        assert_eq!(run.code(), SOME_DOWN, "{run:?}");
+        parse(run.stdout.trim_end())["syn_retransmits"] != "0"
+    });
 }
 
 #[test]

@@ -2,16 +2,25 @@
 #define _POSIX_C_SOURCE 200809L
 
 #include <errno.h>
+#include <getopt.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "options.h"
 
 /* A list of many targets deserves more than one at a time, and a machine less than all of them. */
 enum { MOST_AT_ONCE_BY_DEFAULT = 256, MOST_AT_ONCE = 1000000 };
+
+/* What getopt_long(3) returns for options that have no letter. */
+enum { NO_LETTER = 256, ENGINE = NO_LETTER, SYN_INTERVAL };
+
+static const struct option LONG_OPTIONS[] = {
+    {"engine", required_argument, NULL, ENGINE},
+    {"syn-interval", required_argument, NULL, SYN_INTERVAL},
+    {NULL, 0, NULL, 0},
+};
 
 static const char USAGE[] =
     "usage: tcp-checker -a host:port [-a host:port]... [-f FILE]... [options]\n"
@@ -35,6 +44,11 @@ static const char USAGE[] =
     "  -m            when done, print what was counted in this run as Prometheus\n"
     "                text, which node_exporter's textfile collector reads; all else\n"
     "                goes to standard error\n"
+    "  --engine NAME what sends the segments: socket (the kernel's TCP), raw (the\n"
+    "                library itself, with CAP_NET_RAW), auto (raw where it may) (socket)\n"
+    "  --syn-interval MS\n"
+    "                how long a check waits for an answer before it sends another\n"
+    "                SYN, in milliseconds; 0: as long as the kernel does (300)\n"
     "  -h            print this text\n"
     "\n"
     "A value may stand apart or not, or behind a =: -t 100, -t100, -t=100.\n"
@@ -61,7 +75,7 @@ static void *must(void *memory)
     return memory;
 }
 
-static uint64_t number(char flag, const char *text, uint64_t min, uint64_t max)
+static uint64_t number(const char *option, const char *text, uint64_t min, uint64_t max)
 {
     unsigned long long value;
 
@@ -69,16 +83,27 @@ static uint64_t number(char flag, const char *text, uint64_t min, uint64_t max)
     value = strtoull(text, NULL, 10);
     /* strtoull takes a sign and leading blanks, and wraps a negative number round. */
     if (*text == '\0' || text[strspn(text, "0123456789")] != '\0' || errno != 0 || value < min || value > max)
-        fail("-%c %s: expected a number from %llu to %llu", flag, text, (unsigned long long)min,
+        fail("%s %s: expected a number from %llu to %llu", option, text, (unsigned long long)min,
              (unsigned long long)max);
     return value;
 }
 
+static int32_t engine(const char *text)
+{
+    if (strcmp(text, "socket") == 0)
+        return SHAKER_ENGINE_SOCKET;
+    if (strcmp(text, "raw") == 0)
+        return SHAKER_ENGINE_RAW;
+    if (strcmp(text, "auto") != 0)
+        fail("--engine %s: expected socket, raw or auto", text);
+    return SHAKER_ENGINE_AUTO;
+}
+
 /* Settings that the library judges. */
-static void judged(shaker_status status, char flag, const char *text, const char *expected)
+static void judged(shaker_status status, const char *option, const char *text, const char *expected)
 {
     if (status != SHAKER_OK)
-        fail("-%c %s: %s", flag, text, expected);
+        fail("%s %s: %s", option, text, expected);
 }
 
 static void add_target(struct options *options, const char *text, const char *origin, size_t line)
@@ -145,9 +170,9 @@ void options_read(struct options *options, int argc, char **argv)
 
     *options = (struct options){.config = must(shaker_config_new()), .timeout_ms = 1000};
     opterr = 0; /* so that every complaint has one form */
-    while ((flag = getopt(argc, argv, ":a:f:n:c:t:r:46s:T:vjmh")) != -1) {
+    while ((flag = getopt_long(argc, argv, "+:a:f:n:c:t:r:46s:T:vjmh", LONG_OPTIONS, NULL)) != -1) {
         /* Go's tool takes -t=100 too, and so do its users' scripts. */
-        char *value = optarg != NULL && *optarg == '=' ? optarg + 1 : optarg;
+        char *value = flag < NO_LETTER && optarg != NULL && *optarg == '=' ? optarg + 1 : optarg;
 
         switch (flag) {
         case 'a':
@@ -157,16 +182,16 @@ void options_read(struct options *options, int argc, char **argv)
             read_targets(options, value);
             break;
         case 'n':
-            each = number('n', value, 1, UINT32_MAX);
+            each = number("-n", value, 1, UINT32_MAX);
             break;
         case 'c':
-            options->at_once = (uint32_t)number('c', value, 1, MOST_AT_ONCE);
+            options->at_once = (uint32_t)number("-c", value, 1, MOST_AT_ONCE);
             break;
         case 't':
-            options->timeout_ms = (uint32_t)number('t', value, 1, UINT32_MAX);
+            options->timeout_ms = (uint32_t)number("-t", value, 1, UINT32_MAX);
             break;
         case 'r':
-            options->rate = (uint32_t)number('r', value, 0, UINT32_MAX);
+            options->rate = (uint32_t)number("-r", value, 0, UINT32_MAX);
             break;
         case '4':
         case '6':
@@ -175,11 +200,11 @@ void options_read(struct options *options, int argc, char **argv)
             family = flag;
             break;
         case 's':
-            judged(shaker_config_set_source(options->config, value), 's', value,
+            judged(shaker_config_set_source(options->config, value), "-s", value,
                    "expected an IP address, one for each family");
             break;
         case 'T':
-            judged(shaker_config_set_threads(options->config, (uint32_t)number('T', value, 0, UINT32_MAX)), 'T', value,
+            judged(shaker_config_set_threads(options->config, (uint32_t)number("-T", value, 0, UINT32_MAX)), "-T", value,
                    "too many threads");
             break;
         case 'v':
@@ -191,13 +216,25 @@ void options_read(struct options *options, int argc, char **argv)
         case 'm':
             options->metrics = true;
             break;
+        case ENGINE:
+            options->engine = engine(value);
+            break;
+        case SYN_INTERVAL:
+            judged(shaker_config_set_syn_interval(options->config,
+                                                  (uint32_t)number("--syn-interval", value, 0, UINT32_MAX)),
+                   "--syn-interval", value, "the library refuses it");
+            break;
         case 'h':
             fputs(USAGE, stdout);
             exit(0);
         case ':':
+            if (optopt >= NO_LETTER)
+                fail("%s wants a value", argv[optind - 1]);
             fail("-%c wants a value", optopt);
             break;
         default:
+            if (optopt == 0)
+                fail("%s: no such option", argv[optind - 1]);
             fail("-%c: no such option", optopt);
         }
     }
@@ -212,11 +249,12 @@ void options_read(struct options *options, int argc, char **argv)
     if (options->at_once == 0)
         options->at_once =
             options->target_count < MOST_AT_ONCE_BY_DEFAULT ? (uint32_t)options->target_count : MOST_AT_ONCE_BY_DEFAULT;
-    judged(shaker_config_set_timeout(options->config, options->timeout_ms), 't', "", "the library refuses it");
-    judged(shaker_config_set_max_in_flight(options->config, options->at_once), 'c', "", "the library refuses it");
-    judged(shaker_config_set_max_rate(options->config, options->rate), 'r', "", "the library refuses it");
+    judged(shaker_config_set_engine(options->config, options->engine), "--engine", "raw", "not on this system");
+    judged(shaker_config_set_timeout(options->config, options->timeout_ms), "-t", "", "the library refuses it");
+    judged(shaker_config_set_max_in_flight(options->config, options->at_once), "-c", "", "the library refuses it");
+    judged(shaker_config_set_max_rate(options->config, options->rate), "-r", "", "the library refuses it");
     if (family != 0)
-        judged(shaker_config_set_family(options->config, family == '4' ? AF_INET : AF_INET6), (char)family, "",
+        judged(shaker_config_set_family(options->config, family == '4' ? AF_INET : AF_INET6), family == '4' ? "-4" : "-6", "",
                "the library refuses it");
 }
 

@@ -26,6 +26,7 @@ struct options {
     uint32_t at_once;
     uint32_t timeout_ms;
     uint32_t rate;   /* checks a second; 0: no limit */
+    int32_t engine;  /* a shaker_engine */
     bool json;
     bool metrics;
     int verbose;     /* 1: checks that are not up; 2: every check */

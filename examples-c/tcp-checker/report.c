@@ -163,9 +163,10 @@ static void print_json(const struct target *target, const shaker_result *result,
     print_json_string(error, out);
     fputs(",\"address\":", out);
     print_json_address(&result->address, out);
-    fprintf(out, ",\"rtt_us\":%lu,\"syn_retransmits\":%lu,\"elapsed_us\":%llu,\"half_open\":%s}\n",
+    fprintf(out, ",\"rtt_us\":%lu,\"syn_retransmits\":%lu,\"elapsed_us\":%llu,\"half_open\":%s,\"zero_window\":%s}\n",
             (unsigned long)result->rtt_us, (unsigned long)result->syn_retransmits,
-            (unsigned long long)result->elapsed_us, result->flags & SHAKER_HALF_OPEN ? "true" : "false");
+            (unsigned long long)result->elapsed_us, result->flags & SHAKER_HALF_OPEN ? "true" : "false",
+            result->flags & SHAKER_ZERO_WINDOW ? "true" : "false");
 }
 
 static void report_malformed(struct report *report, struct target *target)

@@ -1,5 +1,38 @@
 //! What a process may.
 
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+use tcpshaker::{Checker, Config, EngineKind};
+
+use super::namespace::skip;
+
+/// Whether this process can have raw checkers; if not, the test is skipped.
+pub fn may_be_raw(test: &str) -> bool {
+    let mut config = Config::default();
+    let made = config.set_engine(EngineKind::Raw).and_then(|()| Checker::new(&config));
+    if made.is_err() {
+        skip(test, "no raw engine, or no privilege for it");
+    }
+    made.is_ok()
+}
+
+/// Has a program start without CAP_NET_RAW, even if root starts it.
+pub fn without_raw_sockets(command: &mut Command) -> &mut Command {
+    const CAP_NET_RAW: libc::c_ulong = 13;
+    // SAFETY: between fork and exec, prctl(2) alone is called.
+    unsafe {
+        command.pre_exec(|| match libc::prctl(libc::PR_CAPBSET_DROP, CAP_NET_RAW, 0, 0, 0) {
+            0 => Ok(()),
+            _ => match io::Error::last_os_error() {
+                error if error.raw_os_error() == Some(libc::EPERM) => Ok(()), // who may not drop it does not have it
+                error => Err(error),
+            },
+        })
+    }
+}
+
 /// Gives up every capability of the calling thread (capset(2)), which a forked child has only one of.
 pub fn drop_capabilities() {
     #[repr(C)]
