@@ -20,7 +20,7 @@ use mio::Token;
 use crate::check::close_mode::CloseMode;
 use crate::check::slot::SlotKey;
 use crate::check::verdict::{Status, Verdict};
-use crate::sys::os_error;
+use crate::sys::os_error::{self, EADDRINUSE};
 
 /// The token of the waker in an engine's poller.
 pub(crate) const WAKE: Token = Token(usize::MAX);
@@ -104,11 +104,17 @@ pub(crate) struct NoSocket {
 }
 
 impl NoSocket {
-    /// There will be one when another check has ended, or in a moment.
+    /// The engine has no room for any check before the time at which it wants to be polled.
     pub const NOT_NOW: NoSocket = NoSocket { status: Status::Busy, errno: 0 };
+    /// There is none for this target before another check of the same target has ended.
+    pub const NOT_FOR_THIS_TARGET: NoSocket = NoSocket { status: Status::Busy, errno: EADDRINUSE };
 
     pub fn is_not_now(self) -> bool {
-        self.status == Status::Busy
+        self.status == Status::Busy && self.errno == 0
+    }
+
+    pub fn is_not_for_this_target(self) -> bool {
+        self.status == Status::Busy && self.errno == EADDRINUSE
     }
 
     pub fn is_out_of_descriptors(self) -> bool {

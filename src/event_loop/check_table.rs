@@ -186,6 +186,14 @@ impl CheckTable {
         self.queue_of(silent).push_front(slot, generation);
     }
 
+    /// Puts the check at the head of its queue at the end of it.
+    pub fn queue_last(&mut self, slot: u32) {
+        let Check { generation, silent, .. } = self.checks[slot as usize];
+        let queue = self.queue_of(silent);
+        queue.entries.pop_front();
+        queue.entries.push_back((slot, generation));
+    }
+
     /// Moves a check from the head of its queue to the end of that of silent targets.
     pub fn move_to_silent(&mut self, slot: u32) {
         self.queue.entries.pop_front();

@@ -16,9 +16,13 @@ use super::shared::Shared;
 use super::timers::{TimerOwner, Timers};
 use crate::check::slot::SlotKey;
 use crate::check::verdict::{Status, Verdict};
-use crate::engine::{Conclusion, Engine, Start};
+use crate::engine::{Conclusion, Engine, NoSocket, Start};
 use crate::sys::clock;
 use crate::sys::os_error;
+
+/// Checks that wait for the end of another one of the same target are passed over so often before the loop looks at the
+/// poller again.
+const PASSED_OVER: u32 = 256;
 
 pub(super) struct Checks<E> {
     shared: Arc<Shared>,
@@ -33,6 +37,8 @@ pub(super) struct Checks<E> {
     pub race_events: VecDeque<RaceEvent>,
     /// What they will be told of when there is room for an early SYN; some of it is stale.
     pub early_wanted: VecDeque<RaceEvent>,
+    /// Checks that the engine had no room for since this was reset.
+    passed_over: u32,
     /// A socket or memory came into use since the last sweep was planned.
     pub used: bool,
 }
@@ -50,6 +56,7 @@ impl<E: Engine> Checks<E> {
             outbox: Outbox::default(),
             race_events: VecDeque::new(),
             early_wanted: VecDeque::new(),
+            passed_over: 0,
             used: false,
         }
     }
@@ -95,6 +102,7 @@ impl<E: Engine> Checks<E> {
     /// What kept checks from starting is to be found out anew.
     pub fn open_gate(&mut self) {
         self.clock.forget_end();
+        self.passed_over = 0;
         self.room.look_anew(self.table.queued_of_others(), self.clock.round());
     }
 
@@ -123,6 +131,9 @@ impl<E: Engine> Checks<E> {
             Ok(engine_slot) => self.start(slot, engine_slot),
             Err(why) => {
                 self.room.give_back_permit();
+                if why.is_not_now() || why.is_not_for_this_target() {
+                    return self.waits_for_engine(slot, why);
+                }
                 if why.is_out_of_descriptors() {
                     if self.takes_from_early_syn(slot) {
                         return true;
@@ -142,6 +153,22 @@ impl<E: Engine> Checks<E> {
     fn take_permit(&mut self, slot: u32) -> bool {
         let stage = self.table.check(slot).stage;
         self.room.take_permit(stage) || (self.takes_from_early_syn(slot) && self.room.take_permit(stage))
+    }
+
+    /// The engine has no room for the check whose turn it is. False if it has none for others either.
+    fn waits_for_engine(&mut self, slot: u32, why: NoSocket) -> bool {
+        if why.is_not_now() {
+            self.room.gate.wait_until(self.engine.wants_poll_at().unwrap_or(self.clock.latest()));
+            return false;
+        }
+        // Others have their turn meanwhile, but not all of the others, time and again.
+        self.passed_over += 1;
+        if self.passed_over > PASSED_OVER {
+            self.room.gate.wait_for_room();
+            return false;
+        }
+        self.table.queue_last(slot);
+        true
     }
 
     /// Gives up an early SYN for a check that waits for its turn. False if there is none for it.

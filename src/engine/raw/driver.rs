@@ -272,9 +272,8 @@ impl RawEngine {
         let mut verdict = Verdict { address: Some(*target), ..Verdict::without_segments(Status::TimedOut, 0) };
         verdict.syn_retransmits = u32::from(flow.sent.saturating_sub(1));
         match outcome {
-            Some(Outcome::Answered { kind: AnswerKind::SynAck { .. }, at, ts_echo }) => {
-                verdict.status = Status::Up;
-                verdict.half_open = true;
+            Some(Outcome::Answered { kind: AnswerKind::SynAck { zero_window }, at, ts_echo }) => {
+                (verdict.status, verdict.half_open, verdict.zero_window) = (Status::Up, true, zero_window);
                 verdict.rtt_us = round_trip(flow, at, ts_echo, syn_at);
             }
             Some(Outcome::Answered { .. }) => {
@@ -353,7 +352,7 @@ impl Engine for RawEngine {
             match self.flows.open(destination, self.ports.len()) {
                 Some(slot) => break slot,
                 None if self.ports.extend() => {}
-                None => return Err(NoSocket::NOT_NOW),
+                None => return Err(NoSocket::NOT_FOR_THIS_TARGET),
             }
         };
         if mark != self.wire.mark.unwrap_or(0) {

@@ -89,16 +89,15 @@ pub(super) struct Flows {
     pairs: HashTable<u32>,
     unused: Option<SlotKey>,
     turns: Vec<u16>,
+    /// Each port carries a check to this destination, or did when the last one was opened: of the flows that have ended
+    /// since, none went there.
+    full: Option<(Destination, u16)>,
     hasher: RandomState,
 }
 
 impl Flows {
     pub fn destination(&self, ip: IpAddr, port: u16) -> Destination {
         Destination(self.hasher.hash_one((ip, port)) as u32)
-    }
-
-    pub fn len(&self) -> usize {
-        self.pairs.len()
     }
 
     pub fn is_empty(&self) -> bool {
@@ -108,6 +107,9 @@ impl Flows {
     /// Opens a flow to a destination, from that of `ports` ports which has rested longest for it. `None` if each of them
     /// carries a check to it already.
     pub fn open(&mut self, destination: Destination, ports: u16) -> Option<u32> {
+        if self.full == Some((destination, ports)) {
+            return None;
+        }
         if self.turns.is_empty() {
             self.turns = vec![0; TURNS];
         }
@@ -115,7 +117,10 @@ impl Flows {
         let first = *turn % ports.max(1);
         let flows = &self.flows;
         let is_free = |port: &u16| find(&self.pairs, flows, destination, *port).is_none();
-        let port = (first..ports).chain(0..first).find(is_free)?;
+        let Some(port) = (first..ports).chain(0..first).find(is_free) else {
+            self.full = Some((destination, ports));
+            return None;
+        };
         *turn = port + 1;
         let slot = self.take_slot()?;
         let flow = &mut self.flows[slot as usize];
@@ -152,6 +157,7 @@ impl Flows {
         if let Ok(entry) = self.pairs.find_entry(hash_of(destination, port), |other| *other == slot) {
             entry.remove();
         }
+        self.full = self.full.filter(|(full, _)| *full != destination);
         let next = std::mem::replace(&mut self.unused, Some(SlotKey::of(slot as usize)));
         let generation = generation.wrapping_add(1) & ((1 << (32 - SLOT_BITS)) - 1);
         self.flows[slot as usize] = Flow { check: next, ..unused_flow(generation) };
@@ -291,9 +297,9 @@ mod tests {
                 assert!(flows.open(destination, 64).is_some());
             }
         }
-        assert_eq!(flows.len(), 1_000_000);
+        assert_eq!(flows.pairs.len(), 1_000_000);
         let bytes = flows.flows.capacity() * size_of::<Flow>() + flows.pairs.allocation_size();
-        assert!(bytes < 40 * flows.len(), "{bytes} bytes");
+        assert!(bytes < 40 * flows.pairs.len(), "{bytes} bytes");
         (0..1_000_000).for_each(|slot| flows.close(slot));
         assert!(flows.is_empty());
         flows.shrink();
