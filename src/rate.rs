@@ -22,6 +22,10 @@ impl Rate {
         Rate { interval, full_at: AtomicU64::new(0) }
     }
 
+    pub fn is_limited(&self) -> bool {
+        self.interval > 0
+    }
+
     /// Takes the right to start one check now; otherwise says when to ask again. The clock is read only if there is
     /// a limit, and late: a token that was taken long before its SYN leaves would add to those of a later time.
     pub fn take(&self, now: impl FnOnce() -> u64) -> Result<(), u64> {

@@ -27,6 +27,8 @@ pub(super) struct Check {
     pub silent: bool,
     /// It is one of a list, whose time runs from its own start.
     pub listed: bool,
+    /// SYNs sent to its address, those not counted that the engine or the kernel sends by itself.
+    pub syns: u8,
     pub stage: Stage,
     pub timer: Option<Timer>,
 }
@@ -233,7 +235,9 @@ impl CheckTable {
 
     /// The check has its socket and its SYN is about to leave.
     pub fn put_in_flight(&mut self, slot: u32, syn_at: u64, engine_slot: u32) {
-        self.checks[slot as usize].stage = Stage::InFlight { slot: engine_slot, syn_at };
+        let check = &mut self.checks[slot as usize];
+        check.stage = Stage::InFlight { slot: engine_slot, syn_at };
+        check.syns = 1;
     }
 
     pub fn has_queued(&self) -> bool {
@@ -292,6 +296,7 @@ mod tests {
             has_token: false,
             silent: false,
             listed: false,
+            syns: 0,
             stage: Stage::Queued,
             timer: None,
         })

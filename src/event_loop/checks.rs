@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::check_table::{Check, CheckTable, Owner, Stage, is_before};
 use super::command::Terms;
@@ -13,6 +14,7 @@ use super::race_event::RaceEvent;
 use super::room::Room;
 use super::round_clock::RoundClock;
 use super::shared::Shared;
+use super::syn_schedule;
 use super::timers::{TimerOwner, Timers};
 use crate::check::slot::SlotKey;
 use crate::check::verdict::{Status, Verdict};
@@ -25,7 +27,7 @@ use crate::sys::os_error;
 const PASSED_OVER: u32 = 256;
 
 pub(super) struct Checks<E> {
-    shared: Arc<Shared>,
+    pub shared: Arc<Shared>,
     pub handle: Arc<LoopHandle>,
     pub room: Room,
     pub engine: E,
@@ -41,12 +43,14 @@ pub(super) struct Checks<E> {
     passed_over: u32,
     /// A socket or memory came into use since the last sweep was planned.
     pub used: bool,
+    /// The last poll left answers unread.
+    pub answers_left: bool,
 }
 
 impl<E: Engine> Checks<E> {
     pub fn new(shared: Arc<Shared>, handle: Arc<LoopHandle>, engine: E) -> Checks<E> {
         Checks {
-            room: Room::new(shared.clone(), handle.clone()),
+            room: Room::new(shared.clone(), handle.clone(), !E::REPEATS_SYN),
             shared,
             handle,
             engine,
@@ -58,6 +62,7 @@ impl<E: Engine> Checks<E> {
             early_wanted: VecDeque::new(),
             passed_over: 0,
             used: false,
+            answers_left: false,
         }
     }
 
@@ -89,6 +94,7 @@ impl<E: Engine> Checks<E> {
             has_token,
             silent,
             listed: paced,
+            syns: 0,
             stage,
             timer: None,
         };
@@ -238,6 +244,19 @@ impl<E: Engine> Checks<E> {
         self.settle(slot, Verdict::without_segments(Status::LocalFault, errno), self.clock.round());
     }
 
+    /// Waits for answers or a wake-up (`None`: for ever).
+    pub fn poll(&mut self, wait: Option<Duration>) {
+        // An engine that read everything has read what came until this poll began, which is later.
+        let earlier = self.clock.round();
+        self.engine.poll(wait);
+        self.answers_left = self.engine.answers_read_until() < earlier;
+    }
+
+    /// No deadline after this time may be acted on yet: its answer may have come and not been read.
+    pub fn answered_until(&self) -> u64 {
+        self.clock.round().min(self.engine.answers_read_until())
+    }
+
     /// Reads the answers that the last poll told of.
     pub fn read_next_answer(&mut self) -> bool {
         let Some((check, engine_slot)) = self.engine.next_event() else { return false };
@@ -250,31 +269,23 @@ impl<E: Engine> Checks<E> {
         true
     }
 
-    /// The deadline has passed.
-    pub fn due(&mut self, slot: u32) {
-        let now = self.clock.round();
-        let check = self.table.check(slot);
-        check.timer = None;
-        let target = check.target;
-        match check.stage {
-            Stage::InFlight { .. } if now < check.deadline() => self.is_unanswered(slot),
-            Stage::InFlight { slot: engine_slot, syn_at } => {
-                let conclusion = self.engine.last_look(engine_slot, &target, syn_at);
-                self.conclude(slot, conclusion);
-            }
-            Stage::Queued | Stage::Paced => self.settle_busy(slot),
-        }
-    }
-
-    /// Sets the timer of a check that is in flight since `now`: for the next SYN of a submitted one, or for its
-    /// deadline.
+    /// Sets the timer of a check whose last SYN left at `now`: for the next one, or for its deadline.
     pub fn set_timer(&mut self, slot: u32, now: u64) {
         let interval = self.shared.config.syn_interval_ms;
         let check = self.table.check(slot);
-        let has_early_syns =
-            interval > 0 && self.handle.permits.limit() > 1 && matches!(check.owner, Owner::Submitter(_));
-        let at =
-            if has_early_syns { check.deadline().min(now + u64::from(interval) * 1_000_000) } else { check.deadline() };
+        let delay = if E::REPEATS_SYN {
+            syn_schedule::delay_of_next(check.syns, interval)
+        } else {
+            let has_early_syns = self.handle.permits.limit() > 1 && matches!(check.owner, Owner::Submitter(_));
+            (has_early_syns && interval > 0).then(|| u64::from(interval) * 1_000_000)
+        };
+        self.set_timer_at(slot, delay.map_or(u64::MAX, |delay| now + delay));
+    }
+
+    /// Sets the timer of a check for a time, or if that comes first for its deadline.
+    pub fn set_timer_at(&mut self, slot: u32, at: u64) {
+        let check = self.table.check(slot);
+        let at = at.min(check.deadline());
         if at < check.deadline() || check.timer.is_none() {
             let before = check.timer.replace(self.timers.set_at(at, TimerOwner::Check(slot)));
             if let Some(before) = before {
@@ -283,34 +294,8 @@ impl<E: Engine> Checks<E> {
         }
     }
 
-    /// No answer has come for as long as the interval of SYNs. An early SYN yields to checks that wait for their turn.
-    fn is_unanswered(&mut self, slot: u32) {
-        let generation = self.table.check(slot).generation;
-        if self.room.has_some_for_early_syn(&self.table, self.clock.round()) {
-            self.race_events.push_back(RaceEvent::Unanswered { check: slot, generation });
-        } else {
-            self.drop_stale_wants();
-            self.early_wanted.push_back(RaceEvent::Unanswered { check: slot, generation });
-        }
-        let deadline = self.table.check(slot).deadline();
-        self.table.check(slot).timer = Some(self.timers.set_at(deadline, TimerOwner::Check(slot)));
-    }
-
-    /// Checks that are gone want nothing any more, and must not pile up while there is no room.
-    fn drop_stale_wants(&mut self) {
-        if self.early_wanted.len() > 64 + 2 * self.handle.permits.taken() as usize {
-            let table = &self.table;
-            self.early_wanted.retain(|event| match *event {
-                RaceEvent::Unanswered { check, generation } => {
-                    table.get(check).is_some_and(|check| check.generation == generation)
-                }
-                _ => true,
-            });
-        }
-    }
-
     /// The deadline has passed while the check waited for its turn.
-    fn settle_busy(&mut self, slot: u32) {
+    pub fn settle_busy(&mut self, slot: u32) {
         let errno = if self.handle.is_short_of_descriptors() { os_error::OUT_OF_DESCRIPTORS } else { 0 };
         let now = self.clock.read();
         self.settle(slot, Verdict::without_segments(Status::Busy, errno), now);
@@ -395,7 +380,7 @@ impl<E: Engine> Checks<E> {
     pub fn shrink(&mut self) {
         self.table.reset();
         // Only checks, races and the sweep set timers, and none of them has one now.
-        self.timers.reset(self.clock.round());
+        self.timers.reset(self.answered_until());
         self.outbox.shrink();
         self.engine.shrink();
         self.race_events.shrink_to_fit();

@@ -5,6 +5,7 @@ mod cancellation;
 mod check_table;
 mod checks;
 pub(crate) mod command;
+mod due;
 mod early_syns;
 mod gate;
 pub(crate) mod handle;
@@ -20,6 +21,7 @@ mod rounds;
 pub(crate) mod shared;
 mod shortage;
 mod silent;
+mod syn_schedule;
 mod take_over;
 mod timers;
 

@@ -160,11 +160,13 @@ impl Races {
     }
 
     /// Sets the time of the next turn, if it comes before the deadline.
-    fn set_timer(&mut self, checks: &mut Checks<impl Engine>, slot: u32) {
+    fn set_timer<E: Engine>(&mut self, checks: &mut Checks<E>, slot: u32) {
+        // Where the SYN of a check is repeated, the race sends no early ones.
+        let syn_interval_ms = if E::REPEATS_SYN { 0 } else { self.shared.config.syn_interval_ms };
         let race = &mut self.races[slot as usize];
         let now = checks.clock.latest();
         if race.timer.is_none()
-            && let Some(delay) = race.next_delay(self.shared.config.syn_interval_ms)
+            && let Some(delay) = race.next_delay(syn_interval_ms)
             && now + u64::from(delay) * 1_000_000 < race.deadline()
         {
             race.timer = Some(checks.timers.set(now, delay, TimerOwner::Race(slot)));

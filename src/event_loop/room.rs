@@ -16,6 +16,8 @@ use crate::sys::clock;
 const PAUSE: u64 = 50_000_000;
 /// After so many nanoseconds a loop without a descriptor tries again, though nobody told it of one.
 const SHORTAGE_RETRY: u64 = 50_000_000;
+/// After so many nanoseconds a SYN that the rate had no token for tries again.
+const REPEAT_RETRY: u64 = 10_000_000;
 
 pub(super) struct Room {
     shared: Arc<Shared>,
@@ -30,10 +32,16 @@ pub(super) struct Room {
     early_syns_from: u64,
     /// Checks of lists that are in flight.
     listed: u32,
+    /// How many permits they may hold. The others are for early SYNs: a list would take all of them long before its
+    /// first check has been without an answer for the interval, and then none could leave.
+    for_lists: u32,
 }
 
 impl Room {
-    pub fn new(shared: Arc<Shared>, handle: Arc<LoopHandle>) -> Room {
+    /// Early SYNs may take permits of their own.
+    pub fn new(shared: Arc<Shared>, handle: Arc<LoopHandle>, early_syns_take_permits: bool) -> Room {
+        let limit = handle.permits.limit();
+        let keeps_some = early_syns_take_permits && shared.config.syn_interval_ms > 0;
         let shortage = Shortage::new(shared.clone(), handle.clone());
         Room {
             shared,
@@ -45,6 +53,7 @@ impl Room {
             early: Vec::new(),
             early_syns_from: 0,
             listed: 0,
+            for_lists: if keeps_some { limit - limit / 4 } else { limit },
         }
     }
 
@@ -76,7 +85,7 @@ impl Room {
 
     /// Takes a permit for a check at this stage. When there is none, the loop is woken by whoever gives one back.
     pub fn take_permit(&mut self, stage: Stage) -> bool {
-        let try_once = || (stage != Stage::Paced || self.listed < self.for_lists()) && self.handle.permits.take();
+        let try_once = || (stage != Stage::Paced || self.listed < self.for_lists) && self.handle.permits.take();
         // Once more after that is said: a permit may have been given back before.
         let taken = try_once() || {
             self.handle.set_wants_room(true);
@@ -158,17 +167,20 @@ impl Room {
         self.has_some_for_early_syn(table, now) && self.handle.permits.take() && self.take_token(&mut false)
     }
 
-    /// How many permits first SYNs of a list may hold. The others are for early SYNs: a list would take all of them
-    /// long before its first check has been without an answer for the interval, and then none could leave.
-    fn for_lists(&self) -> u32 {
-        let limit = self.handle.permits.limit();
-        if self.shared.config.syn_interval_ms == 0 { limit } else { limit - limit / 4 }
+    /// Takes a token for the SYN of a check in flight, which is sent once more. Where there is a rate, queued checks
+    /// whose time runs go first. If it may not leave now, says when to try again.
+    pub fn take_for_repeated_syn(&self, table: &CheckTable, now: u64) -> Result<(), u64> {
+        let later = now + REPEAT_RETRY;
+        if self.shared.rate.is_limited() && table.queued_in_time() > 0 {
+            return Err(later);
+        }
+        self.shared.rate.take(clock::now).map_err(|until| until.max(later))
     }
 
     /// The early SYN that is to be given up for a check at this stage, which has no permit or descriptor. Others leave
     /// only after a while, so that they do not come and go with each check.
     pub fn early_syn_for(&mut self, stage: Stage, table: &CheckTable, now: u64) -> Option<u32> {
-        if stage == Stage::Paced && self.listed >= self.for_lists() {
+        if stage == Stage::Paced && self.listed >= self.for_lists {
             return None;
         }
         while let Some((slot, generation)) = self.early.pop() {
@@ -235,7 +247,7 @@ mod tests {
         let inbox = Inbox::new(Waker::new(&poll, WAKE).unwrap());
         let handle = Arc::new(LoopHandle::new(inbox, Permits::new(8, 1), Arc::new(SpareSockets::new(1))));
         let shared = Arc::new(Shared::new(Config::default(), vec![handle.clone()]));
-        let room = Room::new(shared.clone(), handle);
+        let room = Room::new(shared.clone(), handle, true);
         assert!(room.has_some_for_early_syn(&CheckTable::default(), 1));
         shared.opener.count_short_loops(1); // another loop's
         assert!(!room.has_some_for_early_syn(&CheckTable::default(), 1));

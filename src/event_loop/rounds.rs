@@ -147,6 +147,7 @@ impl<E: LoopEngine> EventLoop<E> {
         self.take_checks();
         self.expire_timers();
         self.start_queued();
+        self.checks.engine.flush();
         self.expect_sweep();
         self.count_queued();
         (!self.report()).then_some(Status::Forked)
@@ -160,21 +161,22 @@ impl<E: LoopEngine> EventLoop<E> {
             let until = self.next_time().map(|next| Duration::from_nanos(next.saturating_sub(clock::now())));
             until.into_iter().chain(limit).min()
         };
-        self.checks.engine.poll(wait);
+        self.checks.poll(wait);
         self.handle.inbox.awake();
     }
 
     /// Whether there is something to do that nobody has to wait for.
     fn has_work(&self) -> bool {
         let can_start = self.checks.table.has_queued() && self.checks.room.gate.is_open();
-        let goes_on = self.early_syns_left || self.cancellation.is_under_way();
+        let goes_on = self.early_syns_left || self.checks.answers_left || self.cancellation.is_under_way();
         can_start || goes_on || !self.checks.outbox.is_empty() || !self.intake.is_empty()
     }
 
     /// When there will be something to do even if nothing comes in.
     fn next_time(&self) -> Option<u64> {
-        let times = [self.checks.timers.next(), self.checks.room.gate.opens_at(), self.checks.early_syns_from()];
-        times.into_iter().flatten().min()
+        let checks = &self.checks;
+        let times = [checks.timers.next(), checks.room.gate.opens_at(), checks.early_syns_from()];
+        times.into_iter().chain([checks.engine.wants_poll_at()]).flatten().min()
     }
 
     fn read_answers(&mut self) {
@@ -283,7 +285,7 @@ impl<E: LoopEngine> EventLoop<E> {
         }
         self.end_all_checks(status);
         while self.cancellation.is_under_way() || !self.intake.is_empty() || !self.checks.outbox.is_empty() {
-            self.checks.engine.poll(Some(Duration::ZERO));
+            self.checks.poll(Some(Duration::ZERO));
             self.checks.clock.begin_round();
             self.read_answers();
             self.cancellation.go_on(&mut self.checks, &mut self.races);
@@ -297,7 +299,7 @@ impl<E: LoopEngine> EventLoop<E> {
     }
 
     fn expire_timers(&mut self) {
-        self.checks.timers.advance(self.checks.clock.round());
+        self.checks.timers.advance(self.checks.answered_until());
         while let Some(owner) = self.checks.timers.expired() {
             match owner {
                 TimerOwner::Check(slot) => self.checks.due(slot),

@@ -1,0 +1,69 @@
+//! The timer of a check was reached: its deadline has passed, or it has had no answer for as long as a SYN waits.
+
+use super::check_table::Stage;
+use super::checks::Checks;
+use super::race_event::RaceEvent;
+use crate::engine::Engine;
+
+impl<E: Engine> Checks<E> {
+    /// The deadline has passed, or another SYN has its turn.
+    pub fn due(&mut self, slot: u32) {
+        let now = self.answered_until();
+        let check = self.table.check(slot);
+        check.timer = None;
+        let target = check.target;
+        match check.stage {
+            Stage::InFlight { slot: engine_slot, .. } if E::REPEATS_SYN && now < check.deadline() => {
+                self.repeat_syn(slot, engine_slot)
+            }
+            Stage::InFlight { .. } if now < check.deadline() => self.is_unanswered(slot),
+            Stage::InFlight { slot: engine_slot, syn_at } => {
+                let conclusion = self.engine.last_look(engine_slot, &target, syn_at);
+                self.conclude(slot, conclusion);
+            }
+            Stage::Queued | Stage::Paced => self.settle_busy(slot),
+        }
+    }
+
+    /// Sends the SYN of a check once more. It takes no place of another check, but it pays a token of the rate, unless
+    /// it is sent when the kernel would have sent it.
+    fn repeat_syn(&mut self, slot: u32, engine_slot: u32) {
+        let now = self.clock.round();
+        self.clock.read(); // there may be many of them, and the slice ends when the clock says so
+        if self.shared.config.syn_interval_ms > 0
+            && let Err(until) = self.room.take_for_repeated_syn(&self.table, now)
+        {
+            return self.set_timer_at(slot, until);
+        }
+        let check = self.table.check(slot);
+        check.syns += 1;
+        let target = check.target;
+        self.engine.repeat_syn(engine_slot, &target);
+        self.set_timer(slot, now);
+    }
+
+    /// No answer has come for as long as the interval of SYNs. An early SYN yields to checks that wait for their turn.
+    fn is_unanswered(&mut self, slot: u32) {
+        let generation = self.table.check(slot).generation;
+        if self.room.has_some_for_early_syn(&self.table, self.clock.round()) {
+            self.race_events.push_back(RaceEvent::Unanswered { check: slot, generation });
+        } else {
+            self.drop_stale_wants();
+            self.early_wanted.push_back(RaceEvent::Unanswered { check: slot, generation });
+        }
+        self.set_timer_at(slot, u64::MAX);
+    }
+
+    /// Checks that are gone want nothing any more, and must not pile up while there is no room.
+    fn drop_stale_wants(&mut self) {
+        if self.early_wanted.len() > 64 + 2 * self.handle.permits.taken() as usize {
+            let table = &self.table;
+            self.early_wanted.retain(|event| match *event {
+                RaceEvent::Unanswered { check, generation } => {
+                    table.get(check).is_some_and(|check| check.generation == generation)
+                }
+                _ => true,
+            });
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! When a SYN is sent once more, by an engine that repeats it.
+
+/// SYNs of a check where early ones are sent.
+const SYNS: u8 = 4;
+/// SYNs of a check that follows the schedule of Linux: tcp_syn_retries in tcp(7) is 6.
+const SYNS_OF_THE_KERNEL: u8 = 7;
+/// How long Linux waits for an answer to its first SYN, in nanoseconds (TCP_TIMEOUT_INIT in include/net/tcp.h). It
+/// waits twice as long with each further one.
+const KERNEL_WAITS: u64 = 1_000_000_000;
+
+/// How many nanoseconds after the last SYN another one is sent, of a check that has sent so many, in this interval; 0
+/// is the kernel's schedule. `None` if no other is.
+pub(super) fn delay_of_next(syns: u8, interval_ms: u32) -> Option<u64> {
+    match interval_ms {
+        0 => (1..SYNS_OF_THE_KERNEL).contains(&syns).then(|| KERNEL_WAITS << (syns - 1)),
+        _ => (syns < SYNS).then(|| u64::from(interval_ms) * 1_000_000),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// After how many milliseconds SYNs are sent.
+    fn sent_after(interval_ms: u32) -> Vec<u64> {
+        let mut sent = vec![0];
+        while let Some(delay) = delay_of_next(sent.len() as u8, interval_ms) {
+            sent.push(sent.last().unwrap() + delay / 1_000_000);
+        }
+        sent
+    }
+
+    #[test]
+    fn four_syns_leave_in_the_interval_and_seven_in_the_kernels() {
+        assert_eq!(sent_after(300), [0, 300, 600, 900]);
+        assert_eq!(sent_after(0), [0, 1000, 3000, 7000, 15_000, 31_000, 63_000]);
+    }
+}
