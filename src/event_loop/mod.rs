@@ -7,6 +7,8 @@ mod checks;
 pub(crate) mod command;
 mod due;
 mod early_syns;
+#[cfg(test)]
+mod fake_engine;
 mod gate;
 pub(crate) mod handle;
 mod ids;
