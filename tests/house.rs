@@ -16,9 +16,13 @@ use modules::{Arrow, Files, Modules};
 use rules::Layers;
 
 /// The files that talk to the system or to C.
-const MAY_BE_UNSAFE: [&str; 7] = [
+const MAY_BE_UNSAFE: [&str; 11] = [
     "c_api/",
     "sys/",
+    "engine/raw/raw_socket.rs",
+    "engine/raw/receiving.rs",
+    "engine/raw/routes.rs",
+    "engine/raw/sending.rs",
     "engine/socket/linux.rs",
     "engine/socket/tcp_info.rs",
     "engine/socket/options/linux.rs",

@@ -3,7 +3,7 @@
 //! No socket of the kernel's TCP knows these segments, so the kernel answers each SYN-ACK with a RST by itself, at once,
 //! whatever this process does meanwhile: no ACK can ever leave.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::ffi::c_int;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::AsRawFd;
@@ -12,19 +12,19 @@ use std::time::Duration;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 
-use super::family::{Family, Refusal, Syn};
+use super::family::{Family, Syn};
 use super::filter;
-use super::flows::{CoarseTime, Flow, FlowNumber, Flows};
-use super::isn::IsnKey;
+use super::flows::CoarseTime;
+use super::in_flight::{InFlight, Outcome};
 use super::ports::{BLOCK_BITS, Ports};
 use super::raw_socket::RawSocket;
 use super::receiving::{ErrorBuffer, Incoming};
 use super::routes::Routes;
-use super::segment::{Answer, AnswerKind, SynFields, parse_quote, parse_v4, parse_v6};
+use super::segment::{parse_v4, parse_v6};
 use crate::check::close_mode::CloseMode;
 use crate::check::slot::SlotKey;
-use crate::check::verdict::{Status, Verdict};
-use crate::engine::errno::{Origin, status_of};
+use crate::check::verdict::Status;
+use crate::engine::errno::Origin;
 use crate::engine::wire::Wire;
 use crate::engine::{Conclusion, Engine, NoSocket, Start, WAKE};
 use crate::sys::sockaddr::canonical;
@@ -34,23 +34,6 @@ use crate::sys::{clock, os_error};
 const EVENTS: usize = 8;
 /// ICMP errors read before the loop looks at something else.
 const ERRORS: usize = 64;
-/// How often a bare ACK has a SYN sent again: a forged one must not have many leave.
-const REPEATS_BY_ACK: u8 = 2;
-
-/// What became of a flow.
-#[derive(Clone, Copy)]
-enum Outcome {
-    Answered {
-        kind: AnswerKind,
-        at: u64,
-        ts_echo: Option<u32>,
-    },
-    /// An ICMP error, or this host has no way there.
-    Failed {
-        errno: i32,
-        origin: Origin,
-    },
-}
 
 pub(crate) struct RawEngine {
     poll: Poll,
@@ -58,21 +41,17 @@ pub(crate) struct RawEngine {
     wire: Wire,
     /// IPv4's and IPv6's, while they are in use.
     families: [Option<Family>; 2],
-    ports: Ports,
-    flows: Flows,
-    key: IsnKey,
+    in_flight: InFlight,
     routes: Routes,
     /// The marks of flows that have another one than the checker's.
     marks: HashMap<u32, u32>,
-    /// What the loop has not been told of yet; some of it is of flows that have ended.
-    outcomes: VecDeque<(FlowNumber, Outcome)>,
+    /// Flows whose SYN is to be sent once more, since a bare ACK says so, and where to.
+    repeats: Vec<(u32, SocketAddr)>,
     /// What the last event was.
     current: Option<(u32, Outcome)>,
     error_buffer: ErrorBuffer,
     /// When something was read last.
     now: u64,
-    /// When the kernel dropped segments that we had no time to read.
-    dropped_at: Option<CoarseTime>,
     /// Something was used since it was marked as not needed.
     used: bool,
 }
@@ -86,15 +65,12 @@ impl RawEngine {
             routes: Routes::new(wire.clone()),
             wire,
             families: [None, None],
-            ports: Ports::new(index),
-            flows: Flows::default(),
-            key: IsnKey::random(),
+            in_flight: InFlight::new(Ports::new(index)),
             marks: HashMap::new(),
-            outcomes: VecDeque::new(),
+            repeats: Vec::new(),
             current: None,
             error_buffer: ErrorBuffer::new(),
             now: clock::now(),
-            dropped_at: None,
             used: false,
         }
     }
@@ -122,8 +98,8 @@ impl RawEngine {
         if self.families[usize::from(v6)].is_some() {
             return Ok(());
         }
-        self.ports.hold()?;
-        let block = self.ports.block();
+        self.in_flight.ports.hold()?;
+        let block = self.in_flight.ports.block();
         let socket = if v6 {
             RawSocket::open(true, &self.wire, &filter::v6(block, BLOCK_BITS))
         } else {
@@ -148,9 +124,9 @@ impl RawEngine {
                 let _ = self.poll.registry().deregister(&mut SourceFd(&family.socket.fd()));
             }
         }
-        self.ports.clear();
+        self.in_flight.ports.clear();
         self.routes.clear();
-        self.dropped_at = None;
+        self.in_flight.dropped_at = None;
     }
 
     fn is_open(&self) -> bool {
@@ -164,135 +140,63 @@ impl RawEngine {
     /// Leaves a SYN of a flow to be sent with others. The errno says that there is no way to its target.
     fn leave_syn(&mut self, slot: u32, to: SocketAddr) -> Result<(), i32> {
         let now = clock::now();
-        let number = self.flows.number(slot);
-        let mark = self.mark_of(slot);
-        let flow = self.flows.flow(slot);
-        flow.syns = flow.syns.saturating_add(1);
-        let fields = SynFields {
-            source_port: self.ports.port(flow.port),
-            target_port: to.port(),
-            isn: self.key.isn(number.get()),
-            tsval: milliseconds(now),
-        };
+        let (flow, fields) = self.in_flight.next_syn(slot, to.port(), now);
+        let syn = Syn { flow, fields, to, mark: self.mark_of(slot) };
         let Some(family) = &mut self.families[usize::from(to.is_ipv6())] else { return Err(libc::ENETUNREACH) };
-        if family.leave(Syn { flow: number, fields, to, mark }, &mut self.routes, now)? {
+        if family.leave(syn, &mut self.routes, now)? {
             self.send(to.is_ipv6());
         }
         Ok(())
     }
 
     fn send(&mut self, v6: bool) {
-        let RawEngine { families, flows, routes, outcomes, .. } = self;
-        let Some(family) = &mut families[usize::from(v6)] else { return };
-        let mut refusals = Vec::new();
-        family.send(flows, routes, |refusal| refusals.push(refusal));
-        for Refusal { flow: number, errno, is_final } in refusals {
-            match flows.get(number) {
-                Some(_) if is_final => {
-                    outcomes.push_back((number, Outcome::Failed { errno, origin: Origin::Connect }));
-                }
-                Some((_, flow)) if flow.sent == 0 => flow.errno = errno as u8,
-                _ => {}
-            }
+        let RawEngine { families, in_flight, routes, .. } = self;
+        if let Some(family) = &mut families[usize::from(v6)] {
+            family.send(in_flight, routes);
         }
     }
 
     fn read(&mut self) {
-        let now = clock::now();
+        self.now = clock::now();
         let ahead = clock::realtime_ahead();
-        self.now = now;
         for v6 in [false, true] {
             let Some(mut family) = self.families[usize::from(v6)].take() else { continue };
-            if family.readable && family.read(now, ahead, |incoming| self.hear(&incoming, v6, now, ahead)) {
-                self.dropped_at = Some(CoarseTime::of(now));
+            if family.readable && family.read(self.now, ahead, |incoming| self.hear(&incoming, v6, ahead)) {
+                self.in_flight.dropped_at = Some(CoarseTime::of(self.now));
             }
             self.families[usize::from(v6)] = Some(family);
         }
-    }
-
-    /// A segment came in. It counts only if it answers the SYN of a flow, from where that went.
-    fn hear(&mut self, incoming: &Incoming<'_>, v6: bool, now: u64, ahead: u64) {
-        let answer = if v6 { parse_v6(incoming.bytes, *incoming.source.ip()) } else { parse_v4(incoming.bytes) };
-        let Some(Answer { source, source_port, port, ack, kind, ts_echo }) = answer else { return };
-        let Some(port) = self.ports.number(port) else { return };
-        let destination = self.flows.destination(source, source_port);
-        if let AnswerKind::Ack = kind {
-            let target = SocketAddr::new(source, source_port);
-            let scoped = if v6 { scoped(target, incoming.source.scope_id()) } else { target };
-            if let Some(slot) = self.flows.find(destination, port) {
-                self.repeat_for_ack(slot, scoped);
-            }
-            return;
-        }
-        let number = FlowNumber::of(self.key.number(ack.wrapping_sub(1)));
-        let Some((_, flow)) = self.flows.get(number) else { return };
-        if flow.port != port || flow.destination != destination || flow.sent == 0 || flow.answered {
-            return;
-        }
-        flow.answered = true;
-        let at = if incoming.stamp > 0 { incoming.stamp.wrapping_sub(ahead).min(now) } else { now };
-        self.outcomes.push_back((number, Outcome::Answered { kind, at, ts_echo }));
-    }
-
-    /// A bare ACK: the target has a half-open connection of an older SYN from this port, whose RST was lost. The kernel
-    /// resets it now, so that the same SYN, sent once more, is answered (RFC 9293, section 3.5.2).
-    fn repeat_for_ack(&mut self, slot: u32, target: SocketAddr) {
-        let flow = self.flows.flow(slot);
-        if !flow.answered && flow.sent > 0 && flow.acks < REPEATS_BY_ACK {
-            flow.acks += 1;
+        for (slot, target) in std::mem::take(&mut self.repeats) {
             let _ = self.leave_syn(slot, target); // the one before is still on its way
+        }
+    }
+
+    fn hear(&mut self, incoming: &Incoming<'_>, v6: bool, ahead: u64) {
+        let answer = if v6 { parse_v6(incoming.bytes, *incoming.source.ip()) } else { parse_v4(incoming.bytes) };
+        let Some(answer) = answer else { return };
+        let at = if incoming.stamp > 0 { incoming.stamp.wrapping_sub(ahead).min(self.now) } else { self.now };
+        if let Some(slot) = self.in_flight.hear(&answer, at) {
+            let target = SocketAddr::new(answer.source, answer.source_port);
+            self.repeats.push((slot, scoped(target, incoming.source.scope_id())));
         }
     }
 
     /// Reads the ICMP errors that wait.
     fn read_errors(&mut self, v6: bool) {
-        let RawEngine { families, flows, ports, key, outcomes, error_buffer, .. } = self;
+        let RawEngine { families, in_flight, error_buffer, .. } = self;
         let Some(family) = &families[usize::from(v6)] else { return };
         for _ in 0..ERRORS {
             let Some(error) = family.socket.receive_error(error_buffer) else { return };
-            let Some(quote) = parse_quote(error.quote) else { continue };
-            let number = FlowNumber::of(key.number(quote.isn));
-            let destination = flows.destination(error.to, quote.target_port);
-            let Some((_, flow)) = flows.get(number) else { continue };
-            let is_ours = ports.number(quote.source_port) == Some(flow.port) && flow.destination == destination;
-            if !is_ours || flow.answered || status_of(error.errno, Origin::Network) != Status::Unreachable {
-                continue;
-            }
-            if flow.sent > 1 {
-                flow.errno = error.errno as u8; // another SYN may be answered yet
-            } else {
-                flow.answered = true;
-                outcomes.push_back((number, Outcome::Failed { errno: error.errno, origin: Origin::Network }));
-            }
+            in_flight.hear_error(&error);
         }
     }
 
     fn conclude(&mut self, slot: u32, outcome: Option<Outcome>, target: &SocketAddr, syn_at: u64) -> Conclusion {
-        let flow = self.flows.flow(slot);
-        let mut verdict = Verdict { address: Some(*target), ..Verdict::without_segments(Status::TimedOut, 0) };
-        verdict.syn_retransmits = u32::from(flow.sent.saturating_sub(1));
-        match outcome {
-            Some(Outcome::Answered { kind: AnswerKind::SynAck { zero_window }, at, ts_echo }) => {
-                (verdict.status, verdict.half_open, verdict.zero_window) = (Status::Up, true, zero_window);
-                verdict.rtt_us = round_trip(flow, at, ts_echo, syn_at);
-            }
-            Some(Outcome::Answered { .. }) => {
-                (verdict.status, verdict.os_error) = (Status::Refused, libc::ECONNREFUSED);
-            }
-            Some(Outcome::Failed { errno, origin }) => {
-                (verdict.status, verdict.os_error) = (status_of(errno, origin), errno);
-            }
-            None => (verdict.status, verdict.os_error) = without_answer(flow, self.dropped_at),
-        }
-        self.close_flow(slot);
-        Conclusion { verdict, at: self.now, closed: false }
-    }
-
-    fn close_flow(&mut self, slot: u32) {
-        self.flows.close(slot);
+        let verdict = self.in_flight.conclude(slot, outcome, target, syn_at);
         if !self.marks.is_empty() {
             self.marks.remove(&slot);
         }
+        Conclusion { verdict, at: self.now, closed: false }
     }
 }
 
@@ -305,7 +209,7 @@ impl Engine for RawEngine {
 
     fn poll(&mut self, wait: Option<Duration>) {
         self.flush();
-        let has_more = !self.outcomes.is_empty() || self.families.iter().flatten().any(|family| family.readable);
+        let has_more = self.in_flight.has_outcomes() || self.families.iter().flatten().any(|family| family.readable);
         let wait = if has_more { Some(Duration::ZERO) } else { wait };
         let mut has_errors = [false; 2];
         // Interrupted by a debugger or SIGCONT, or by any signal on a caller's own thread: there are simply no events.
@@ -324,13 +228,9 @@ impl Engine for RawEngine {
     }
 
     fn next_event(&mut self) -> Option<(SlotKey, u32)> {
-        while let Some((number, outcome)) = self.outcomes.pop_front() {
-            if let Some((check, _)) = self.flows.get(number) {
-                self.current = Some((number.slot(), outcome));
-                return Some((check, number.slot()));
-            }
-        }
-        None
+        let (check, slot, outcome) = self.in_flight.next_outcome()?;
+        self.current = Some((slot, outcome));
+        Some((check, slot))
     }
 
     fn acquire(&mut self, target: &SocketAddr, _mode: CloseMode, mark: u32, _limit: u32) -> Result<u32, NoSocket> {
@@ -347,11 +247,11 @@ impl Engine for RawEngine {
             let status = if os_error::is_forbidden(errno) { Status::Unsupported } else { Status::LocalFault };
             return Err(NoSocket { status, errno });
         }
-        let destination = self.flows.destination(target.ip(), target.port());
+        let destination = self.in_flight.flows.destination(target.ip(), target.port());
         let slot = loop {
-            match self.flows.open(destination, self.ports.len()) {
+            match self.in_flight.flows.open(destination, self.in_flight.ports.len()) {
                 Some(slot) => break slot,
-                None if self.ports.extend() => {}
+                None if self.in_flight.ports.extend() => {}
                 None => return Err(NoSocket::NOT_FOR_THIS_TARGET),
             }
         };
@@ -362,7 +262,7 @@ impl Engine for RawEngine {
     }
 
     fn start(&mut self, slot: u32, check: SlotKey, target: &SocketAddr, now: u64) -> Start {
-        self.flows.begin(slot, check);
+        self.in_flight.flows.begin(slot, check);
         let to = self.effective(target);
         let left = if to.ip().is_multicast() { Err(libc::ENETUNREACH) } else { self.leave_syn(slot, to) };
         match left {
@@ -396,7 +296,7 @@ impl Engine for RawEngine {
     }
 
     fn answers_read_until(&self) -> u64 {
-        if self.flows.is_empty() {
+        if self.in_flight.flows.is_empty() {
             return u64::MAX;
         }
         self.families.iter().flatten().map(|family| family.read_until).min().unwrap_or(u64::MAX)
@@ -413,7 +313,7 @@ impl Engine for RawEngine {
     }
 
     fn close_idle(&mut self, _most: usize) -> bool {
-        let closes = self.flows.is_empty() && self.is_open();
+        let closes = self.in_flight.flows.is_empty() && self.is_open();
         if closes {
             self.close();
         }
@@ -421,7 +321,7 @@ impl Engine for RawEngine {
     }
 
     fn mark_unneeded(&mut self) {
-        self.used = !self.flows.is_empty();
+        self.used = !self.in_flight.flows.is_empty();
     }
 
     fn close_unneeded(&mut self) -> bool {
@@ -432,48 +332,9 @@ impl Engine for RawEngine {
     }
 
     fn shrink(&mut self) {
-        self.flows.shrink();
+        self.in_flight.shrink();
         self.marks = HashMap::new();
-        self.outcomes = VecDeque::new();
     }
-}
-
-/// The status and errno of a check whose deadline has passed.
-fn without_answer(flow: &Flow, dropped_at: Option<CoarseTime>) -> (Status, i32) {
-    match flow.errno {
-        // No SYN left this host.
-        0 if flow.sent == 0 => (Status::LocalFault, libc::ENOBUFS),
-        errno if flow.sent == 0 => (Status::LocalFault, errno.into()),
-        // This host may have dropped the answer.
-        _ if dropped_at.is_some_and(|at| !at.is_before(flow.sent_at)) => (Status::LocalFault, libc::ENOBUFS),
-        0 => (Status::TimedOut, 0),
-        errno => (status_of(errno.into(), Origin::Network), errno.into()),
-    }
-}
-
-/// The microseconds from a SYN to the answer, which came at this time. Which of several SYNs it was, the echo of its
-/// timestamp says (RFC 7323, section 4); without it, the last one is meant.
-fn round_trip(flow: &Flow, at: u64, ts_echo: Option<u32>, syn_at: u64) -> u32 {
-    let since_last = if CoarseTime::of(at).is_before(flow.sent_at) { 0 } else { flow.sent_at.until(at) };
-    let nanoseconds = match ts_echo {
-        Some(echo) if flow.syns > 1 => {
-            let age = u64::from(milliseconds(at).wrapping_sub(echo)) * 1_000_000;
-            let since_first = at.saturating_sub(syn_at);
-            let is_near = |other: u64| age.abs_diff(other) <= 2_000_000;
-            match () {
-                () if is_near(since_last) => since_last,
-                () if is_near(since_first) || age > since_first => since_first,
-                () => age,
-            }
-        }
-        _ => since_last,
-    };
-    u32::try_from(nanoseconds.div_ceil(1000).max(1)).unwrap_or(u32::MAX)
-}
-
-/// The clock of the timestamps in our SYNs.
-fn milliseconds(now: u64) -> u32 {
-    (now / 1_000_000) as u32
 }
 
 fn scoped(target: SocketAddr, scope: u32) -> SocketAddr {

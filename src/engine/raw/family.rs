@@ -4,6 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 
 use super::flows::{CoarseTime, FlowNumber, Flows};
+use super::in_flight::{InFlight, Refusal};
 use super::raw_socket::RawSocket;
 use super::receiving::{self, Incoming};
 use super::routes::Routes;
@@ -34,14 +35,6 @@ struct Waiting {
     syn: Syn,
     /// Its source address was asked for anew, since the one before had left this host.
     renewed: bool,
-}
-
-/// What this host did instead of sending a SYN.
-pub(super) struct Refusal {
-    pub flow: FlowNumber,
-    pub errno: i32,
-    /// It is final: the routes say so. If not, the next SYN of the flow may leave.
-    pub is_final: bool,
 }
 
 pub(super) struct Family {
@@ -106,13 +99,13 @@ impl Family {
         Ok(Outgoing { segment, to: syn.to, source })
     }
 
-    /// Sends what waits, and tells of what the host refuses to send.
-    pub fn send(&mut self, flows: &mut Flows, routes: &mut Routes, mut refused: impl FnMut(Refusal)) {
+    /// Sends what waits, and notes what this host refuses to send.
+    pub fn send(&mut self, in_flight: &mut InFlight, routes: &mut Routes) {
         if self.waiting.is_empty() || clock::now() < self.paused_until {
             return;
         }
         if self.paused_until > 0 {
-            self.drop_those_of_ended(flows);
+            self.drop_those_of_ended(&mut in_flight.flows);
         }
         self.paused_until = 0;
         let (mut done, mut tries) = (0, 0);
@@ -126,7 +119,7 @@ impl Family {
                 Ok(sent) => {
                     let took = clock::now().saturating_sub(before);
                     for (index, waiting) in self.waiting[done..done + sent].iter().enumerate() {
-                        if let Some((_, flow)) = flows.get(waiting.syn.flow) {
+                        if let Some((_, flow)) = in_flight.flows.get(waiting.syn.flow) {
                             // The kernel sends one after another.
                             flow.sent_at = CoarseTime::of(before + took * index as u64 / sent as u64);
                             flow.sent = flow.sent.saturating_add(1);
@@ -143,7 +136,7 @@ impl Family {
                 Err(errno) => {
                     tries = 0;
                     if !self.renew(done, errno, routes) {
-                        refused(self.judge(done, errno, routes));
+                        in_flight.refused(&self.judge(done, errno, routes));
                         done += 1;
                     }
                 }

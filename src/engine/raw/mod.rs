@@ -4,6 +4,7 @@ mod driver;
 mod family;
 mod filter;
 mod flows;
+mod in_flight;
 mod isn;
 mod ports;
 mod raw_socket;
