@@ -33,3 +33,10 @@ pub use check::verdict::{Report, Status, Verdict};
 pub use checker::Checker;
 pub use config::{Config, EngineKind};
 pub use stats::Stats;
+
+/// What the fuzzer of `fuzz/` calls.
+#[cfg(all(feature = "fuzzing", any(target_os = "linux", target_os = "android")))]
+#[doc(hidden)]
+pub mod fuzzing {
+    pub use crate::engine::raw::fuzzing::segment;
+}

@@ -83,6 +83,9 @@ fn test(code: u16, k: u32, if_so: u8, if_not: u8) -> sock_filter {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv6Addr;
+
+    use super::super::segment::parse_v6;
     use super::*;
 
     const FIN: u8 = 1;
@@ -155,6 +158,14 @@ mod tests {
         assert!(accepts(20_480, 6, &segment(20_480, ACK)));
         assert!(!accepts(20_480, 6, &segment(20_480, SYN)));
         assert!(!accepts(20_480, 6, &segment(20_480, FIN | PSH)));
+    }
+
+    #[test]
+    fn every_answer_passes() {
+        let is_answer = |flags: &u8| parse_v6(&segment(20_480, *flags), Ipv6Addr::LOCALHOST).is_some();
+        let answers: Vec<u8> = (0..=255).filter(is_answer).collect();
+        assert_eq!(answers.len(), 64 + 16 + 4);
+        assert!(answers.into_iter().all(|flags| accepts(20_480, 6, &segment(20_480, flags))));
     }
 
     #[test]

@@ -4,6 +4,8 @@ mod driver;
 mod family;
 mod filter;
 mod flows;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod in_flight;
 mod isn;
 mod ports;
