@@ -67,9 +67,9 @@ pub(super) fn v6(first: u16, ports_log2: u32) -> [sock_filter; 7] {
 
 /// The bits in which the ports of a block are alike.
 fn mask(first: u16, ports_log2: u32) -> u32 {
-    let mask = 0xffff << ports_log2 & 0xffff;
-    debug_assert_eq!(u32::from(first) & !mask, 0, "the block begins at a multiple of its size");
-    mask
+    let mask = u16::MAX.unbounded_shl(ports_log2);
+    debug_assert_eq!(first & !mask, 0, "the block begins at a multiple of its size");
+    mask.into()
 }
 
 fn step(code: u16, k: u32) -> sock_filter {

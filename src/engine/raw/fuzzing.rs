@@ -32,7 +32,7 @@ fn tcp(bytes: &[u8]) {
     let (flags, window) = (bytes[13], &bytes[14..16]);
     let is_set = |flag: u8| flags & flag != 0;
     let (fin, syn, rst, ack) = (is_set(1), is_set(2), is_set(4), is_set(16));
-    assert!(ack);
+    assert!(ack && bytes[12] >> 4 >= 5);
     match answer.kind {
         AnswerKind::SynAck { zero_window } => assert!(syn && !rst && !fin && zero_window == (window == [0, 0])),
         AnswerKind::Reset => assert!(rst),

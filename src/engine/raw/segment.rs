@@ -122,7 +122,6 @@ impl SynTemplate {
 fn folded(sum: u64) -> u16 {
     let sum = (sum & 0xffff_ffff) + (sum >> 32);
     let sum = (sum & 0xffff) + (sum >> 16);
-    let sum = (sum & 0xffff) + (sum >> 16);
     ((sum & 0xffff) + (sum >> 16)) as u16
 }
 
@@ -203,7 +202,6 @@ fn timestamp_echo(mut options: &[u8]) -> Option<u32> {
             [NOP, ..] => options = &options[1..],
             [END_OF_OPTIONS, ..] => return None,
             [TIMESTAMPS, TIMESTAMPS_LEN, _, _, _, _, a, b, c, d, ..] => return Some(u32::from_be_bytes([a, b, c, d])),
-            [TIMESTAMPS, ..] => return None,
             [_, length, ..] if length >= 2 => options = options.get(usize::from(length)..)?,
             _ => return None,
         }

@@ -141,6 +141,7 @@ fn timestamp_echo_is_found_wherever_it_stands() {
     assert_eq!(with(&[], &[NOP, NOP]), Some(0xcafe_babe));
     assert_eq!(with(&[], &[END_OF_OPTIONS, 0xff]), Some(0xcafe_babe));
     assert_eq!(with(&[MSS, 4, 5, 0xb4, SACK_PERMITTED, 2], &[]), Some(0xcafe_babe));
+    assert_eq!(with(&[TIMESTAMPS, 4, 1, 1, TIMESTAMPS, 2], &[]), Some(0xcafe_babe), "the others have a wrong length");
     assert_eq!(with(&[WINDOW_SCALE, 3, 7, 254, 7, 1, 2, 3, 4, 5], &[]), Some(0xcafe_babe));
 }
 
@@ -159,7 +160,7 @@ fn options_that_are_not_whole_have_no_timestamp_echo() {
 
 #[test]
 fn segment_with_less_than_a_header_is_no_answer() {
-    let whole = segment(SYN_ACK, 500, &[NOP, NOP, TIMESTAMPS, TIMESTAMPS_LEN, 1, 1, 1, 1, 2, 2, 2, 2]);
+    let whole = segment(SYN_ACK, 500, &[TIMESTAMPS, TIMESTAMPS_LEN, 1, 1, 1, 1, 2, 2, 2, 2, NOP, NOP]);
     for length in 0..=whole.len() {
         let six = parse_v6(&whole[..length], Ipv6Addr::LOCALHOST);
         assert_eq!(six.is_some(), length >= HEADER, "{length} bytes");
@@ -230,6 +231,22 @@ fn quote_needs_the_ports_and_the_isn() {
     for length in 8..=SYN_LEN {
         let quote = Quote { source_port: 20_480, target_port: 443, isn: 0xdead_beef };
         assert_eq!(parse_quote(&syn[..length]), Some(quote));
+    }
+}
+
+/// Where a carry is lost if there is one step too few.
+#[test]
+fn sum_is_folded_until_nothing_is_carried() {
+    let edges: Vec<u64> = (0..8).chain(0x7ffe..0x8002).chain(0xfff0..0x1_0000).collect();
+    for high in 0..8 {
+        for (middle, low) in edges.iter().flat_map(|middle| edges.iter().map(move |low| (middle, low))) {
+            let sum = high << 32 | middle << 16 | low;
+            let mut plain = sum;
+            while plain > 0xffff {
+                plain = (plain & 0xffff) + (plain >> 16);
+            }
+            assert_eq!(u64::from(folded(sum)), plain, "{sum:#x}");
+        }
     }
 }
 
