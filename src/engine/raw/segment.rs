@@ -117,7 +117,7 @@ impl SynTemplate {
     }
 }
 
-/// A sum of words in 16 bits: what was carried out of them is added to them.
+/// A sum below 2^35 in 16 bits: what was carried out of them is added to them. Eight fields of 32 bits sum up to less.
 #[inline]
 fn folded(sum: u64) -> u16 {
     let sum = (sum & 0xffff_ffff) + (sum >> 32);
