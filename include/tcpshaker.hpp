@@ -80,6 +80,7 @@ class Result {
   bool down() const noexcept { return result_.status > SHAKER_OK; }
   bool no_verdict() const noexcept { return result_.status < SHAKER_OK; }
   bool half_open() const noexcept { return (result_.flags & SHAKER_HALF_OPEN) != 0; }
+  bool zero_window() const noexcept { return (result_.flags & SHAKER_ZERO_WINDOW) != 0; }
   shaker_status status() const noexcept { return result_.status; }
   microseconds rtt() const noexcept { return microseconds(result_.rtt_us); }
   std::uint64_t id() const noexcept { return result_.id; }
@@ -116,6 +117,7 @@ class Config {
     if (config_ == nullptr) detail::must("shaker_config_new", SHAKER_ERR_INTERNAL);
   }
 
+  Config &engine(shaker_engine engine) { return set("engine", shaker_config_set_engine(get(), engine)); }
   Config &threads(std::uint32_t loops) { return set("threads", shaker_config_set_threads(get(), loops)); }
   Config &timeout(milliseconds time) { return set("timeout", shaker_config_set_timeout(get(), detail::ms(time, 0))); }
   Config &max_in_flight(std::uint32_t n) { return set("max_in_flight", shaker_config_set_max_in_flight(get(), n)); }
@@ -190,6 +192,12 @@ class Checker {
 
   // Readable exactly while results wait to be reaped: for poll and event loops; never read, write or close it.
   int fd() const noexcept { return shaker_checker_fd(get()); }
+  // SHAKER_ENGINE_SOCKET or SHAKER_ENGINE_RAW, whichever SHAKER_ENGINE_AUTO came to.
+  shaker_engine engine() const {
+    const std::int32_t engine = shaker_checker_engine(get());
+    if (engine < 0) detail::must("shaker_checker_engine", static_cast<shaker_status>(engine));
+    return static_cast<shaker_engine>(engine);
+  }
   // 0 cancels every check.
   void cancel(std::uint64_t id) { detail::must("shaker_cancel", shaker_cancel(get(), id)); }
   void shutdown() noexcept { shaker_checker_shutdown(get()); }

@@ -104,6 +104,15 @@ func (c *Checker) WaitReady() <-chan struct{} {
 // IsReady says whether a CheckingLoop runs.
 func (c *Checker) IsReady() bool { return c.current() != nil }
 
+// Engine returns the engine of the CheckingLoop that runs: [EngineSocket] or [EngineRaw]. While none runs it is the one
+// that the [Config] names.
+func (c *Checker) Engine() Engine {
+	if session := c.current(); session != nil {
+		return session.ring.engine
+	}
+	return c.config.Engine
+}
+
 // PollerFd returns the descriptor that is readable while results wait in the library, or -1 while no CheckingLoop
 // runs. It is the library's: never read, write or close it.
 func (c *Checker) PollerFd() int {

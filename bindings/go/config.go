@@ -12,17 +12,50 @@ import (
 	"net/netip"
 	"strings"
 	"syscall"
+	"time"
 	"unsafe"
 )
 
+// An Engine puts a Checker's segments on the wire.
+type Engine int32
+
+const (
+	// EngineSocket is the kernel's TCP, with a socket for each SYN. It needs no privilege.
+	EngineSocket Engine = C.SHAKER_ENGINE_SOCKET
+	// EngineRaw is the library itself, on raw sockets. It needs CAP_NET_RAW, and Linux or Android. No handshake is ever
+	// completed: checks that end with FIN are [*ErrLocal] with ENOTSUP.
+	EngineRaw Engine = C.SHAKER_ENGINE_RAW
+	// EngineAuto is EngineRaw where this process may, else EngineSocket. It is EngineSocket, too, where Linger is set.
+	EngineAuto Engine = C.SHAKER_ENGINE_AUTO
+)
+
+// String is the engine's name: socket, raw or auto.
+func (e Engine) String() string {
+	switch e {
+	case EngineSocket:
+		return "socket"
+	case EngineRaw:
+		return "raw"
+	case EngineAuto:
+		return "auto"
+	}
+	return fmt.Sprintf("Engine(%d)", int32(e))
+}
+
 // Config is what a [Checker] can be told when it is made. Its zero value has every default.
 type Config struct {
+	// Engine puts the segments on the wire. Without the privilege for EngineRaw, CheckingLoop returns [*ErrLocal] with
+	// EPERM.
+	Engine Engine
+	// SynInterval is how long a check waits for an answer before it sends another SYN, in whole milliseconds: up to four
+	// in all. 0 is 300 ms; less than 0 leaves it to the kernel, which sends its SYN again after a second.
+	SynInterval time.Duration
 	// Linger ends checks with FIN instead of RST, so that the handshake completes.
 	Linger bool
 	// Threads of the library share the checks. 0 is 1, which is enough for over a hundred thousand checks per second.
 	Threads uint32
 	// MaxInFlight is how many checks may be in flight at once; each holds a descriptor, and more wait their turn. 0
-	// is half the soft limit on descriptors (RLIMIT_NOFILE).
+	// is half the soft limit on descriptors (RLIMIT_NOFILE), or with EngineRaw, which holds none, 262144.
 	MaxInFlight uint32
 	// MaxRate is how many checks may start per second; more wait their turn. 0 is no limit.
 	MaxRate uint32
@@ -65,6 +98,23 @@ func (c *Config) native() (*C.shaker_config, error) {
 			err = refused(setting, value, Status(status))
 		}
 	}
+	// A text that C would read only in part must not be taken for another one. An empty one is no setting.
+	setText := func(setting, value string, setter func(*C.char) C.shaker_status) {
+		switch {
+		case strings.IndexByte(value, 0) >= 0:
+			set(setting, value, C.SHAKER_ERR_INVALID)
+		case value != "":
+			text := C.CString(value)
+			defer C.free(unsafe.Pointer(text))
+			set(setting, value, setter(text))
+		}
+	}
+	set("Engine", c.Engine, C.shaker_config_set_engine(native, C.int32_t(c.Engine)))
+	if c.SynInterval > 0 {
+		set("SynInterval", c.SynInterval, C.shaker_config_set_syn_interval(native, C.uint32_t(milliseconds(c.SynInterval))))
+	} else if c.SynInterval < 0 {
+		set("SynInterval", c.SynInterval, C.shaker_config_set_syn_interval(native, 0))
+	}
 	if c.Threads != 0 {
 		set("Threads", c.Threads, C.shaker_config_set_threads(native, C.uint32_t(c.Threads)))
 	}
@@ -79,24 +129,16 @@ func (c *Config) native() (*C.shaker_config, error) {
 			set("Sources", c.Sources, C.SHAKER_ERR_INVALID)
 		}
 		families[source.Is4()] = true
-		text := C.CString(source.String())
-		set("Sources", source, C.shaker_config_set_source(native, text))
-		C.free(unsafe.Pointer(text))
+		setText("Sources", source.String(), func(text *C.char) C.shaker_status {
+			return C.shaker_config_set_source(native, text)
+		})
 	}
-	if strings.IndexByte(c.Interface, 0) >= 0 {
-		set("Interface", c.Interface, C.SHAKER_ERR_INVALID)
-	} else if c.Interface != "" {
-		text := C.CString(c.Interface)
-		set("Interface", c.Interface, C.shaker_config_set_interface(native, text))
-		C.free(unsafe.Pointer(text))
-	}
-	if strings.IndexByte(c.NetworkNamespace, 0) >= 0 {
-		set("NetworkNamespace", c.NetworkNamespace, C.SHAKER_ERR_INVALID)
-	} else if c.NetworkNamespace != "" {
-		text := C.CString(c.NetworkNamespace)
-		set("NetworkNamespace", c.NetworkNamespace, C.shaker_config_set_network_namespace(native, text))
-		C.free(unsafe.Pointer(text))
-	}
+	setText("Interface", c.Interface, func(text *C.char) C.shaker_status {
+		return C.shaker_config_set_interface(native, text)
+	})
+	setText("NetworkNamespace", c.NetworkNamespace, func(text *C.char) C.shaker_status {
+		return C.shaker_config_set_network_namespace(native, text)
+	})
 	if err != nil {
 		C.shaker_config_free(native)
 		return nil, err

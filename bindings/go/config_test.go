@@ -27,6 +27,8 @@ func configured(t testing.TB, config tcp.Config) *tcp.Checker {
 func TestConfigThatCannotBeIsAnErrorThatNamesTheSetting(t *testing.T) {
 	four, five := netip.MustParseAddr("127.0.0.4"), netip.MustParseAddr("127.0.0.5")
 	for setting, config := range map[string]tcp.Config{
+		"Engine Engine(3)":      {Engine: 3},
+		"Engine Engine(-1)":     {Engine: -1},
 		"Threads":               {Threads: 257},
 		"Sources 224.0.0.1":     {Sources: []netip.Addr{netip.MustParseAddr("224.0.0.1")}},
 		"Sources invalid IP":    {Sources: []netip.Addr{{}}},

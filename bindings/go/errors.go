@@ -96,7 +96,7 @@ func verdict(status Status, osError int32, addr string) error {
 		return &ErrLocal{errno}
 	case StatusUnsupported:
 		if errno == 0 {
-			errno = syscall.ENOTSUP // sockets have no mark on this platform
+			errno = syscall.ENOTSUP // sockets have no mark on this platform, or the raw engine ends no check with FIN
 		}
 		return &ErrLocal{errno}
 	}

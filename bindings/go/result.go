@@ -56,6 +56,8 @@ type Result struct {
 	// HalfOpen is the proof that on this very check the kernel sent no ACK until the answer was seen
 	// (SHAKER_HALF_OPEN in tcpshaker.h).
 	HalfOpen bool
+	// ZeroWindow says that the SYN-ACK offered a window of 0, as SYN proxies do. [EngineRaw] alone sees it.
+	ZeroWindow bool
 	// Address is what the verdict is about; not valid if no address was tried.
 	Address netip.AddrPort
 }
@@ -67,6 +69,7 @@ func newResult(r *C.shaker_result) Result {
 		Elapsed:        time.Duration(r.elapsed_us) * time.Microsecond,
 		SynRetransmits: int(r.syn_retransmits),
 		HalfOpen:       r.flags&C.SHAKER_HALF_OPEN != 0,
+		ZeroWindow:     r.flags&C.SHAKER_ZERO_WINDOW != 0,
 		Address:        addrPort(unsafe.Pointer(&r.address)),
 	}
 }

@@ -37,6 +37,7 @@ type ring struct {
 	memory  *C.ring_memory
 	// Readable while results wait to be reaped.
 	fd     int
+	engine Engine
 	served chan struct{}
 
 	mu sync.Mutex
@@ -88,6 +89,7 @@ func newRing(config *Config) (*ring, error) {
 	err = &ErrLocal{syscall.ENOMEM}
 	if r.memory != nil {
 		r.fd = int(C.shaker_checker_fd(r.checker))
+		r.engine = Engine(C.shaker_checker_engine(r.checker))
 		if r.readable, err = newReadiness(r.fd); err == nil {
 			return r, nil
 		}

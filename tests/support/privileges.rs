@@ -45,5 +45,5 @@ pub fn drop_capabilities() {
     let (header, none) = (Header { version: VERSION, pid: 0 }, [0u32; 6]);
     // SAFETY: both structs are as capset(2) wants them.
     let dropped = unsafe { libc::syscall(libc::SYS_capset, &raw const header, none.as_ptr()) };
-    assert_eq!(dropped, 0, "capset: {}", std::io::Error::last_os_error());
+    assert_eq!(dropped, 0, "capset: {}", io::Error::last_os_error());
 }

@@ -22,6 +22,11 @@ from tcpshaker import Checker, Result, Status
 @pytest.mark.parametrize(
     "settings",
     [
+        {"engine": "turbo"},
+        {"engine": 1},
+        {"syn_interval": -0.1},
+        {"syn_interval": 2**32 / 1000},
+        {"syn_interval": float("nan")},
         {"threads": -1},
         {"threads": 257},
         {"threads": 2**32},

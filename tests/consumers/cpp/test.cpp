@@ -94,6 +94,7 @@ static void settings_that_cannot_be_are_refused() {
   EXPECT(refused([&] { config.family(99); }) == SHAKER_ERR_INVALID);
   EXPECT(refused([&] { config.threads(257); }) == SHAKER_ERR_INVALID);
   EXPECT(refused([&] { config.max_lookups(0); }) == SHAKER_ERR_INVALID);
+  EXPECT(refused([&] { config.engine(static_cast<shaker_engine>(3)); }) == SHAKER_ERR_INVALID);
   // What was refused changed nothing, and what can be is used.
   config.threads(2).timeout(5s).max_in_flight(10).max_rate(0).max_lookups(4).family(AF_INET).zero_linger(true).tos(8);
   Checker checker(config.source("127.0.0.7").bind_interface("lo"));
@@ -162,6 +163,28 @@ static void a_request_brings_its_own_mark() {
   EXPECT(checker.check(request).status() == SHAKER_ERR_INVALID);
 }
 
+static void the_engine_is_raw_with_the_privilege_and_refused_without() {
+  EXPECT(Checker().engine() == SHAKER_ENGINE_SOCKET);
+  Checker automatic(Config().engine(SHAKER_ENGINE_AUTO).syn_interval(200ms));
+  const auto refusal = refused([] { Checker(Config().engine(SHAKER_ENGINE_RAW)); });
+  EXPECT(automatic.check(live).up());
+  EXPECT(refusal ? automatic.engine() == SHAKER_ENGINE_SOCKET : automatic.engine() == SHAKER_ENGINE_RAW);
+  if ((shaker_capabilities() & SHAKER_CAN_RAW) == 0) {
+    EXPECT(refusal == SHAKER_ERR_UNSUPPORTED);
+  } else if (refusal) {
+    EXPECT(refusal == SHAKER_ERR_UNSUPPORTED);
+    std::cout << "SKIPPED the raw engine: the library has none\n";
+  } else {
+    Checker raw(Config().engine(SHAKER_ENGINE_RAW));
+    Result up = raw.check(live);
+    EXPECT(raw.engine() == SHAKER_ENGINE_RAW && up.up() && up.half_open() && raw.check(dead).down());
+    shaker_request request{};
+    request.addr = live.c_str();
+    request.flags = SHAKER_FULL_HANDSHAKE;
+    EXPECT(raw.check(request).status() == SHAKER_ERR_UNSUPPORTED);
+  }
+}
+
 static void a_cancelled_check_has_no_verdict() {
   Checker checker;
   std::vector<Result> results;
@@ -175,6 +198,7 @@ static void what_is_moved_from_or_shut_down_checks_nothing() {
   std::vector<Result> results;
   EXPECT(second.check(live).up());
   EXPECT(first.check(live).status() == SHAKER_ERR_INVALID);  // NOLINT: moved from on purpose
+  EXPECT(refused([&] { first.engine(); }) == SHAKER_ERR_INVALID);
   EXPECT(first.fd() == -1 && first.reap(results, 1min) == 0);
   EXPECT(refused([&] { first.submit(live); }) == SHAKER_ERR_INVALID);
   first = std::move(second);
@@ -214,6 +238,7 @@ int main(int, char **argv) {
   settings_that_cannot_be_are_refused();
   each_submitted_check_is_reaped_once_and_the_descriptor_says_when();
   a_request_brings_its_own_mark();
+  the_engine_is_raw_with_the_privilege_and_refused_without();
   a_cancelled_check_has_no_verdict();
   what_is_moved_from_or_shut_down_checks_nothing();
   one_checker_serves_many_threads();

@@ -23,6 +23,8 @@ from ._result import RESULT, Result, Status, result_of
 _UINT32_MAX = 0xFFFF_FFFF
 # check_many never runs further ahead of its caller than this, unless max_in_flight says so.
 _WINDOW = 1024
+# By the numbers of shaker_engine.
+_ENGINES = ("socket", "raw", "auto")
 
 
 class Checker:
@@ -36,6 +38,8 @@ class Checker:
     def __init__(
         self,
         *,
+        engine: str = "socket",
+        syn_interval: float = 0.3,
         threads: int = 1,
         timeout: float = 1.0,
         max_in_flight: Optional[int] = None,
@@ -51,10 +55,14 @@ class Checker:
         caller_driven: bool = False,
     ) -> None:
         """
+        engine: what sends the segments: "socket", the kernel's TCP; "raw", the library itself, which needs CAP_NET_RAW
+            and completes no handshake, whatever becomes of this process; or "auto": "raw" where this process may.
+        syn_interval: seconds without an answer after which a check sends another SYN, up to four in all; 0 leaves it to
+            the kernel, which sends its SYN again after a second.
         threads: how many loop threads share the checks; 0 means one per CPU.
         timeout: seconds, for checks that name none.
         max_in_flight: how many checks may be under way at once; each holds a descriptor and a local port.
-            Default: half the soft limit on descriptors.
+            Default: half the soft limit on descriptors; with the raw engine, which holds none, 262144.
         max_rate: how many checks may start per second. Default: no limit.
         max_lookups: how many names may be looked up at once, each on a thread of the library's own. Default: 64.
         family: socket.AF_INET or socket.AF_INET6 keeps all checks to that family.
@@ -65,7 +73,8 @@ class Checker:
         mark: the firewall mark (SO_MARK) of checks that name none. It needs CAP_NET_ADMIN, or since Linux 5.17
             CAP_NET_RAW.
         tos: the type of service (IP_TOS, IPV6_TCLASS).
-        zero_linger: False ends checks with FIN instead of RST, so that handshakes complete.
+        zero_linger: False ends checks with FIN instead of RST, so that handshakes complete. The raw engine cannot:
+            "auto" is "socket" then, and checks of "raw" are ERR_UNSUPPORTED.
         caller_driven: True makes no loop thread: the checker gets on only inside its callers' waiting, and in the event
             loop that awaits it. One that comes back later than 200 ms after an answer has let the handshake complete.
         """
@@ -75,6 +84,10 @@ class Checker:
 
         config = ctypes.c_void_p(lib.shaker_config_new())
         try:
+            if engine not in _ENGINES:
+                raise ValueError(f"engine must be one of {', '.join(_ENGINES)}, not {engine!r}")
+            _set(config, "engine", _ENGINES.index(engine))
+            _set(config, "syn_interval", _milliseconds(syn_interval, "syn_interval") if syn_interval != 0 else 0)
             _set(config, "threads", _whole("threads", threads))
             _set(config, "timeout", _milliseconds(timeout))
             if max_in_flight is not None:
@@ -107,9 +120,16 @@ class Checker:
         fd: int = lib.shaker_checker_fd(handle) if handle.status == 0 else -1
         if fd < 0:
             raise OSError("no descriptors or threads left for a checker")
+        self._engine = _ENGINES[lib.shaker_checker_engine(handle)]
         soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        window = max_in_flight or (_WINDOW if soft == resource.RLIM_INFINITY else max(1, min(_WINDOW, soft // 2)))
+        needs_no_descriptors = self._engine == "raw" or soft == resource.RLIM_INFINITY
+        window = max_in_flight or (_WINDOW if needs_no_descriptors else max(1, min(_WINDOW, soft // 2)))
         self._completion = Completion(handle, fd, window, max_rate or 0)
+
+    @property
+    def engine(self) -> str:
+        """What sends the segments: "socket" or "raw"."""
+        return self._engine
 
     def check(self, addr: str, timeout: Optional[float] = None, *, mark: int = 0) -> Result:
         """Checks one "host:port", and waits for the verdict for `timeout` seconds (the checker's, by default).
@@ -288,12 +308,12 @@ def _text(name: str, value: str) -> bytes:
     return value.encode()
 
 
-def _milliseconds(timeout: Optional[float]) -> int:
-    if timeout is None:
+def _milliseconds(seconds: Optional[float], name: str = "timeout") -> int:
+    if seconds is None:
         return 0  # The checker's default.
-    if not 0 < timeout <= _UINT32_MAX / 1000:
-        raise ValueError(f"timeout must be more than 0 and at most {_UINT32_MAX / 1000} seconds, not {timeout}")
-    return max(1, round(timeout * 1000))
+    if not 0 < seconds <= _UINT32_MAX / 1000:
+        raise ValueError(f"{name} must be more than 0 and at most {_UINT32_MAX / 1000} seconds, not {seconds}")
+    return max(1, round(seconds * 1000))
 
 
 def _target(addr: str) -> None:

@@ -89,6 +89,8 @@ class Result:
     half_open: bool = False
     #: The socket address that the verdict is about, as the socket module writes it; None if none was tried.
     address: Optional[Address] = None
+    #: The SYN-ACK offered a window of 0, as SYN proxies do. The raw engine alone sees it.
+    zero_window: bool = False
 
     @property
     def up(self) -> bool:
@@ -115,6 +117,7 @@ class Result:
 # struct shaker_result: id, user_data, status, os_error, rtt_us, syn_retransmits, elapsed_us, flags, address, reserved.
 RESULT = struct.Struct("@QPiiIIQI28sQ")
 _HALF_OPEN = 1
+_ZERO_WINDOW = 2
 _FAMILY = struct.Struct("@H")
 _IPV4 = struct.Struct("!2xH4s")
 _IPV6 = struct.Struct("!2xHI16s")
@@ -135,6 +138,7 @@ def result_of(addr: str, fields: Fields) -> Result:
         syn_retransmits,
         flags & _HALF_OPEN != 0,
         _address_of(sockaddr),
+        flags & _ZERO_WINDOW != 0,
     )
 
 
