@@ -109,7 +109,11 @@ func (c *Config) native() (*C.shaker_config, error) {
 			set(setting, value, setter(text))
 		}
 	}
-	set("Engine", c.Engine, C.shaker_config_set_engine(native, C.int32_t(c.Engine)))
+	engine := c.Engine
+	if engine == EngineAuto && c.Linger {
+		engine = EngineSocket // the library hears of Linger with each check only
+	}
+	set("Engine", c.Engine, C.shaker_config_set_engine(native, C.int32_t(engine)))
 	if c.SynInterval > 0 {
 		set("SynInterval", c.SynInterval, C.shaker_config_set_syn_interval(native, C.uint32_t(milliseconds(c.SynInterval))))
 	} else if c.SynInterval < 0 {

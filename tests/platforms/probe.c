@@ -223,11 +223,18 @@ static void set_what_may_be_missing(void)
     shaker_config *config = shaker_config_new();
     int bound = shaker_config_set_interface(config, "lo"), tos = shaker_config_set_tos(config, 0x10);
     int mark = shaker_config_set_mark(config, 1);
-    printf("interface %d, mark %d, type of service %d\n", bound, mark, tos);
+    int raw = shaker_config_set_engine(config, SHAKER_ENGINE_RAW);
+    printf("interface %d, mark %d, type of service %d, raw engine %d\n", bound, mark, tos, raw);
     expect(bound == (capabilities & SHAKER_CAN_BIND_INTERFACE ? SHAKER_OK : SHAKER_ERR_UNSUPPORTED),
            "an interface can be named where the capabilities say so");
     expect(mark == (capabilities & SHAKER_CAN_MARK ? SHAKER_OK : SHAKER_ERR_UNSUPPORTED), "and a mark");
     expect(tos == (capabilities & SHAKER_CAN_TOS ? SHAKER_OK : SHAKER_ERR_UNSUPPORTED), "and a type of service");
+#ifdef __linux__
+    expect(raw == SHAKER_OK, "and the raw engine");
+#else
+    expect(raw == SHAKER_ERR_UNSUPPORTED && !(capabilities & SHAKER_CAN_RAW), "and no raw engine");
+#endif
+    expect(shaker_config_set_engine(config, SHAKER_ENGINE_AUTO) == SHAKER_OK, "any system has an engine to choose");
     shaker_config_free(config);
 }
 
