@@ -1,5 +1,6 @@
 //! What a checker has done so far, in numbers.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::check::verdict::Status;
@@ -44,6 +45,8 @@ pub struct Stats {
     pub completed_handshakes: u64,
     /// Sockets held now, idle ones included.
     pub sockets: u64,
+    /// Segments that came to the ports of a raw engine and answered no check: late ones, doubled ones, forged ones.
+    pub unsolicited: u64,
 }
 
 /// Results by status, in the order of [`Status::ALL`].
@@ -62,6 +65,7 @@ pub(crate) struct Counters {
     submitted: AtomicU64,
     results: [AtomicU64; KINDS],
     completed_handshakes: AtomicU64,
+    unsolicited: Arc<AtomicU64>,
 }
 
 /// A thread's own counts, added to the shared ones now and then.
@@ -80,6 +84,11 @@ impl Tally {
 impl Counters {
     pub fn add_submitted(&self, checks: u64) {
         self.submitted.fetch_add(checks, Ordering::Relaxed);
+    }
+
+    /// Where engines count segments that answer no check.
+    pub fn unsolicited(&self) -> Arc<AtomicU64> {
+        self.unsolicited.clone()
     }
 
     /// They were refused after all.
@@ -125,6 +134,7 @@ impl Counters {
             unsupported: result(Status::Unsupported),
             internal: result(Status::Internal),
             completed_handshakes: self.completed_handshakes.load(Ordering::Relaxed),
+            unsolicited: self.unsolicited.load(Ordering::Relaxed),
             ..Stats::default()
         }
     }

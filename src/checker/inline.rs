@@ -22,8 +22,9 @@ impl Checker {
             return Err(Pending::Submitted(check)); // a socket belongs to the namespace of the thread that opens it
         }
         let Terms { close_mode, mark, submitted, .. } = check.terms;
-        if self.engine() != EngineKind::Socket {
-            return Err(Pending::Submitted(check)); // the raw sockets are the loop's
+        let engine = self.engine();
+        if engine.refusal(close_mode).is_some() {
+            return Err(Pending::Submitted(check)); // the loop refuses it
         }
         if !handle.permits.take_as_caller() {
             return Err(Pending::Submitted(check));
@@ -35,7 +36,15 @@ impl Checker {
         check.terms.has_token = true;
         // A little early, which the proof can bear, and one reading of the clock saved.
         let syn_at = submitted;
-        match inline::start(&self.shared.opener, &handle.spare, &target, close_mode, mark, syn_at) {
+        let started = match engine {
+            #[cfg(any(target_os = "linux", target_os = "android"))]
+            EngineKind::Raw => match self.shared.callers_engine.ask(&target, mark, syn_at) {
+                Some((conclusion, tell_loop)) => InlineStart::Concluded { conclusion, tell_loop },
+                None => InlineStart::NotStarted,
+            },
+            _ => inline::start(&self.shared.opener, &handle.spare, &target, close_mode, mark, syn_at),
+        };
+        match started {
             InlineStart::Concluded { conclusion: Conclusion { mut verdict, at, .. }, tell_loop } => {
                 drop(permit);
                 if tell_loop {

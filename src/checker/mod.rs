@@ -132,7 +132,8 @@ impl Checker {
         match kind {
             #[cfg(any(target_os = "linux", target_os = "android"))]
             EngineKind::Raw => {
-                let engine = RawEngine::new(poll, self.shared.config.wire.clone(), index);
+                let counts = [self.shared.opener.counter(), self.shared.counters.unsolicited()];
+                let engine = RawEngine::new(poll, self.shared.config.wire.clone(), index, counts);
                 self.begin_loop(handle, engine)
             }
             _ => {

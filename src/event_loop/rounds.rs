@@ -373,7 +373,7 @@ impl<E: LoopEngine> EventLoop<E> {
         if !self.checks.engine.close_unneeded() {
             return self.set_sweep(1);
         }
-        let spare_left = self.handle.spare.sweep();
+        let spare_left = self.handle.spare.sweep() | self.shared.sweep_callers_engine();
         if !at_rest || self.checks.engine.has_idle() || spare_left {
             self.plan_sweep();
         }

@@ -7,6 +7,8 @@ use super::command::Command;
 use super::handle::LoopHandle;
 use crate::completion::CompletionQueue;
 use crate::config::Config;
+#[cfg(any(target_os = "linux", target_os = "android"))]
+use crate::engine::raw::callers::CallersEngine;
 use crate::engine::socket::opener::Opener;
 use crate::rate::Rate;
 use crate::resolver::Resolver;
@@ -22,6 +24,9 @@ pub(crate) struct Shared {
     /// Results that wait to be reaped.
     pub completions: Arc<CompletionQueue>,
     pub counters: Counters,
+    /// The raw engine on callers' threads, whose sockets belong to the namespace of the thread that opens them.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    pub callers_engine: CallersEngine,
     /// Loops that still run.
     pub loops: AtomicU32,
     /// Set first in a shutdown, for calls that leave no command in an inbox.
@@ -33,12 +38,16 @@ pub(crate) struct Shared {
 
 impl Shared {
     pub fn new(config: Config, handles: Vec<Arc<LoopHandle>>) -> Shared {
+        let opener = Arc::new(Opener::new(config.wire.clone()));
+        let counters = Counters::default();
         Shared {
             resolver: Arc::new(Resolver::new(config.max_lookups)),
-            opener: Arc::new(Opener::new(config.wire.clone())),
             rate: Rate::new(config.max_rate),
             completions: Arc::new(CompletionQueue::new()),
-            counters: Counters::default(),
+            #[cfg(any(target_os = "linux", target_os = "android"))]
+            callers_engine: CallersEngine::new(config.wire.clone(), [opener.counter(), counters.unsolicited()]),
+            opener,
+            counters,
             loops: AtomicU32::new(handles.len() as u32),
             closed: AtomicBool::new(false),
             cancels: AtomicU64::new(0),
@@ -51,6 +60,14 @@ impl Shared {
     /// Tells this checker from all others that exist now.
     pub fn identity(&self) -> usize {
         &raw const *self as usize
+    }
+
+    /// Closes what callers have not needed since the last time. False if nothing is left.
+    pub fn sweep_callers_engine(&self) -> bool {
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        return self.callers_engine.sweep();
+        #[cfg(not(any(target_os = "linux", target_os = "android")))]
+        false
     }
 
     /// A socket was closed: loops that wait for a descriptor may try again.

@@ -7,6 +7,8 @@ use std::collections::HashMap;
 use std::ffi::c_int;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::AsRawFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use mio::unix::SourceFd;
@@ -15,7 +17,7 @@ use mio::{Events, Interest, Poll, Token};
 use super::family::{Family, Syn};
 use super::filter;
 use super::flows::CoarseTime;
-use super::in_flight::{InFlight, Outcome};
+use super::in_flight::{Heard, InFlight, Outcome};
 use super::ports::{BLOCK_BITS, Ports};
 use super::raw_socket::RawSocket;
 use super::receiving::{ErrorBuffer, Incoming};
@@ -32,6 +34,8 @@ use crate::sys::{clock, os_error};
 
 /// Answers and errors come by at most two descriptors, and there is the waker.
 const EVENTS: usize = 8;
+/// Ports held from the first check on.
+const FIRST_PORTS: u16 = 64;
 /// ICMP errors read before the loop looks at something else.
 const ERRORS: usize = 64;
 
@@ -54,25 +58,65 @@ pub(crate) struct RawEngine {
     now: u64,
     /// Something was used since it was marked as not needed.
     used: bool,
+    /// How many sockets the checker holds, and how many of them are counted for this engine.
+    sockets: Arc<AtomicU64>,
+    counted: u64,
+    /// Segments that came to our ports and answered no check.
+    unsolicited: Arc<AtomicU64>,
+}
+
+impl Drop for RawEngine {
+    fn drop(&mut self) {
+        self.close();
+    }
 }
 
 impl RawEngine {
-    /// The engine of the checker's loop of this number.
-    pub fn new(poll: Poll, wire: Wire, index: u32) -> RawEngine {
+    /// The engine of the checker's loop of this number. The checker counts its sockets, and segments that answer no
+    /// check.
+    pub fn new(poll: Poll, wire: Wire, index: u32, counts: [Arc<AtomicU64>; 2]) -> RawEngine {
+        RawEngine::with_ports(poll, wire, index, FIRST_PORTS, counts)
+    }
+
+    /// The same, with so many ports at first.
+    pub fn with_ports(poll: Poll, wire: Wire, index: u32, ports: u16, counts: [Arc<AtomicU64>; 2]) -> RawEngine {
+        let [sockets, unsolicited] = counts;
         RawEngine {
             poll,
             events: Events::with_capacity(EVENTS),
             routes: Routes::new(wire.clone()),
             wire,
             families: [None, None],
-            in_flight: InFlight::new(Ports::new(index)),
+            in_flight: InFlight::new(Ports::new(index, ports)),
             marks: HashMap::new(),
             repeats: Vec::new(),
             current: None,
             error_buffer: ErrorBuffer::new(),
             now: clock::now(),
             used: false,
+            sockets,
+            counted: 0,
+            unsolicited,
         }
+    }
+
+    /// Reads what has come in by now, without waiting.
+    pub fn read_now(&mut self) {
+        self.families.iter_mut().flatten().for_each(|family| family.readable = true);
+        self.read();
+    }
+
+    /// Whether a target is on this host.
+    pub fn is_here(&mut self, target: &SocketAddr, mark: u32) -> bool {
+        let ip = self.effective(target).ip();
+        ip.is_loopback() || matches!(ip, IpAddr::V4(v4) if self.routes.source(v4, mark, clock::now()) == Ok(v4))
+    }
+
+    /// Counts the sockets that are open now.
+    fn count_sockets(&mut self) {
+        let now = self.families.iter().flatten().count() as u64 + u64::from(self.in_flight.ports.len());
+        self.sockets.fetch_add(now.wrapping_sub(self.counted), Ordering::SeqCst);
+        self.counted = now;
     }
 
     /// Where segments for a target go: an address that means "this host" is one of this host.
@@ -113,6 +157,7 @@ impl RawEngine {
         );
         registered.map_err(|error| os_error::of(&error))?;
         self.families[usize::from(v6)] = Some(Family::new(v6, socket));
+        self.count_sockets();
         Ok(())
     }
 
@@ -127,6 +172,7 @@ impl RawEngine {
         self.in_flight.ports.clear();
         self.routes.clear();
         self.in_flight.dropped_at = None;
+        self.count_sockets();
     }
 
     fn is_open(&self) -> bool {
@@ -175,9 +221,13 @@ impl RawEngine {
         let answer = if v6 { parse_v6(incoming.bytes, *incoming.source.ip()) } else { parse_v4(incoming.bytes) };
         let Some(answer) = answer else { return };
         let at = if incoming.stamp > 0 { incoming.stamp.wrapping_sub(ahead).min(self.now) } else { self.now };
-        if let Some(slot) = self.in_flight.hear(&answer, at) {
-            let target = SocketAddr::new(answer.source, answer.source_port);
-            self.repeats.push((slot, scoped(target, incoming.source.scope_id())));
+        match self.in_flight.hear(&answer, at) {
+            Heard::Answer => {}
+            Heard::Nothing => _ = self.unsolicited.fetch_add(1, Ordering::Relaxed),
+            Heard::OlderSyn(slot) => {
+                let target = SocketAddr::new(answer.source, answer.source_port);
+                self.repeats.push((slot, scoped(target, incoming.source.scope_id())));
+            }
         }
     }
 
@@ -251,7 +301,7 @@ impl Engine for RawEngine {
         let slot = loop {
             match self.in_flight.flows.open(destination, self.in_flight.ports.len()) {
                 Some(slot) => break slot,
-                None if self.in_flight.ports.extend() => {}
+                None if self.in_flight.ports.extend() => self.count_sockets(),
                 None => return Err(NoSocket::NOT_FOR_THIS_TARGET),
             }
         };

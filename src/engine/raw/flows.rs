@@ -290,9 +290,10 @@ mod tests {
     #[test]
     fn a_million_flows_cost_what_the_promise_leaves_for_them() {
         let mut flows = Flows::default();
-        for index in 0..20_000u32 {
+        for index in 0..40_000u32 {
             let target = IpAddr::from((0x0a00_0000 + index).to_be_bytes());
-            for _ in 0..50 {
+            // Few enough for two targets whose hashes are the same, which happens.
+            for _ in 0..25 {
                 let destination = flows.destination(target, 80);
                 assert!(flows.open(destination, 64).is_some());
             }

@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 
-use super::flows::{CoarseTime, Flow, FlowNumber, Flows};
+use super::flows::{CoarseTime, Destination, Flow, FlowNumber, Flows};
 use super::isn::IsnKey;
 use super::ports::Ports;
 use super::receiving::IcmpError;
@@ -29,6 +29,18 @@ pub(super) enum Outcome {
         errno: i32,
         origin: Origin,
     },
+}
+
+/// What a segment is that came in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Heard {
+    /// The answer to a SYN, or the same once more.
+    Answer,
+    /// A bare ACK: the target has a half-open connection of an older SYN from the port of this flow, whose RST was
+    /// lost. The kernel resets it now, so that the same SYN, sent once more, is answered (RFC 9293, section 3.5.2).
+    OlderSyn(u32),
+    /// It answers nothing.
+    Nothing,
 }
 
 /// What this host did instead of sending a SYN.
@@ -65,29 +77,33 @@ impl InFlight {
     }
 
     /// A segment came in, at this time. It counts only if it answers the SYN of a flow, from where that went.
-    ///
-    /// Returns the flow whose SYN is to be sent once more: a bare ACK says that the target has a half-open connection of
-    /// an older SYN from the same port, whose RST was lost. The kernel resets it now, so that the same SYN, sent again,
-    /// is answered (RFC 9293, section 3.5.2).
-    pub fn hear(&mut self, answer: &Answer, at: u64) -> Option<u32> {
-        let port = self.ports.number(answer.port)?;
+    pub fn hear(&mut self, answer: &Answer, at: u64) -> Heard {
+        let Some(port) = self.ports.number(answer.port) else { return Heard::Nothing };
         let destination = self.flows.destination(answer.source, answer.source_port);
         if answer.kind == AnswerKind::Ack {
-            let slot = self.flows.find(destination, port)?;
-            let flow = self.flows.flow(slot);
-            if flow.answered || flow.sent == 0 || flow.acks >= REPEATS_BY_ACK {
-                return None;
-            }
-            flow.acks += 1;
-            return Some(slot);
+            return self.hear_ack(destination, port);
         }
         let number = FlowNumber::of(self.key.number(answer.ack.wrapping_sub(1)));
-        let (_, flow) = self.flows.get(number)?;
-        if flow.port == port && flow.destination == destination && flow.sent > 0 && !flow.answered {
-            flow.answered = true;
-            self.outcomes.push_back((number, Outcome::Answered { kind: answer.kind, at, ts_echo: answer.ts_echo }));
+        match self.flows.get(number) {
+            Some((_, flow)) if flow.port == port && flow.destination == destination && flow.sent > 0 => {
+                if !std::mem::replace(&mut flow.answered, true) {
+                    let Answer { kind, ts_echo, .. } = *answer;
+                    self.outcomes.push_back((number, Outcome::Answered { kind, at, ts_echo }));
+                }
+                Heard::Answer
+            }
+            _ => Heard::Nothing,
         }
-        None
+    }
+
+    fn hear_ack(&mut self, destination: Destination, port: u16) -> Heard {
+        let Some(slot) = self.flows.find(destination, port) else { return Heard::Nothing };
+        let flow = self.flows.flow(slot);
+        if flow.answered || flow.sent == 0 || flow.acks >= REPEATS_BY_ACK {
+            return Heard::Nothing;
+        }
+        flow.acks += 1;
+        Heard::OlderSyn(slot)
     }
 
     /// An ICMP error came in. It counts only if it quotes the SYN of a flow.

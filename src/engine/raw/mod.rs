@@ -1,5 +1,6 @@
 //! Half a handshake by segments of the library's own, on raw IP sockets of Linux.
 
+pub(crate) mod callers;
 mod driver;
 mod family;
 mod filter;

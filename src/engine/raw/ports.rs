@@ -17,10 +17,8 @@ pub(super) const BLOCK_BITS: u32 = 10;
 const BLOCK: u16 = 1 << BLOCK_BITS;
 /// No block begins below; many servers listen there.
 const LOWEST: u16 = 10 << 10;
-/// Ports that are held from the first check on, and how many more are taken when those of a destination are all in use.
+/// How many more ports are taken when those of a destination are all in use.
 const STEP: usize = 64;
-/// A block where fewer can be had is left for another one, while there is one.
-const FEWEST: usize = 16;
 
 #[derive(Default)]
 pub(super) struct Ports {
@@ -31,12 +29,14 @@ pub(super) struct Ports {
     next: u16,
     /// This loop's number: the loops of a checker take different blocks.
     index: u32,
+    /// How many are taken at first.
+    at_first: usize,
     hasher: RandomState,
 }
 
 impl Ports {
-    pub fn new(index: u32) -> Ports {
-        Ports { index, ..Ports::default() }
+    pub fn new(index: u32, at_first: u16) -> Ports {
+        Ports { index, at_first: at_first.into(), ..Ports::default() }
     }
 
     pub fn len(&self) -> u16 {
@@ -65,11 +65,12 @@ impl Ports {
         }
         let blocks = blocks(&ephemeral(), self.hasher.hash_one(std::process::id()), self.index);
         let mut errno = libc::EADDRINUSE;
-        for enough in [FEWEST, 1] {
+        // A block where few can be had is left for another one, while there is one.
+        for enough in [self.at_first.div_ceil(4), 1] {
             for &block in &blocks {
                 self.first = block;
                 self.next = 0;
-                match self.extend_to(STEP) {
+                match self.extend_to(self.at_first) {
                     Err(why) if why != libc::EADDRINUSE => return Err(why),
                     Err(why) => errno = why,
                     Ok(()) => {}
@@ -200,9 +201,9 @@ mod tests {
 
     #[test]
     fn held_ports_are_nobody_elses_until_they_are_given_back() {
-        let mut ports = Ports::new(0);
+        let mut ports = Ports::new(0, 64);
         ports.hold().unwrap();
-        assert!(ports.len() >= FEWEST as u16);
+        assert!(ports.len() >= 16);
         let port = ports.port(3);
         assert_eq!(ports.number(port), Some(3));
         assert!(std::net::TcpListener::bind(("127.0.0.1", port)).is_err());

@@ -58,6 +58,11 @@ impl Opener {
         Socket::open(source.is_ipv6(), CloseMode::HALF_OPEN, &wire, &self.held)
     }
 
+    /// Where sockets are counted, those of others too.
+    pub fn counter(&self) -> Arc<AtomicU64> {
+        self.held.clone()
+    }
+
     /// How many sockets exist.
     pub fn held(&self) -> u64 {
         self.held.load(Ordering::SeqCst)
