@@ -263,7 +263,11 @@ impl Engine for RawEngine {
         let wait = if has_more { Some(Duration::ZERO) } else { wait };
         let mut has_errors = [false; 2];
         // Interrupted by a debugger or SIGCONT, or by any signal on a caller's own thread: there are simply no events.
+        let begun = clock::now();
         if self.poll.poll(&mut self.events, wait).is_ok() {
+            for family in self.families.iter_mut().flatten().filter(|family| !family.readable) {
+                family.read_until = begun; // whatever had come by then would be an event
+            }
             for event in self.events.iter().filter(|event| event.token() != WAKE) {
                 if let Some(Some(family)) = self.families.get_mut(event.token().0) {
                     family.readable = true;
