@@ -231,6 +231,7 @@ mod near_target {
 
     #[test]
     fn that_is_up_has_its_result_there_when_submit_returns() {
+        needs_sockets!("no check begins on its caller's thread");
         namespaced!(alone);
         let listener = listen_everywhere();
         let at_once = at_once(PORT, Status::Up);
@@ -240,6 +241,7 @@ mod near_target {
 
     #[test]
     fn that_refuses_has_its_result_there_when_submit_returns() {
+        needs_sockets!("no check begins on its caller's thread");
         namespaced!(alone);
         let at_once = at_once(DEAD_PORT, Status::Refused);
         assert!(at_once >= 950, "only {at_once} of 1000 results were there at once");

@@ -104,6 +104,7 @@ fn cancelling_by_id_ends_submitted_checks_wherever_they_are_and_no_other() {
 
 #[test]
 fn cancelling_by_id_ends_a_check_of_one_target_that_began_on_its_callers_thread() {
+    needs_sockets!("no check begins on its caller's thread");
     namespaced!("nft");
     silence(SILENT_PORT);
     let checker = loops(2);

@@ -126,6 +126,7 @@ mod token {
 
     #[test]
     fn is_paid_once_by_a_check_that_goes_from_its_caller_to_the_loop() {
+        needs_sockets!("a check needs no descriptor");
         namespaced!("nft");
         let took = shortest(|checker| checker.check(&Request::new(at(V4, PORT))));
         assert!(took < INTERVAL.mul_f32(0.9), "it waited for another token: {took:?}");
@@ -133,6 +134,7 @@ mod token {
 
     #[test]
     fn is_paid_once_by_a_submitted_check_that_waits_for_a_descriptor() {
+        needs_sockets!("a check needs no descriptor");
         namespaced!("nft");
         let took = shortest(|checker| {
             checker.submit(vec![Request::new(at(V4, PORT))]).expect("a live checker");

@@ -8,7 +8,7 @@ mod support;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use support::counters::Rise;
+use support::counters::Syns;
 use support::firewall::{self, Hook};
 use support::handshake::{make_room_for_completed_handshakes, often, withholds_ack};
 use support::lists::{checker, reap, tagged, with_timeout};
@@ -48,7 +48,7 @@ mod two_checks_that_meet {
         let ports: Vec<u16> = PORTS.collect();
         let targets = (0..16).map(|number| at(ip, ports[number % 4]));
         let requests = targets.enumerate().map(|(tag, target)| tagged(tag, with_timeout(5000, target))).collect();
-        let sent = Rise::of("TcpActiveOpens");
+        let sent = Syns::watch();
         checker.submit(requests).expect("an open checker");
         // Some may find no port left, which is this machine's fault and said so at once.
         until("all SYNs that can be sent", || sent.now() + checker.stats().local_fault == 16);
@@ -69,6 +69,7 @@ mod two_checks_that_meet {
 
     #[test]
     fn checks_of_one_checker_are_not_up_for_having_met_on_ipv4() {
+        needs_sockets!("no connection could meet another");
         only_where!(withholds_ack(), "TCP alone knows whom a connection met");
         namespaced!("nft");
         assert_never_up(V4);
@@ -76,6 +77,7 @@ mod two_checks_that_meet {
 
     #[test]
     fn checks_of_one_checker_are_not_up_for_having_met_on_ipv6() {
+        needs_sockets!("no connection could meet another");
         only_where!(withholds_ack(), "TCP alone knows whom a connection met");
         namespaced!("nft");
         assert_never_up(V6);
@@ -87,6 +89,7 @@ mod two_checks_that_meet {
 
     #[test]
     fn checks_of_two_checkers_are_not_up_for_having_met() {
+        needs_sockets!("no connection could meet another");
         only_where!(withholds_ack(), "TCP alone knows whom a connection met");
         namespaced!("nft");
         narrow_range();
@@ -94,7 +97,7 @@ mod two_checks_that_meet {
         let mut up = Vec::new();
         for _ in 0..often(5) {
             firewall::add(Hook::Input, &["tcp flags & (syn | ack) == syn drop"]);
-            let (sent, faults) = (Rise::of("TcpActiveOpens"), faults(&checkers));
+            let (sent, faults) = (Syns::watch(), faults(&checkers));
             for checker in &checkers {
                 let request = |(tag, port)| tagged(tag, with_timeout(5000, at(V4, port)));
                 checker.submit(PORTS.chain(PORTS).enumerate().map(request).collect()).expect("an open checker");
@@ -141,7 +144,7 @@ mod listener_among_the_ports_of_checks {
         let _listeners = [Listener::on(V4, 40_500), Listener::on(V6, 40_500)];
         firewall::add(Hook::Input, &["tcp flags & (syn | ack) == syn drop"]);
         let checker = checker(|_| ());
-        let sent = Rise::of("TcpActiveOpens");
+        let sent = Syns::watch();
         let targets = [V4, V6].into_iter().cycle().take(20).map(|ip| at(ip, 40_500));
         let requests = targets.enumerate().map(|(tag, target)| tagged(tag, with_timeout(PATIENCE_MS, target)));
         checker.submit(requests.collect()).expect("an open checker");

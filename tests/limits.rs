@@ -29,6 +29,7 @@ mod descriptors {
 
     #[test]
     fn fewer_than_checks_in_flight_are_shared_by_two_loops_until_all_have_a_verdict() {
+        needs_sockets!("a check needs no descriptor");
         namespaced!("nft");
         silence(SILENT_PORT);
         set_descriptor_limit(40);
@@ -54,6 +55,7 @@ mod descriptors {
 
     #[test]
     fn that_several_loops_wait_for_do_not_keep_the_processor_busy() {
+        needs_sockets!("a check needs no descriptor");
         namespaced!("nft");
         silence(SILENT_PORT);
         set_descriptor_limit(40);
@@ -82,6 +84,7 @@ mod descriptors {
 
     #[test]
     fn given_back_by_the_host_let_waiting_checks_go_on() {
+        needs_sockets!("a check needs no descriptor");
         namespaced!("nft");
         let listener = Listener::on(V4, PORT);
         silence(SILENT_PORT);

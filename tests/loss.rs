@@ -247,6 +247,7 @@ mod a_silent_target {
 
     #[test]
     fn takes_no_permit_from_a_check_that_waits_for_one() {
+        needs_sockets!("a SYN that is sent again takes no permit");
         namespaced!("nft");
         silence(SILENT_PORT);
         let syns = count_syns(SILENT_PORT);
@@ -277,6 +278,7 @@ mod a_silent_target {
 
     #[test]
     fn that_is_cancelled_leaves_nothing_in_flight() {
+        needs_sockets!("a SYN that is sent again takes no permit");
         namespaced!("nft");
         silence(SILENT_PORT);
         let syns = count_syns(SILENT_PORT);
@@ -292,6 +294,7 @@ mod a_silent_target {
 
     #[test]
     fn is_cancelled_with_all_others_while_early_syns_leave() {
+        needs_sockets!("a SYN that is sent again takes no permit");
         namespaced!(alone, "nft");
         const CHECKS: usize = 4_000;
         silence(SILENT_PORT);
@@ -337,6 +340,7 @@ mod an_early_syn {
 
     #[test]
     fn is_given_up_for_a_check_that_comes_later() {
+        needs_sockets!("a SYN that is sent again takes no permit");
         namespaced!("nft");
         with_early_syns_in_all_other_permits(|checker| {
             for _ in 0..50 {
@@ -353,6 +357,7 @@ mod an_early_syn {
 
     #[test]
     fn is_given_up_for_the_checks_of_a_list() {
+        needs_sockets!("a SYN that is sent again takes no permit");
         namespaced!("nft");
         with_early_syns_in_all_other_permits(|checker| {
             let verdicts = checker.check_many(&vec![with_timeout(PATIENCE_MS, at(V4, PORT)); 500]);
@@ -362,6 +367,7 @@ mod an_early_syn {
 
     #[test]
     fn that_was_given_up_in_vain_is_no_part_of_its_check_any_more() {
+        needs_sockets!("a SYN that is sent again takes no permit");
         namespaced!("nft");
         silence(SILENT_PORT);
         let checker = checker(|config| {

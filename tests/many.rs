@@ -181,6 +181,7 @@ mod in_flight {
 
     #[test]
     fn of_one_family_after_the_other_need_no_more_sockets_than_may_be_in_flight() {
+        needs_sockets!("a check has no socket");
         namespaced!("nft");
         silence(SILENT_PORT);
         let checker = checker(|config| config.set_max_in_flight(50).unwrap());

@@ -8,6 +8,7 @@ mod support;
 use std::net::SocketAddr;
 
 use support::counters::Rise;
+use support::engine::is_raw;
 use support::etc;
 use support::firewall::{self, Hook};
 use support::lists::{PORT, checker, reap};
@@ -80,6 +81,9 @@ fn every_check_leaves_with_its_own_mark_and_without_one_with_the_checkers() {
         assert_all_up(&every_way(&own, &request));
     }
     syns.assert(&[15, 40, 30, 15]);
+    if is_raw() {
+        return; // it makes no other handshake
+    }
     for handshake in [Handshake::Full, Handshake::HalfOpen] {
         let request = Request { handshake, linger: true, ..marked(1, at(V4, PORT)) };
         assert_all_up(&every_way(&own, &request));
@@ -97,11 +101,11 @@ fn one_socket_bears_the_mark_of_each_check_in_turn() {
     for request in &requests {
         assert_all_up(&[checker.check(request)]);
     }
-    assert!(checker.stats().sockets <= 1, "{:?}", checker.stats());
+    assert!(is_raw() || checker.stats().sockets <= 1, "{:?}", checker.stats());
     syns.assert(&[100, 100, 100]);
     // The first list's socket is the loop's own.
     assert_all_up(&checker.check_many(&requests));
-    assert!(checker.stats().sockets <= 2, "{:?}", checker.stats());
+    assert!(is_raw() || checker.stats().sockets <= 2, "{:?}", checker.stats());
     syns.assert(&[200, 200, 200]);
     listener.assert_untouched();
 }
@@ -130,6 +134,7 @@ fn mark_chooses_the_route_of_each_check_on_a_socket_that_took_another_one_before
 
 #[test]
 fn check_with_a_mark_is_unsupported_without_the_privilege_and_nothing_is_sent() {
+    needs_sockets!("without the privilege there is no such checker");
     namespaced!();
     etc::replace();
     let _listener = Listener::on(V4, PORT);
@@ -153,6 +158,7 @@ fn check_with_a_mark_is_unsupported_without_the_privilege_and_nothing_is_sent() 
 
 #[test]
 fn socket_whose_mark_cannot_be_taken_back_serves_no_other_check() {
+    needs_sockets!("a check has no socket");
     namespaced!("nft");
     let listener = Listener::on(V4, PORT);
     let syns = Syns::count(&[0, 7]);

@@ -10,7 +10,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use support::counters::Rise;
+use support::counters::Syns;
 use support::etc;
 use support::far_host::FarHost;
 use support::lists::{PORT, checker, reap};
@@ -69,7 +69,7 @@ mod checks {
         let outside = checker(|_| ());
         for listener in &listeners {
             let request = Request::new(listener.address());
-            let connects = Rise::of("TcpActiveOpens");
+            let connects = Syns::watch();
             for _ in 0..10 {
                 assert_all(&every_way(&inside, &request), Status::Up);
             }

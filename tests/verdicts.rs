@@ -7,7 +7,7 @@ mod support;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use support::counters::Rise;
+use support::counters::{Rise, Syns};
 use support::driven::stats;
 use support::far_host::FarHost;
 use support::firewall::{self, Hook};
@@ -116,7 +116,7 @@ mod answers {
         silence(PORT);
         let checker = checker();
         let verdict = std::thread::scope(|scope| {
-            let sent = Rise::of("TcpActiveOpens");
+            let sent = Syns::watch();
             let check = scope.spawn(|| checker.check(&Request::new(listener.address())));
             until("the SYN", || sent.now() == 1);
             firewall::open();
@@ -183,6 +183,7 @@ mod silence {
 
     #[test]
     fn kernel_that_gives_up_first_is_timed_out_with_its_errno() {
+        needs_sockets!("the kernel does not know of its SYNs");
         namespaced!("nft");
         silence(SILENT_PORT);
         sysctl("net/ipv4/tcp_syn_retries", "1");
@@ -327,6 +328,7 @@ mod this_machine {
 
     #[test]
     fn no_ephemeral_port_left_is_a_local_fault() {
+        needs_sockets!("its ports are bound when it is made");
         namespaced!();
         let listener = Listener::on(V4, PORT);
         sysctl("net/ipv4/ip_local_port_range", "40000 40003");
@@ -344,6 +346,7 @@ mod this_machine {
 
     #[test]
     fn no_descriptor_left_is_a_local_fault_when_the_checker_holds_no_busy_socket() {
+        needs_sockets!("a check needs no descriptor");
         namespaced!();
         let listener = Listener::on(V4, PORT);
         let checker = checker();
@@ -357,6 +360,7 @@ mod this_machine {
 
     #[test]
     fn no_descriptor_left_is_a_matter_of_waiting_while_the_checker_holds_a_busy_socket() {
+        needs_sockets!("a check needs no descriptor");
         namespaced!("nft");
         let listener = Listener::on(V4, PORT);
         silence(SILENT_PORT);
@@ -388,7 +392,7 @@ mod this_machine {
         std::thread::scope(|scope| {
             let first = scope.spawn(|| checker.check(&silent));
             until("the first check in flight", || stats(&checker).in_flight == 1);
-            let sent = Rise::of("TcpActiveOpens");
+            let sent = Syns::watch();
             let second = checker.check(&Request { timeout_ms: IMPATIENCE_MS, ..Request::new(listener.address()) });
             assert_eq!((second.status, second.os_error, second.address), (Status::Busy, 0, None), "{second:?}");
             assert_eq!(sent.now(), 0);
@@ -418,7 +422,7 @@ mod the_end {
                 assert_eq!((verdict.status, verdict.os_error), (Status::Closed, 0), "{verdict:?}");
             }
         });
-        let sent = Rise::of("TcpActiveOpens");
+        let sent = Syns::watch();
         for target in ["127.0.0.1:80", "[::1]:80", "localhost:80"] {
             assert_eq!(checker.check_addr(target, 0).status, Status::Closed);
         }

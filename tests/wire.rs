@@ -9,7 +9,7 @@ use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use support::capture::{Capture, Segment, conversations};
-use support::counters::Rise;
+use support::counters::Syns;
 use support::driven;
 use support::far_host::FarHost;
 use support::firewall::{self, Hook};
@@ -176,6 +176,7 @@ fn twenty_thousand_checks_from_several_threads_complete_no_handshake() {
 
 #[test]
 fn linger_ends_with_fin_and_claims_no_half_open() {
+    needs_sockets!("it makes no other handshake");
     namespaced!("tcpdump");
     for ip in [V4, V6] {
         let listener = Listener::on(ip, PORT);
@@ -192,6 +193,7 @@ fn linger_ends_with_fin_and_claims_no_half_open() {
 
 #[test]
 fn full_handshake_sends_the_ack_and_claims_no_half_open() {
+    needs_sockets!("it makes no other handshake");
     namespaced!("tcpdump");
     for ip in [V4, V6] {
         let listener = Listener::on(ip, PORT);
@@ -207,6 +209,7 @@ fn full_handshake_sends_the_ack_and_claims_no_half_open() {
 
 #[test]
 fn full_handshake_with_linger_is_what_an_ordinary_client_does() {
+    needs_sockets!("it makes no other handshake");
     namespaced!("tcpdump");
     let listener = Listener::on(V4, PORT);
     let request = Request { handshake: Handshake::Full, linger: true, ..Request::new(listener.address()) };
@@ -218,6 +221,7 @@ fn full_handshake_with_linger_is_what_an_ordinary_client_does() {
 
 #[test]
 fn checker_without_zero_linger_ends_with_fin_and_claims_no_half_open() {
+    needs_sockets!("it makes no other handshake");
     namespaced!("tcpdump");
     let listener = Listener::on(V4, PORT);
     let checker = checker(|config| config.set_zero_linger(false).unwrap());
@@ -231,6 +235,7 @@ fn checker_without_zero_linger_ends_with_fin_and_claims_no_half_open() {
 
 #[test]
 fn half_open_and_complete_checks_on_one_checker_do_not_disturb_each_other() {
+    needs_sockets!("it makes no other handshake");
     namespaced!();
     let listener = Listener::on(V4, PORT);
     let checker = checker(|config| config.set_max_in_flight(1).unwrap());
@@ -449,6 +454,7 @@ fn list_that_meets_an_interface_made_anew_waits_its_turn_once_more_and_is_not_bu
 
 #[test]
 fn callback_runs_when_its_connection_is_gone_already() {
+    needs_sockets!("there is no connection");
     namespaced!("nft");
     let listener = Listener::on(Ipv4Addr::UNSPECIFIED.into(), PORT);
     let silent_port = PORT + 1;
@@ -487,7 +493,7 @@ fn is_in_table(target: SocketAddr) -> bool {
 fn family_of_the_checker_or_of_the_check_keeps_the_other_off_the_wire() {
     namespaced!();
     let (v4, v6) = (Listener::on(V4, PORT), Listener::on(V6, PORT));
-    let sent = Rise::of("TcpActiveOpens");
+    let sent = Syns::watch();
     let only_v4 = checker(|config| config.set_family(Family::V4).unwrap());
     assert_eq!(only_v4.check(&Request::new(v6.address())).status, Status::BadAddress);
     let only_v6 = Request { family: Family::V6, ..Request::new(v4.address()) };

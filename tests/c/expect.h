@@ -76,11 +76,18 @@ static inline int is_driven(void) {
   return set != NULL && *set != '\0';
 }
 
-/* The default settings, but for what drives the checker, and without early SYNs: a check has one socket, and can be counted. */
+/* Whether the tests' checkers make their segments themselves. */
+static inline int is_raw(void) {
+  const char *set = getenv("TCPSHAKER_ENGINE");
+  return set != NULL && strcmp(set, "raw") == 0;
+}
+
+/* The default settings, but for the engine and for what drives the checker, and without early SYNs: a check has one socket, and can be counted. */
 static inline shaker_config *new_config(void) {
   shaker_config *config = shaker_config_new();
   NEED(config != NULL && shaker_config_set_caller_driven(config, is_driven()) == SHAKER_OK);
   NEED(shaker_config_set_syn_interval(config, 0) == SHAKER_OK);
+  NEED(!is_raw() || shaker_config_set_engine(config, SHAKER_ENGINE_RAW) == SHAKER_OK);
   return config;
 }
 

@@ -83,6 +83,9 @@ static inline void start_checks(int argc, char **argv)
     shaker_config *config = shaker_config_new();
     if (shaker_config_set_caller_driven(config, driven != NULL && *driven) != SHAKER_OK)
         give_up("shaker_config_set_caller_driven");
+    const char *engine = getenv("TCPSHAKER_ENGINE");
+    if (engine != NULL && strcmp(engine, "raw") == 0 && shaker_config_set_engine(config, SHAKER_ENGINE_RAW) != SHAKER_OK)
+        give_up("shaker_config_set_engine");
     if (shaker_config_set_timeout(config, 60000) != SHAKER_OK) give_up("shaker_config_set_timeout");
     if (shaker_checker_new(config, &checks.checker) != SHAKER_OK) give_up("shaker_checker_new");
     shaker_config_free(config);

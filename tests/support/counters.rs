@@ -1,5 +1,9 @@
 //! The kernel's own count of what TCP and UDP did in this namespace (RFC 4022, RFC 4113, /proc/net/netstat).
 
+use super::engine::is_raw;
+use super::firewall;
+use super::process::sh;
+
 /// A counter by its kernel name, such as `TcpPassiveOpens` or `TcpExtListenOverflows`.
 ///
 /// `TcpPassiveOpens` counts handshakes that a listener saw completed, `TcpActiveOpens` the SYNs of connect(),
@@ -19,6 +23,35 @@ fn find(text: &str, name: &str) -> Option<u64> {
         let column = names.split_whitespace().position(|column| name.strip_prefix(protocol) == Some(column))?;
         pair[1].split_once(':')?.1.split_whitespace().nth(column)?.parse().ok()
     })
+}
+
+/// The SYNs that leave this namespace, whoever sends them. On the raw engine the packet filter counts them, until it is
+/// told to forget its rules; TCP knows only those of its own sockets.
+pub enum Syns {
+    OfSockets(Rise),
+    Counted,
+}
+
+impl Syns {
+    /// Starts to count.
+    pub fn watch() -> Syns {
+        if !is_raw() {
+            return Syns::OfSockets(Rise::of("TcpActiveOpens"));
+        }
+        firewall::add_counter("syns_sent");
+        sh("nft add chain inet tests sent '{ type filter hook output priority -200; }'");
+        sh("nft flush chain inet tests sent; nft reset counter inet tests syns_sent");
+        sh("nft 'add rule inet tests sent tcp flags & (fin | syn | rst | ack) == syn counter name syns_sent'");
+        Syns::Counted
+    }
+
+    /// How many left until now.
+    pub fn now(&self) -> u64 {
+        match self {
+            Syns::OfSockets(rise) => rise.now(),
+            Syns::Counted => firewall::packets("syns_sent"),
+        }
+    }
 }
 
 /// How far a counter rises while something happens.

@@ -7,17 +7,22 @@ use std::time::{Duration, Instant};
 
 use tcpshaker::{Checker, Config, Stats};
 
+use super::engine;
+
 /// The tests' checkers have no thread of their own.
 pub fn is_driven() -> bool {
     std::env::var_os("TCPSHAKER_DRIVEN").is_some_and(|value| !value.is_empty())
 }
 
-/// The default settings, but for what drives the checker, and without early SYNs: the tests count what is in flight
-/// and what is sent, and a check has one socket. Early SYNs have tests of their own (loss.rs, storm.rs).
+/// The default settings, but for the engine and for what drives the checker, and without early SYNs: the tests count
+/// what is in flight and what is sent, and a check has one socket. Early SYNs have tests of their own (loss.rs, storm.rs).
 pub fn config() -> Config {
     let mut config = Config::default();
     config.set_syn_interval(0).unwrap();
     config.set_caller_driven(is_driven()).unwrap();
+    if engine::is_raw() {
+        engine::choose_raw(&mut config).unwrap();
+    }
     config
 }
 

@@ -9,6 +9,8 @@ pub enum Hook {
     Input,
     /// On their way out of it.
     Output,
+    /// On their way through it, from one interface to another.
+    Forward,
 }
 
 /// Adds rules in nft's language, such as `tcp dport 80 drop`.
@@ -17,11 +19,25 @@ pub fn add(hook: Hook, rules: &[&str]) {
     let (chain, hook) = match hook {
         Hook::Input => ("arriving", "input"),
         Hook::Output => ("leaving", "output"),
+        Hook::Forward => ("passing", "forward"),
     };
     let mut text = String::from("table inet tests\n");
     text += &format!("add chain inet tests {chain} {{ type filter hook {hook} priority 0; }}\n");
     for rule in rules {
         text += &format!("add rule inet tests {chain} {rule}\n");
+    }
+    feed("nft", &["-f", "-"], &text);
+}
+
+/// Translates the addresses of connections that begin here: of their targets before they are routed (`dnat to`), of
+/// their sources when they leave (`snat to`, `masquerade`). `family` is ip or ip6.
+#[track_caller]
+pub fn translate(family: &str, targets: &[&str], sources: &[&str]) {
+    let mut text = format!("table {family} translation\n");
+    text += &format!("add chain {family} translation targets {{ type nat hook output priority -100; }}\n");
+    text += &format!("add chain {family} translation sources {{ type nat hook postrouting priority 100; }}\n");
+    for (chain, rules) in [("targets", targets), ("sources", sources)] {
+        rules.iter().for_each(|rule| text += &format!("add rule {family} translation {chain} {rule}\n"));
     }
     feed("nft", &["-f", "-"], &text);
 }

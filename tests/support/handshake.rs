@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tcpshaker::{Stats, Status, Verdict};
 
 use super::counters::Rise;
+use super::engine::is_raw;
 use super::process::sysctl;
 
 /// The last ACK is withheld. Where it is not, checks make the ordinary handshake, and the kernel tells little of it.
@@ -40,6 +41,9 @@ static HELD_UP: AtomicU64 = AtomicU64::new(0);
 /// A busy machine may keep a check from its processor, between the answer and the reset, for as long as the kernel
 /// withholds the ACK. Then there is no proof, and the time that the check took excuses it.
 pub fn proves(verdict: &Verdict) -> bool {
+    if is_raw() {
+        return verdict.status == Status::Up; // no socket of the kernel's could send the ACK
+    }
     let late = verdict.syn_retransmits > 0 || verdict.rtt_us >= ACK_WITHHELD_US;
     let can_be_proven = verdict.status == Status::Up && withholds_ack() && (reuses_sockets() || !late);
     let answered_us = u64::from(verdict.syn_retransmits) * SYN_AGAIN_US;
@@ -63,7 +67,12 @@ pub fn assert_proven<'a>(verdicts: impl IntoIterator<Item = &'a Verdict>) {
 
 /// What goes over the wire for a check of a live target, as a capture tells it.
 pub fn conversation() -> &'static [&'static str] {
-    if withholds_ack() { &[">S", "<S.", ">R."] } else { &[">S", "<S.", ">.", ">R."] }
+    match () {
+        // The kernel knows no connection, so its RST acknowledges nothing (RFC 9293, 3.5.2).
+        () if is_raw() => &[">S", "<S.", ">R"],
+        () if withholds_ack() => &[">S", "<S.", ">R."],
+        () => &[">S", "<S.", ">.", ">R."],
+    }
 }
 
 /// Each conversation is that of a check; but for those of checks that were held up, which show the ACK as well.

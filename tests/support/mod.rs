@@ -7,6 +7,8 @@
 #[macro_use]
 pub mod driven;
 #[macro_use]
+pub mod engine;
+#[macro_use]
 pub mod handshake;
 #[macro_use]
 pub mod namespace;
@@ -18,6 +20,7 @@ pub mod far_host;
 pub mod firewall;
 pub mod lists;
 pub mod name_server;
+pub mod network;
 pub mod peer;
 pub mod privileges;
 pub mod process;

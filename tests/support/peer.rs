@@ -25,7 +25,22 @@ pub struct Segment {
     pub sequence: u32,
     pub acknowledged: u32,
     pub flags: u8,
+    pub window: u16,
+    /// As they stand in the header, padded to whole words.
+    pub options: Vec<u8>,
     pub payload: Vec<u8>,
+}
+
+/// Stands between hosts on a network that nobody but the test has, and forges answers to the SYNs that go by: `forge` is
+/// asked about every segment on loopback, and what it returns arrives there.
+pub fn forge_on_loopback(forge: impl Fn(&Segment) -> Vec<Vec<u8>> + Send + 'static) {
+    let loopback = Cable::open("lo", &[0; 6]);
+    std::thread::spawn(move || {
+        loop {
+            let Some(segment) = Segment::parse(&loopback.receive()) else { continue };
+            forge(&segment).iter().for_each(|packet| loopback.send(packet));
+        }
+    });
 }
 
 /// What the peer does: at once, or after a while.
@@ -76,7 +91,8 @@ impl Peer {
 }
 
 impl Segment {
-    fn parse(packet: &[u8]) -> Option<Segment> {
+    /// Takes an IPv4 packet apart, if it is one of TCP.
+    pub fn parse(packet: &[u8]) -> Option<Segment> {
         let (ip, protocol) = (packet.get(..usize::from(packet.first()? & 15) * 4)?, *packet.get(9)?);
         if ip.len() < 20 || packet[0] >> 4 != 4 || protocol != libc::IPPROTO_TCP as u8 {
             return None;
@@ -91,6 +107,8 @@ impl Segment {
             sequence: word(4)?,
             acknowledged: word(8)?,
             flags: *tcp.get(13)?,
+            window: (word(12)? & 0xffff) as u16,
+            options: tcp.get(20..usize::from(tcp.get(12)? >> 4) * 4)?.to_vec(),
             payload: Vec::new(),
         })
     }
@@ -99,7 +117,24 @@ impl Segment {
     pub fn answer(&self, flags: u8, sequence: u32) -> Segment {
         let acknowledged = if flags & ACK != 0 { self.sequence.wrapping_add(1) } else { 0 };
         let (source, destination) = (self.destination, self.source);
-        Segment { source, destination, sequence, acknowledged, flags, payload: Vec::new() }
+        let (window, options, payload) = (0xffff, Vec::new(), Vec::new());
+        Segment { source, destination, sequence, acknowledged, flags, window, options, payload }
+    }
+
+    /// What kinds of options there are (RFC 9293, 3.1), without those that only fill up.
+    pub fn option_kinds(&self) -> Vec<u8> {
+        let (mut kinds, mut rest) = (Vec::new(), &self.options[..]);
+        while let Some((&kind, after)) = rest.split_first() {
+            match kind {
+                0 => break,
+                1 => rest = after,
+                _ => {
+                    kinds.push(kind);
+                    rest = rest.get(usize::from(after[0])..).expect("an option ends within the header");
+                }
+            }
+        }
+        kinds
     }
 
     /// The segment as an IP packet.
@@ -109,8 +144,11 @@ impl Segment {
         tcp.extend(self.destination.port().to_be_bytes());
         tcp.extend(self.sequence.to_be_bytes());
         tcp.extend(self.acknowledged.to_be_bytes());
-        // Five words of header, the flags, a window, room for the checksum, no urgent data.
-        tcp.extend([0x50, self.flags, 0xff, 0xff, 0, 0, 0, 0]);
+        // Words of header, the flags, the window, room for the checksum, no urgent data.
+        tcp.extend([((5 + self.options.len() / 4) << 4) as u8, self.flags]);
+        tcp.extend(self.window.to_be_bytes());
+        tcp.extend([0, 0, 0, 0]);
+        tcp.extend(&self.options);
         tcp.extend(&self.payload);
         let mut pseudo = [self.source.ip().octets(), self.destination.ip().octets()].concat();
         pseudo.extend([0, libc::IPPROTO_TCP as u8]);
@@ -122,9 +160,14 @@ impl Segment {
 
     /// ICMP's "port unreachable" about this segment, as if it had this sequence number; from where it was sent to.
     pub fn port_unreachable(&self, sequence: u32) -> Vec<u8> {
+        self.unreachable(3, sequence)
+    }
+
+    /// The same with another code of "destination unreachable" (RFC 792).
+    pub fn unreachable(&self, code: u8, sequence: u32) -> Vec<u8> {
         let quoted = Segment { sequence, ..self.clone() }.packet();
-        // Destination unreachable, port; room for the checksum; unused.
-        let mut icmp = vec![3, 3, 0, 0, 0, 0, 0, 0];
+        // Destination unreachable, the code; room for the checksum; unused.
+        let mut icmp = vec![3, code, 0, 0, 0, 0, 0, 0];
         icmp.extend(&quoted[..28]);
         let sum = checksum(&icmp);
         icmp[2..4].copy_from_slice(&sum);
@@ -132,7 +175,8 @@ impl Segment {
     }
 }
 
-fn ip_packet(source: Ipv4Addr, destination: Ipv4Addr, protocol: u8, content: &[u8]) -> Vec<u8> {
+/// An IPv4 packet with this content.
+pub fn ip_packet(source: Ipv4Addr, destination: Ipv4Addr, protocol: u8, content: &[u8]) -> Vec<u8> {
     let mut ip = vec![0x45, 0];
     ip.extend((20 + content.len() as u16).to_be_bytes());
     ip.extend([0, 0, 0x40, 0, 64, protocol, 0, 0]);
@@ -155,13 +199,14 @@ fn checksum(bytes: &[u8]) -> [u8; 2] {
 }
 
 /// IPv4 packets on an interface of the calling thread's network, past its kernel's TCP (packet(7)).
-struct Cable {
+pub struct Cable {
     socket: OwnedFd,
     to: libc::sockaddr_ll,
 }
 
 impl Cable {
-    fn open(interface: &str, to_mac: &[u8]) -> Cable {
+    /// Opens an interface of the calling thread's namespace; what is sent there goes to this neighbour.
+    pub fn open(interface: &str, to_mac: &[u8]) -> Cable {
         let protocol = (libc::ETH_P_IP as u16).to_be();
         let name = std::ffi::CString::new(interface).expect("a name");
         // SAFETY: zero is a valid sockaddr_ll.
@@ -181,10 +226,16 @@ impl Cable {
         // SAFETY: `to` is a whole address of the size given.
         let bound = unsafe { libc::bind(fd, (&raw const to).cast(), size) };
         assert_eq!(bound, 0, "bind: {}", io::Error::last_os_error());
+        // As much as a hundred thousand segments take that nobody has had time to read.
+        let room: libc::c_int = 256 << 20;
+        let length = size_of_val(&room) as libc::socklen_t;
+        // SAFETY: the kernel reads one number, which `room` is.
+        unsafe { libc::setsockopt(fd, libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, (&raw const room).cast(), length) };
         Cable { socket, to }
     }
 
-    fn receive(&self) -> Vec<u8> {
+    /// The next packet that comes in.
+    pub fn receive(&self) -> Vec<u8> {
         let mut buffer = vec![0; 2048];
         // SAFETY: the buffer is as long as the call is told.
         let length = unsafe { libc::recv(self.socket.as_raw_fd(), buffer.as_mut_ptr().cast(), buffer.len(), 0) };
@@ -192,7 +243,8 @@ impl Cable {
         buffer
     }
 
-    fn send(&self, packet: &[u8]) {
+    /// Sends a packet.
+    pub fn send(&self, packet: &[u8]) {
         let size = size_of::<libc::sockaddr_ll>() as libc::socklen_t;
         let (data, to) = (packet.as_ptr().cast(), (&raw const self.to).cast());
         // SAFETY: both pointers lead to as many bytes as the call is told.
