@@ -11,14 +11,14 @@ use std::time::Duration;
 
 use support::capture::{Capture, conversations};
 use support::counters::Rise;
-use support::engine::{self, REFUSED, SILENT, UP, assert_said, every_way, half_open_requests, raw, said};
+use support::engine::{REFUSED, SILENT, UP, assert_said, every_way, half_open_requests, raw, said};
 use support::far_host::FarHost;
 use support::firewall::{self, Hook};
 use support::lists::{PORT, SILENT_PORT, listen_everywhere, nth, silence, tally, with_timeout};
 use support::peer::{ACK, Action, Peer, RST, SYN, Segment};
 use support::process::{sh, until};
 use support::targets::{DEAD_PORT, Listener, V4, V6, at};
-use tcpshaker::{Checker, Config, Handshake, Request, Status};
+use tcpshaker::{Request, Status};
 
 mod the_wire {
     use super::*;
