@@ -11,7 +11,7 @@ use support::counters::{Rise, counter};
 use support::engine::{REFUSED, SILENT, UP, every_way, half_open_requests, raw, said};
 use support::firewall::{self, Hook};
 use support::lists::{PORT, SILENT_PORT, listen_everywhere, nth, reap, silence, tagged, tally, with_timeout};
-use support::peer::{ACK, Action, Cable, Peer, SYN, Segment};
+use support::peer::{ACK, Action, Cable, Forger, Peer, SYN, Segment};
 use support::process::{Forked, stop_parent_during, until};
 use support::targets::{DEAD_PORT, V4, at};
 use tcpshaker::{Request, Status, Verdict};
@@ -172,14 +172,14 @@ mod a_stalled_process {
     fn with_all_its_answers_unread_calls_nobody_down() {
         namespaced!(alone, "nft");
         silence(SILENT_PORT);
-        let loopback = Cable::open("lo", &[0; 6]);
+        let (loopback, forger) = (Cable::open("lo", &[0; 6]), Forger::new());
         let answerer = Forked::new(move || {
             let is_asked = |segment: &Segment| segment.flags == SYN && segment.destination.port() == SILENT_PORT;
             let syns = std::iter::repeat_with(|| loopback.receive());
             let syns = syns.filter_map(|packet| Segment::parse(&packet)).filter(is_asked).take(CHECKS / 2);
             let answers: Vec<Vec<u8>> = syns.map(|syn| syn.answer(SYN | ACK, 7).packet()).collect();
             stop_parent_during(|| {
-                answers.iter().for_each(|answer| loopback.send(answer));
+                answers.iter().for_each(|answer| forger.send(answer));
                 std::thread::sleep(Duration::from_secs(4));
             });
             0

@@ -31,14 +31,45 @@ pub struct Segment {
     pub payload: Vec<u8>,
 }
 
-/// Stands between hosts on a network that nobody but the test has, and forges answers to the SYNs that go by: `forge` is
-/// asked about every segment on loopback, and what it returns arrives there.
+/// Sends IPv4 packets of the test's own making from this host, whatever address they say they come from (raw(7)).
+pub struct Forger(OwnedFd);
+
+impl Forger {
+    /// Opens a raw socket that takes whole packets.
+    pub fn new() -> Forger {
+        // SAFETY: socket takes no pointer.
+        let fd = unsafe { libc::socket(libc::AF_INET, libc::SOCK_RAW | libc::SOCK_CLOEXEC, libc::IPPROTO_RAW) };
+        assert!(fd >= 0, "SOCK_RAW: {}", io::Error::last_os_error());
+        // SAFETY: the descriptor was made above, and nobody else owns it.
+        Forger(unsafe { OwnedFd::from_raw_fd(fd) })
+    }
+
+    /// Sends a packet to where it says it goes.
+    pub fn send(&self, packet: &[u8]) {
+        // SAFETY: zero is a valid sockaddr_in.
+        let mut to: libc::sockaddr_in = unsafe { zeroed() };
+        to.sin_family = libc::AF_INET as u16;
+        to.sin_addr.s_addr = u32::from_ne_bytes(packet[16..20].try_into().expect("four bytes"));
+        let (data, size) = (packet.as_ptr().cast(), size_of_val(&to) as libc::socklen_t);
+        // SAFETY: both pointers lead to as many bytes as the call is told.
+        let sent = unsafe { libc::sendto(self.0.as_raw_fd(), data, packet.len(), 0, (&raw const to).cast(), size) };
+        if sent < 0 {
+            let error = io::Error::last_os_error();
+            // The packet filter may drop it, or the queue be full.
+            let is_lost = matches!(error.raw_os_error(), Some(libc::EPERM | libc::ENOBUFS));
+            assert!(is_lost, "sendto: {error}");
+        }
+    }
+}
+
+/// Answers the SYNs that arrive on loopback as nobody there would: `forge` is asked about every segment that comes by,
+/// and what it returns is sent.
 pub fn forge_on_loopback(forge: impl Fn(&Segment) -> Vec<Vec<u8>> + Send + 'static) {
-    let loopback = Cable::open("lo", &[0; 6]);
+    let (loopback, forger) = (Cable::open("lo", &[0; 6]), Forger::new());
     std::thread::spawn(move || {
         loop {
             let Some(segment) = Segment::parse(&loopback.receive()) else { continue };
-            forge(&segment).iter().for_each(|packet| loopback.send(packet));
+            forge(&segment).iter().for_each(|packet| forger.send(packet));
         }
     });
 }
