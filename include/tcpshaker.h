@@ -236,6 +236,9 @@ typedef struct shaker_stats {
   uint64_t completed_handshakes;
   // Sockets held now, idle ones included.
   uint64_t sockets;
+  // Segments that came to the ports of a raw engine (SHAKER_ENGINE_RAW) and answered no check: late ones, forged
+  // ones, or such as other programs drew. None of them changes a verdict.
+  uint64_t unsolicited;
 } shaker_stats;
 
 // A socket address; sa.sa_family says which member holds it, AF_UNSPEC that none does.

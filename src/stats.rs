@@ -45,7 +45,7 @@ pub struct Stats {
     pub completed_handshakes: u64,
     /// Sockets held now, idle ones included.
     pub sockets: u64,
-    /// Segments that came to the ports of a raw engine and answered no check: late ones, doubled ones, forged ones.
+    /// Segments that came to the ports of a raw engine and answered no check: late ones, or forged ones.
     pub unsolicited: u64,
 }
 

@@ -195,6 +195,7 @@ mod seen_from_c {
                 queued,
                 completed_handshakes,
                 sockets,
+                unsolicited,
             }
         );
         facts.add("sizeof(shaker_address)", size_of::<shaker_address>() as i64);

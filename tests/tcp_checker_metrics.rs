@@ -102,6 +102,7 @@ fn live_dead_and_silent_targets_are_counted_apart_and_add_up() {
     assert_eq!(value(&metrics, "tcpshaker_in_flight_checks"), 0.0, "{run:?}");
     assert_eq!(value(&metrics, "tcpshaker_queued_checks"), 0.0, "{run:?}");
     assert!(metrics.contains_key("tcpshaker_sockets"), "{run:?}");
+    assert_eq!(value(&metrics, "tcpshaker_unsolicited_segments_total"), 0.0, "{run:?}");
 }
 
 #[test]

@@ -16,6 +16,8 @@ type Stats struct {
 	InFlight uint64 // checks that hold a socket now
 	Queued   uint64 // checks that wait for their turn now
 	Sockets  uint64 // held now, idle ones included
+	// Segments that came to the ports of a raw engine and answered no check.
+	Unsolicited uint64
 	// CompletedHandshakes counts half-open checks whose last ACK went out, or may have.
 	CompletedHandshakes uint64
 }
@@ -53,6 +55,7 @@ func (r *ring) stats() Stats {
 		InFlight:            uint64(s.in_flight),
 		Queued:              uint64(s.queued),
 		Sockets:             uint64(s.sockets),
+		Unsolicited:         uint64(s.unsolicited),
 		CompletedHandshakes: uint64(s.completed_handshakes),
 	}
 }

@@ -76,5 +76,7 @@ void metrics_print(const shaker_stats *stats, const struct rtt *rtt, FILE *out)
     print_one(out, "tcpshaker_queued_checks", "gauge", "Checks that wait now, for their turn or for their name.",
               stats->queued);
     print_one(out, "tcpshaker_sockets", "gauge", "Sockets held now, idle ones included.", stats->sockets);
+    print_one(out, "tcpshaker_unsolicited_segments_total", "counter",
+              "Segments that came to the raw engine's ports and answered no check.", stats->unsolicited);
     print_rtt(rtt, out);
 }

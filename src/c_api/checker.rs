@@ -183,6 +183,9 @@ pub struct shaker_stats {
     pub completed_handshakes: u64,
     /// Sockets held now, idle ones included.
     pub sockets: u64,
+    /// Segments that came to the ports of a raw engine (SHAKER_ENGINE_RAW) and answered no check: late ones, forged
+    /// ones, or such as other programs drew. None of them changes a verdict.
+    pub unsolicited: u64,
 }
 
 /// Reads a checker's counters. They are read one by one, while checks go on.
@@ -226,6 +229,7 @@ pub unsafe extern "C" fn shaker_checker_stats(
             queued: core.queued,
             completed_handshakes: core.completed_handshakes,
             sockets: core.sockets,
+            unsolicited: core.unsolicited,
         };
         // SAFETY: the caller's `size` bytes; of the library's own struct no more is read than there is.
         unsafe {
