@@ -3,6 +3,8 @@
 mod blocking;
 #[cfg(test)]
 mod bursts;
+#[cfg(test)]
+mod dead_loop;
 mod driver;
 mod inline;
 mod many;

@@ -27,5 +27,7 @@ mod syn_schedule;
 mod take_over;
 mod timers;
 
+#[cfg(test)]
+pub(crate) use rounds::DEADLY_TAG;
 pub(crate) use rounds::EventLoop;
 pub(crate) use take_over::LoopEngine;

@@ -29,6 +29,9 @@ use crate::timer_wheel::Timer;
 const INTAKE: usize = 2048;
 /// Commands applied before the loop looks at the poller again.
 const COMMANDS: usize = 2048;
+/// Tests have a loop die of a defect when it takes in a check with this tag.
+#[cfg(test)]
+pub(crate) const DEADLY_TAG: usize = usize::MAX / 3;
 
 pub(crate) struct EventLoop<E> {
     shared: Arc<Shared>,
@@ -250,6 +253,10 @@ impl<E: LoopEngine> EventLoop<E> {
         let reply_to = ReplyTo { sink, id, tag };
         if let Some(status) = ended.or_else(|| self.shared.config.engine.refusal(terms.close_mode)) {
             return self.checks.finish(reply_to, Verdict::without_segments(status, 0));
+        }
+        #[cfg(test)]
+        if tag == DEADLY_TAG {
+            std::panic::resume_unwind(Box::new("a test's defect"));
         }
         match target {
             Target::Literal(target) if family.allows(&target) => self.checks.submit(reply_to, target, terms),
