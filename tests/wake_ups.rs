@@ -155,17 +155,21 @@ mod sleeping_loop {
         assert!(expected.contains(&reports[0].verdict.status), "{:?}", reports[0]);
     }
 
+    /// A blocking check of a live target, which takes a place on its caller's thread and gives it up there.
+    fn checks_of_a_caller(checker: &Checker) -> impl Fn() + Sync {
+        || {
+            let verdict = checker.check(&Request::new(at(V4, PORT)));
+            assert_eq!(verdict.status, Status::Up, "{verdict:?}");
+        }
+    }
+
     /// A blocking check has the one place on its caller's thread; when it gives it up, nobody but it can wake the loop.
     #[test]
     fn that_waits_for_a_place_is_woken_when_a_caller_gives_one_up() {
         namespaced!();
         let _listener = listen_everywhere();
         let checker = checker(|config| config.set_max_in_flight(1).unwrap());
-        let disturb = || {
-            let verdict = checker.check(&Request::new(at(V4, PORT)));
-            assert_eq!(verdict.status, Status::Up, "{verdict:?}");
-        };
-        again_and_again(&checker, disturb, |number| {
+        again_and_again(&checker, checks_of_a_caller(&checker), |number| {
             checker.submit(vec![Request::new(at(nth(number), DEAD_PORT))]).expect("a live checker");
             result_comes(&checker, &[Status::Refused]);
         });
@@ -177,12 +181,8 @@ mod sleeping_loop {
         namespaced!();
         let _listener = listen_everywhere();
         let checker = checker(|config| config.set_max_in_flight(1).unwrap());
-        let disturb = || {
-            let verdict = checker.check(&Request::new(at(V4, PORT)));
-            assert_eq!(verdict.status, Status::Up, "{verdict:?}");
-        };
         let mut longest = Duration::ZERO;
-        again_and_again(&checker, disturb, |number| {
+        again_and_again(&checker, checks_of_a_caller(&checker), |number| {
             let begun = Instant::now();
             let verdicts = checker.check_many(&[Request::new(at(nth(number), DEAD_PORT))]);
             assert_eq!(verdicts[0].status, Status::Refused, "{verdicts:?}");
