@@ -49,11 +49,25 @@ static inline shaker_request request_for(const struct sockaddr_in *target, uint3
   return request;
 }
 
+/* SHAKER_SYN_INTERVAL in the environment is the interval of SYNs in milliseconds, 0 for one SYN a check. */
+/* SHAKER_ENGINE in the environment names the engine: socket (as without it), raw or auto. */
+static inline int32_t engine(void) {
+  const char *name = getenv("SHAKER_ENGINE");
+  if (!name || !strcmp(name, "socket")) return SHAKER_ENGINE_SOCKET;
+  if (!strcmp(name, "raw")) return SHAKER_ENGINE_RAW;
+  if (!strcmp(name, "auto")) return SHAKER_ENGINE_AUTO;
+  die("SHAKER_ENGINE is socket, raw or auto");
+  return 0;
+}
+
 /* window 0: the default; loops 0: the caller drives the checker */
 static inline shaker_checker *checker_of(uint32_t window, uint32_t loops) {
   shaker_config *config = shaker_config_new();
   shaker_checker *checker;
   if (window && shaker_config_set_max_in_flight(config, window)) die("window");
+  if (shaker_config_set_engine(config, engine())) die("engine");
+  const char *interval = getenv("SHAKER_SYN_INTERVAL");
+  if (interval && shaker_config_set_syn_interval(config, (uint32_t)atoi(interval))) die("interval");
   if (loops ? shaker_config_set_threads(config, loops) : shaker_config_set_caller_driven(config, true)) die("loops");
   if (shaker_checker_new(config, &checker)) die("checker");
   shaker_config_free(config);

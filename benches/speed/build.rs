@@ -10,12 +10,22 @@ pub struct Programs {
     pub expiry_yardstick: PathBuf,
     /// `bare_silent.c`
     pub silent_yardstick: PathBuf,
+    /// `bare_raw.c`
+    pub raw_yardstick: PathBuf,
+    /// `exchange.c`
+    pub exchange: PathBuf,
+    /// `forger.c`
+    pub forger: PathBuf,
     /// `shaker_loop.c`
     pub racer: PathBuf,
     /// The same on the library with the locks of the crate parking_lot.
     pub racer_with_parking_lot: PathBuf,
     /// `shaker_state.c`
     pub holder: PathBuf,
+    /// `shaker_many.c`
+    pub crowd: PathBuf,
+    /// `shaker_beside.c`
+    pub neighbour: PathBuf,
 }
 
 /// Where the bench keeps what it makes.
@@ -31,9 +41,14 @@ pub fn programs() -> Result<Programs, String> {
         yardstick: compile("bare_loop", &["-pthread".to_owned()])?,
         expiry_yardstick: compile("bare_expiry", &[])?,
         silent_yardstick: compile("bare_silent", &[])?,
+        raw_yardstick: compile("bare_raw", &[])?,
+        exchange: compile("exchange", &[])?,
+        forger: compile("forger", &[])?,
         racer: compile("shaker_loop", &library)?,
         racer_with_parking_lot: compile_as("shaker_loop_parking_lot", "shaker_loop", &library_with_parking_lot)?,
         holder: compile("shaker_state", &library)?,
+        crowd: compile("shaker_many", &library)?,
+        neighbour: compile("shaker_beside", &library)?,
     })
 }
 

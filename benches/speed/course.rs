@@ -15,6 +15,11 @@ use crate::table::{Bar, Row};
 pub const LIVE_PORT: &str = "8080";
 pub const REFUSED_PORT: &str = "9";
 
+/// The engine that the programs on the library take (`course.h`).
+pub const ENGINE: &str = "SHAKER_ENGINE";
+/// After how many milliseconds they repeat a SYN.
+pub const SYN_INTERVAL: &str = "SHAKER_SYN_INTERVAL";
+
 /// How often the yardstick may try. On a busy machine it leaves answers alone for so long that it completes handshakes
 /// by the ten thousand, which fill the listener's queue, and then nobody answers it.
 const ATTEMPTS: usize = 3;
@@ -29,7 +34,15 @@ pub struct Course {
 /// What a program printed: `name=value`, as often as it liked.
 pub struct Figures(HashMap<String, f64>);
 
+/// Added to what a program printed: the handshakes that listeners saw completed while it ran.
+pub const HANDSHAKES: &str = "handshakes";
+
 impl Figures {
+    pub fn in_text(text: &str) -> Figures {
+        let pairs = text.split_whitespace().filter_map(|word| word.split_once('='));
+        Figures(pairs.filter_map(|(name, value)| Some((name.to_owned(), value.parse().ok()?))).collect())
+    }
+
     pub fn get(&self, name: &str) -> f64 {
         self.0.get(name).copied().unwrap_or(f64::NAN)
     }
@@ -41,41 +54,49 @@ impl Course {
     }
 
     /// A listener with an empty queue, so that no run has to do with what an earlier one left behind.
-    fn listen(&self) -> Result<(), String> {
+    pub fn listen(&self) -> Result<(), String> {
         self.listener.replace(None);
-        let listen = || -> std::io::Result<Socket> {
-            let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
-            socket.set_reuse_address(true)?;
-            socket.bind(&std::net::SocketAddr::from(([127, 0, 0, 1], LIVE_PORT.parse().unwrap_or(0))).into())?;
-            socket.listen(65_535)?;
-            Ok(socket)
-        };
-        let listener = listen().map_err(|error| format!("no listener on port {LIVE_PORT}: {error}"))?;
-        self.listener.replace(Some(listener));
+        self.listener.replace(Some(listener_at([127, 0, 0, 1], LIVE_PORT.parse().unwrap_or(0))?));
         Ok(())
     }
 
     pub fn yardstick(&self, arguments: &[&str]) -> Result<Figures, String> {
+        self.yardstick_of(&self.programs.yardstick, arguments)
+    }
+
+    /// The least that a check without a socket costs.
+    pub fn raw_yardstick(&self, arguments: &[&str]) -> Result<Figures, String> {
+        self.yardstick_of(&self.programs.raw_yardstick, arguments)
+    }
+
+    fn yardstick_of(&self, program: &Path, arguments: &[&str]) -> Result<Figures, String> {
+        let once = || {
+            self.listen()?;
+            let (figures, handshakes) = run(Command::new(program).args(arguments))?;
+            self.yardstick.set(self.yardstick.get() + handshakes);
+            Ok(figures)
+        };
         for _ in 1..ATTEMPTS {
-            if let Ok(figures) = self.yardstick_once(arguments) {
-                return Ok(figures);
+            let figures: Result<Figures, String> = once();
+            if figures.is_ok() {
+                return figures;
             }
             eprintln!("the yardstick stalled, and tries again: {}", arguments.join(" "));
         }
-        self.yardstick_once(arguments)
-    }
-
-    fn yardstick_once(&self, arguments: &[&str]) -> Result<Figures, String> {
-        self.listen()?;
-        let (figures, handshakes) = run(Command::new(&self.programs.yardstick).args(arguments))?;
-        self.yardstick.set(self.yardstick.get() + handshakes);
-        Ok(figures)
+        once()
     }
 
     /// So many yardsticks at once: what the machine allows several loops.
     pub fn yardsticks(&self, number: usize, arguments: &[&str]) -> Result<Vec<Figures>, String> {
+        self.yardsticks_of(&self.programs.yardstick, number, arguments)
+    }
+
+    pub fn raw_yardsticks(&self, number: usize, arguments: &[&str]) -> Result<Vec<Figures>, String> {
+        self.yardsticks_of(&self.programs.raw_yardstick, number, arguments)
+    }
+
+    fn yardsticks_of(&self, program: &Path, number: usize, arguments: &[&str]) -> Result<Vec<Figures>, String> {
         self.listen()?;
-        let program = &self.programs.yardstick;
         std::thread::scope(|scope| {
             let one = || run(Command::new(program).args(arguments)).map(|(figures, _)| figures);
             let running: Vec<_> = (0..number).map(|_| scope.spawn(one)).collect();
@@ -98,17 +119,22 @@ impl Course {
 
     /// The library at checking many, or one at a time. A wrong verdict is an error.
     pub fn race(&self, arguments: &[&str]) -> Result<Figures, String> {
-        self.race_of(&self.programs.racer, arguments)
+        self.race_of(Command::new(&self.programs.racer).args(arguments), arguments[1])
+    }
+
+    /// The same on the raw engine.
+    pub fn raw_race(&self, arguments: &[&str]) -> Result<Figures, String> {
+        self.race_of(Command::new(&self.programs.racer).args(arguments).env(ENGINE, "raw"), arguments[1])
     }
 
     /// The same with the locks of the crate parking_lot.
     pub fn race_with_parking_lot(&self, arguments: &[&str]) -> Result<Figures, String> {
-        self.race_of(&self.programs.racer_with_parking_lot, arguments)
+        self.race_of(Command::new(&self.programs.racer_with_parking_lot).args(arguments), arguments[1])
     }
 
-    fn race_of(&self, program: &Path, arguments: &[&str]) -> Result<Figures, String> {
-        let figures = self.ours(Command::new(program).args(arguments))?;
-        let right = if arguments[1] == REFUSED_PORT { "refused" } else { "up" };
+    fn race_of(&self, command: &mut Command, port: &str) -> Result<Figures, String> {
+        let figures = self.ours(command)?;
+        let right = if port == REFUSED_PORT { "refused" } else { "up" };
         if figures.get(right) != figures.get("checks") {
             return Err(format!("wrong verdicts: {} of {} are {right}", figures.get(right), figures.get("checks")));
         }
@@ -128,6 +154,11 @@ impl Course {
         Ok(figures)
     }
 
+    /// A program that makes no checks.
+    pub fn other(&self, command: &mut Command) -> Result<Figures, String> {
+        run(command).map(|(figures, _)| figures)
+    }
+
     pub fn is_half_open(&self) -> bool {
         self.ours.get() == 0
     }
@@ -140,6 +171,18 @@ impl Course {
         let completed = self.ours.get();
         Row::plain("handshakes completed, all runs above", completed.to_string(), completed as f64, Bar::AtMost(0.0))
     }
+}
+
+/// A listener that never accepts.
+pub fn listener_at(ip: [u8; 4], port: u16) -> Result<Socket, String> {
+    let listen = || -> std::io::Result<Socket> {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+        socket.set_reuse_address(true)?;
+        socket.bind(&std::net::SocketAddr::from((ip, port)).into())?;
+        socket.listen(65_535)?;
+        Ok(socket)
+    };
+    listen().map_err(|error| format!("no listener on port {port}: {error}"))
 }
 
 /// Runs a program to its end: what it printed, and the handshakes that listeners saw completed meanwhile.
@@ -156,10 +199,9 @@ fn run(command: &mut Command) -> Result<(Figures, u64), String> {
             String::from_utf8_lossy(&output.stderr).trim()
         ));
     }
-    let printed = String::from_utf8_lossy(&output.stdout);
-    let pairs = printed.split_whitespace().filter_map(|word| word.split_once('='));
-    let figures = pairs.filter_map(|(name, value)| Some((name.to_owned(), value.parse().ok()?))).collect();
-    Ok((Figures(figures), handshakes))
+    let mut figures = Figures::in_text(&String::from_utf8_lossy(&output.stdout));
+    figures.0.insert(HANDSHAKES.to_owned(), handshakes as f64);
+    Ok((figures, handshakes))
 }
 
 /// The kernel's count of handshakes that reached a listener whole (TcpPassiveOpens, in this namespace).

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use crate::crowd::Crowd;
 use crate::holding::{HEAP_BAR, Holds};
 use crate::racing::{QUANTILES, Races, Rounds, WINDOWS, loop_counts};
 use crate::svg::{Chart, Series, Shape};
@@ -22,6 +23,62 @@ pub fn draw(races: &Races, holds: &Holds, directory: &Path) -> Result<(), String
         ("memory-in-flight.svg", memory(holds)),
         ("cost-in-flight.svg", cost(holds)),
     ];
+    write(&drawings, directory)
+}
+
+/// The raw engine's growth.
+pub fn draw_crowd(crowd: &Crowd, directory: &Path) -> Result<(), String> {
+    let drawings = [
+        (
+            "raw-memory-in-flight.svg",
+            crowd_chart(
+                crowd,
+                "Heap per check in flight, raw engine",
+                "bytes",
+                &[("library", BLUE, "bytes_per_check")],
+            ),
+        ),
+        (
+            "raw-cost-in-flight.svg",
+            crowd_chart(
+                crowd,
+                "CPU time per check, by checks in flight, raw engine",
+                "µs of CPU",
+                &[
+                    ("a live check beside them", BLUE, "live_cpu_us"),
+                    ("a silent check of four SYNs, to timeout", ORANGE, "cpu_us"),
+                ],
+            ),
+        ),
+    ];
+    write(&drawings, directory)
+}
+
+fn crowd_chart(
+    crowd: &Crowd,
+    title: &'static str,
+    y_title: &'static str,
+    curves: &[(&str, &'static str, &str)],
+) -> Chart {
+    let points = |figure| crowd.figures.iter().map(|run| Some([run.get(figure)].into_iter().collect())).collect();
+    let series = curves.iter().map(|&(name, colour, figure)| Series {
+        name: name.to_owned(),
+        colour,
+        shape: Shape::Line,
+        points: points(figure),
+    });
+    Chart {
+        title,
+        note: "All of the process, kernel and the answering side included. One run.".to_owned(),
+        x_title: "silent checks in flight",
+        y_title,
+        columns: crowd.counts.iter().map(|count| grouped(&count.to_string())).collect(),
+        series: series.collect(),
+        logarithmic: false,
+    }
+}
+
+fn write(drawings: &[(&str, Chart)], directory: &Path) -> Result<(), String> {
     fs::create_dir_all(directory).map_err(|error| format!("{}: {error}", directory.display()))?;
     for (name, chart) in drawings {
         let path = directory.join(name);
@@ -155,8 +212,8 @@ fn scaled(rounds: &Rounds, factor: f64) -> Option<Spread> {
     (!rounds.is_empty()).then(|| rounds.iter().map(|figure| figure * factor).collect())
 }
 
-/// 10000 as 10,000.
+/// 1000000 as 1,000,000.
 fn grouped(number: &str) -> String {
     let split = number.len().saturating_sub(3);
-    if split == 0 { number.to_owned() } else { format!("{},{}", &number[..split], &number[split..]) }
+    if split == 0 { number.to_owned() } else { format!("{},{}", grouped(&number[..split]), &number[split..]) }
 }

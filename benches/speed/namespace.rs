@@ -10,6 +10,8 @@ const INSIDE: &str = "TCPSHAKER_BENCH_INSIDE";
 /// SYNs to these addresses are dropped before TCP sees them. They are not 127.0.0.0/8, so that the library treats them
 /// as it treats a far host.
 const SILENT: &str = "10.77.0.0/16";
+/// The same, for the raw engine's programs: more targets than the ports of one address.
+const SILENT_AND_LOCAL: &str = "127.1.0.0/16";
 
 pub fn is_inside() -> bool {
     std::env::var_os(INSIDE).is_some()
@@ -42,13 +44,33 @@ pub fn furnish() -> Result<(), String> {
     run("ip", &["link", "set", "lo", "up"], "")?;
     run("ip", &["address", "add", "10.77.0.1/16", "dev", "lo"], "")?;
     let rules = format!(
-        "table inet bench {{\n chain silent {{\n  type filter hook input priority 0;\n  ip daddr {SILENT} drop\n }}\n}}\n"
+        "table inet bench {{\n chain silent {{\n  type filter hook input priority 0;\n  \
+         ip daddr {{ {SILENT}, {SILENT_AND_LOCAL} }} drop\n }}\n}}\n"
     );
     run("nft", &["-f", "-"], &rules)?;
     // Ten thousand half-open connections at once must fit the listener's queue. Where this cannot be written, SYN
     // cookies take over from 4,096 on, for the yardstick and the library alike.
     let _ = fs::write("/proc/sys/net/core/somaxconn", "65535");
     Ok(())
+}
+
+/// A rule for what comes in, as long as this lives.
+pub struct Rule;
+
+impl Rule {
+    pub fn new(rule: &str) -> Result<Rule, String> {
+        let chain = format!("chain trouble {{\n  type filter hook input priority 10;\n  {rule}\n }}");
+        run("nft", &["-f", "-"], &format!("table inet trouble {{\n {chain}\n}}\n"))?;
+        Ok(Rule)
+    }
+}
+
+impl Drop for Rule {
+    fn drop(&mut self) {
+        if let Err(why) = run("nft", &["delete", "table", "inet", "trouble"], "") {
+            eprintln!("{why}");
+        }
+    }
 }
 
 fn run(program: &str, arguments: &[&str], input: &str) -> Result<(), String> {

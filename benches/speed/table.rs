@@ -43,6 +43,8 @@ impl FromIterator<f64> for Spread {
 pub enum Bar {
     AtLeast(f64),
     AtMost(f64),
+    /// It is told for its own sake.
+    Nothing,
 }
 
 impl Bar {
@@ -50,6 +52,25 @@ impl Bar {
         match self {
             Bar::AtLeast(bar) => figure >= bar,
             Bar::AtMost(bar) => figure <= bar,
+            Bar::Nothing => true,
+        }
+    }
+
+    /// `ratio`: with two decimals.
+    fn show(self, ratio: bool) -> String {
+        let number = |bar: f64| if ratio { format!("{bar:.2}") } else { bar.to_string() };
+        match self {
+            Bar::AtLeast(bar) => format!("≥ {}", number(bar)),
+            Bar::AtMost(bar) => format!("≤ {}", number(bar)),
+            Bar::Nothing => "-".to_owned(),
+        }
+    }
+
+    fn judge(self, figure: f64) -> &'static str {
+        match (self, self.is_met_by(figure)) {
+            (Bar::Nothing, _) => "",
+            (_, true) => "met",
+            (_, false) => "MISSED",
         }
     }
 }
@@ -60,7 +81,7 @@ pub struct Row {
     yardstick: String,
     ratio: String,
     bar: String,
-    met: bool,
+    judgement: &'static str,
 }
 
 impl Row {
@@ -73,29 +94,33 @@ impl Row {
 
     /// A figure that is held against a bar itself.
     pub fn plain(what: impl Into<String>, ours: impl Into<String>, figure: f64, bar: Bar) -> Row {
-        let text = match bar {
-            Bar::AtLeast(bar) => format!("≥ {bar}"),
-            Bar::AtMost(bar) => format!("≤ {bar}"),
-        };
         let (what, ours) = (what.into(), ours.into());
-        Row { what, ours, yardstick: "-".into(), ratio: "-".into(), bar: text, met: bar.is_met_by(figure) }
+        let (text, judgement) = (bar.show(false), bar.judge(figure));
+        Row { what, ours, yardstick: "-".into(), ratio: "-".into(), bar: text, judgement }
+    }
+
+    /// Why there is no figure.
+    pub fn missing(what: impl Into<String>, why: &str) -> Row {
+        Row::plain(what, why, f64::NAN, Bar::Nothing)
+    }
+
+    /// As `ratio`, but the other way round: how many times the yardstick's figure is ours.
+    pub fn saving(what: impl Into<String>, ours: &[f64], yardstick: &[f64], show: fn(f64) -> String, bar: Bar) -> Row {
+        let row = Row::ratio(what, yardstick, ours, show, bar);
+        Row { ours: row.yardstick, yardstick: row.ours, ..row }
     }
 
     /// A figure beside another of the same rounds; their ratio is held against the bar.
     pub fn ratio(what: impl Into<String>, ours: &[f64], yardstick: &[f64], show: fn(f64) -> String, bar: Bar) -> Row {
         let ratios = Spread::ratios(ours, yardstick);
         let of = |figures: &[f64]| show(figures.iter().copied().collect::<Spread>().median());
-        let text = match bar {
-            Bar::AtLeast(bar) => format!("≥ {bar:.2}"),
-            Bar::AtMost(bar) => format!("≤ {bar:.2}"),
-        };
         Row {
             what: what.into(),
             ours: of(ours),
             yardstick: of(yardstick),
             ratio: ratios.show(),
-            bar: text,
-            met: bar.is_met_by(ratios.median()),
+            bar: bar.show(true),
+            judgement: bar.judge(ratios.median()),
         }
     }
 }
@@ -117,10 +142,7 @@ pub fn print(rows: &[Row]) -> String {
     let head = ["what", "ours", "yardstick", "ratio", "bar", ""].map(str::to_owned);
     let mut lines = vec![head];
     for row in rows {
-        let met = if row.met { "met" } else { "MISSED" };
-        lines.push(
-            [&row.what, &row.ours, &row.yardstick, &row.ratio, &row.bar, met].map(|cell| cell.to_owned().to_string()),
-        );
+        lines.push([&row.what, &row.ours, &row.yardstick, &row.ratio, &row.bar, row.judgement].map(str::to_owned));
     }
     let widths: Vec<usize> =
         (0..6).map(|column| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0)).collect();
