@@ -10,7 +10,9 @@ use std::time::Duration;
 use support::counters::{Rise, counter};
 use support::engine::{REFUSED, SILENT, UP, every_way, half_open_requests, raw, said};
 use support::firewall::{self, Hook};
-use support::lists::{PORT, SILENT_PORT, listen_everywhere, nth, reap, silence, tagged, tally, with_timeout};
+use support::lists::{
+    PATIENCE_MS, PORT, SILENT_PORT, listen_everywhere, nth, reap, silence, tagged, tally, with_timeout,
+};
 use support::peer::{ACK, Action, Cable, Forger, Peer, SYN, Segment};
 use support::process::{Forked, stop_parent_during, until};
 use support::targets::{DEAD_PORT, V4, at};
@@ -236,7 +238,7 @@ mod one_target {
         let _listener = listen_everywhere();
         silence(SILENT_PORT);
         let checker = raw(|_| ());
-        checker.submit(vec![with_timeout(10_000, at(V4, SILENT_PORT)); 3_000]).expect("a live checker");
+        checker.submit(vec![with_timeout(PATIENCE_MS, at(V4, SILENT_PORT)); 3_000]).expect("a live checker");
         until("some are in flight", || checker.stats().in_flight >= 64);
         let live: Vec<Request> = (0..100).map(|number| with_timeout(2_000, at(nth(number), PORT))).collect();
         let verdicts = checker.check_many(&live);

@@ -220,7 +220,7 @@ pub fn ip_packet(source: Ipv4Addr, destination: Ipv4Addr, protocol: u8, content:
 }
 
 /// The Internet checksum (RFC 1071).
-fn checksum(bytes: &[u8]) -> [u8; 2] {
+pub fn checksum(bytes: &[u8]) -> [u8; 2] {
     let words = bytes.chunks(2).map(|pair| u32::from(pair[0]) << 8 | pair.get(1).map_or(0, |&low| low.into()));
     let mut sum: u32 = words.sum();
     while sum >> 16 != 0 {
