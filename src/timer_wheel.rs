@@ -28,12 +28,28 @@ impl Timer {
     }
 }
 
+/// A timer. A check in flight has one, so it is made small: a tick has 48 bits.
 struct Node {
-    at: u64,
+    at_low: u32,
+    at_high: u16,
+    bucket: u16,
     owner: u32,
     previous: u32,
     next: u32,
-    bucket: u16,
+}
+
+/// Timers beyond this tick (9,000 years after the clock's beginning) expire at it.
+const LAST: u64 = (1 << 48) - 1;
+
+impl Node {
+    fn of(at: u64, owner: u32) -> Node {
+        let at = at.min(LAST);
+        Node { at_low: at as u32, at_high: (at >> 32) as u16, bucket: 0, owner, previous: NONE, next: NONE }
+    }
+
+    fn at(&self) -> u64 {
+        u64::from(self.at_high) << 32 | u64::from(self.at_low)
+    }
 }
 
 pub(crate) struct TimerWheel {
@@ -65,7 +81,7 @@ impl TimerWheel {
 
     /// Sets a timer that expires at tick `at` (milliseconds on the caller's clock).
     pub fn set(&mut self, at: u64, owner: u32) -> Timer {
-        let node = Node { at, owner, previous: NONE, next: NONE, bucket: 0 };
+        let node = Node::of(at, owner);
         let index = if self.unused != NONE {
             let index = self.unused;
             self.unused = self.nodes[index as usize].next;
@@ -73,8 +89,8 @@ impl TimerWheel {
             index
         } else {
             if self.nodes.len() == self.nodes.capacity() {
-                // An eighth more, not twice as much: the memory of a check in flight is a promise.
-                self.nodes.reserve_exact((self.nodes.len() / 8).max(64));
+                // A sixteenth more, not twice as much: the memory of a check in flight is a promise.
+                self.nodes.reserve_exact((self.nodes.len() / 16).max(64));
             }
             self.nodes.push(node);
             self.nodes.len() as u32 - 1
@@ -152,7 +168,7 @@ impl TimerWheel {
     }
 
     fn place(&mut self, index: u32) {
-        let at = self.nodes[index as usize].at;
+        let at = self.nodes[index as usize].at();
         if at <= self.now {
             self.link(index, DUE);
             return;
@@ -231,6 +247,24 @@ mod tests {
         wheel.set(at, 7);
         assert!(expired(&mut wheel, at - 1).is_empty());
         assert_eq!(expired(&mut wheel, at), BTreeSet::from([7]));
+    }
+
+    #[test]
+    fn a_timer_beyond_the_last_tick_waits_as_long_as_there_are_ticks() {
+        let mut wheel = TimerWheel::new();
+        wheel.set(u64::MAX, 7);
+        assert!(expired(&mut wheel, 1 << 45).is_empty());
+        assert_eq!(expired(&mut wheel, 1 << 48), BTreeSet::from([7]));
+    }
+
+    #[test]
+    fn a_million_timers_cost_what_the_promise_leaves_for_them() {
+        let mut wheel = TimerWheel::new();
+        for owner in 0..1_000_000 {
+            wheel.set(u64::from(owner % 30_000), owner);
+        }
+        let bytes = wheel.nodes.capacity() * size_of::<Node>();
+        assert!(bytes <= 21_250_000, "{bytes} bytes");
     }
 
     #[test]
