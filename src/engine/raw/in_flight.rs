@@ -69,9 +69,7 @@ impl InFlight {
     /// What the next SYN of a flow says.
     pub fn next_syn(&mut self, slot: u32, target_port: u16, now: u64) -> (FlowNumber, SynFields) {
         let number = self.flows.number(slot);
-        let flow = self.flows.flow(slot);
-        flow.syns = flow.syns.saturating_add(1);
-        let source_port = self.ports.port(flow.port);
+        let source_port = self.ports.port(self.flows.flow(slot).port);
         let isn = self.key.isn(number.get());
         (number, SynFields { source_port, target_port, isn, tsval: milliseconds(now) })
     }
@@ -86,7 +84,8 @@ impl InFlight {
         let number = FlowNumber::of(self.key.number(answer.ack.wrapping_sub(1)));
         match self.flows.get(number) {
             Some((_, flow)) if flow.port == port && flow.destination == destination && flow.sent > 0 => {
-                if !std::mem::replace(&mut flow.answered, true) {
+                if !flow.is_answered() {
+                    flow.set_answered();
                     let Answer { kind, ts_echo, .. } = *answer;
                     self.outcomes.push_back((number, Outcome::Answered { kind, at, ts_echo }));
                 }
@@ -99,7 +98,7 @@ impl InFlight {
     fn hear_ack(&mut self, destination: Destination, port: u16) -> Heard {
         let Some(slot) = self.flows.find(destination, port) else { return Heard::Nothing };
         let flow = self.flows.flow(slot);
-        if flow.answered || flow.sent == 0 || flow.acks >= REPEATS_BY_ACK {
+        if flow.is_answered() || flow.sent == 0 || flow.acks >= REPEATS_BY_ACK {
             return Heard::Nothing;
         }
         flow.acks += 1;
@@ -113,7 +112,7 @@ impl InFlight {
         let destination = self.flows.destination(error.to, quote.target_port);
         let port = self.ports.number(quote.source_port);
         let Some((_, flow)) = self.flows.get(number) else { return };
-        if port != Some(flow.port) || flow.destination != destination || flow.answered {
+        if port != Some(flow.port) || flow.destination != destination || flow.is_answered() {
             return;
         }
         if status_of(error.errno, Origin::Network) != Status::Unreachable {
@@ -122,7 +121,7 @@ impl InFlight {
         if flow.sent > 1 {
             flow.errno = error.errno as u8; // another SYN may be answered yet
         } else {
-            flow.answered = true;
+            flow.set_answered();
             self.outcomes.push_back((number, Outcome::Failed { errno: error.errno, origin: Origin::Network }));
         }
     }
@@ -130,8 +129,8 @@ impl InFlight {
     /// This host did not send a SYN.
     pub fn refused(&mut self, refusal: &Refusal) {
         let Some((_, flow)) = self.flows.get(refusal.flow) else { return };
-        if refusal.is_final && flow.sent == 0 && !flow.answered {
-            flow.answered = true;
+        if refusal.is_final && flow.sent == 0 && !flow.is_answered() {
+            flow.set_answered();
             let failed = Outcome::Failed { errno: refusal.errno, origin: Origin::Connect };
             self.outcomes.push_back((refusal.flow, failed));
         } else if flow.sent == 0 {
@@ -200,7 +199,7 @@ fn without_answer(flow: &Flow, dropped_at: Option<CoarseTime>) -> (Status, i32) 
 fn round_trip(flow: &Flow, at: u64, ts_echo: Option<u32>, syn_at: u64) -> u32 {
     let since_last = if CoarseTime::of(at).is_before(flow.sent_at) { 0 } else { flow.sent_at.until(at) };
     let nanoseconds = match ts_echo {
-        Some(echo) if flow.syns > 1 => {
+        Some(echo) if flow.sent > 1 => {
             let age = u64::from(milliseconds(at).wrapping_sub(echo)) * 1_000_000;
             let since_first = at.saturating_sub(syn_at);
             let is_near = |other: u64| age.abs_diff(other) <= 2_000_000;
