@@ -208,7 +208,7 @@ mod no_answer {
                         options: Vec::new(),
                         payload: Vec::new(),
                     };
-                    let flags = if number % 2 == 0 { SYN | ACK } else { RST | ACK };
+                    let flags = if number.is_multiple_of(2) { SYN | ACK } else { RST | ACK };
                     forger.send(&syn.answer(flags, ISN).packet());
                     sent.fetch_add(1, Ordering::Relaxed);
                 }

@@ -204,8 +204,8 @@ void options_read(struct options *options, int argc, char **argv)
                    "expected an IP address, one for each family");
             break;
         case 'T':
-            judged(shaker_config_set_threads(options->config, (uint32_t)number("-T", value, 0, UINT32_MAX)), "-T", value,
-                   "too many threads");
+            judged(shaker_config_set_threads(options->config, (uint32_t)number("-T", value, 0, UINT32_MAX)), "-T",
+                   value, "too many threads");
             break;
         case 'v':
             options->verbose++;
@@ -254,8 +254,8 @@ void options_read(struct options *options, int argc, char **argv)
     judged(shaker_config_set_max_in_flight(options->config, options->at_once), "-c", "", "the library refuses it");
     judged(shaker_config_set_max_rate(options->config, options->rate), "-r", "", "the library refuses it");
     if (family != 0)
-        judged(shaker_config_set_family(options->config, family == '4' ? AF_INET : AF_INET6), family == '4' ? "-4" : "-6", "",
-               "the library refuses it");
+        judged(shaker_config_set_family(options->config, family == '4' ? AF_INET : AF_INET6),
+               family == '4' ? "-4" : "-6", "", "the library refuses it");
 }
 
 void options_free(struct options *options)

@@ -84,7 +84,8 @@ static inline void start_checks(int argc, char **argv)
     if (shaker_config_set_caller_driven(config, driven != NULL && *driven) != SHAKER_OK)
         give_up("shaker_config_set_caller_driven");
     const char *engine = getenv("TCPSHAKER_ENGINE");
-    if (engine != NULL && strcmp(engine, "raw") == 0 && shaker_config_set_engine(config, SHAKER_ENGINE_RAW) != SHAKER_OK)
+    if (engine != NULL && strcmp(engine, "raw") == 0
+        && shaker_config_set_engine(config, SHAKER_ENGINE_RAW) != SHAKER_OK)
         give_up("shaker_config_set_engine");
     if (shaker_config_set_timeout(config, 60000) != SHAKER_OK) give_up("shaker_config_set_timeout");
     if (shaker_checker_new(config, &checks.checker) != SHAKER_OK) give_up("shaker_checker_new");

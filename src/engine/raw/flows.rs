@@ -175,7 +175,7 @@ impl Flows {
             entry.remove();
         }
         self.full = self.full.filter(|(full, _)| *full != destination);
-        let next = std::mem::replace(&mut self.unused, Some(SlotKey::of(slot as usize)));
+        let next = self.unused.replace(SlotKey::of(slot as usize));
         let generation = generation.wrapping_add(1) & ((1 << (32 - SLOT_BITS)) - 1);
         self.flows[slot as usize] = Flow { check: next, ..unused_flow(generation) };
     }

@@ -106,7 +106,7 @@ impl ReceiveBuffers {
         let ip = if v6 { Ipv6Addr::from(message.name.sin6_addr.s6_addr) } else { Ipv6Addr::UNSPECIFIED };
         let source = SocketAddrV6::new(ip, 0, 0, message.name.sin6_scope_id);
         let mut incoming = Incoming { bytes, source, stamp: 0, dropped: None };
-        for (level, kind, data) in control_messages(&message.control.0, header.msg_hdr.msg_controllen as usize) {
+        for (level, kind, data) in control_messages(&message.control, &header.msg_hdr) {
             match (level, kind) {
                 (libc::SOL_SOCKET, libc::SCM_TIMESTAMPNS) => incoming.stamp = nanoseconds(data).unwrap_or(0),
                 (libc::SOL_SOCKET, libc::SO_RXQ_OVFL) => incoming.dropped = read_u32(data),
@@ -145,7 +145,7 @@ pub(super) fn receive_error(fd: RawFd, buffer: &mut ErrorBuffer) -> Option<IcmpE
     let read = unsafe { libc::recvmsg(fd, &mut header, libc::MSG_ERRQUEUE | libc::MSG_DONTWAIT) };
     let read = usize::try_from(read).ok()?.min(buffer.bytes.len());
     let mut errno = 0;
-    for (level, kind, data) in control_messages(&buffer.control.0, header.msg_controllen as usize) {
+    for (level, kind, data) in control_messages(&buffer.control, &header) {
         let kinds = [(libc::IPPROTO_IP, libc::IP_RECVERR), (libc::IPPROTO_IPV6, libc::IPV6_RECVERR)];
         // A sock_extended_err: ee_errno, then ee_origin.
         if kinds.contains(&(level, kind)) && data.get(4).is_some_and(|origin| ICMP_ORIGINS.contains(origin)) {
@@ -168,10 +168,12 @@ fn ip_of(name: &sockaddr_storage) -> IpAddr {
 }
 
 /// What the kernel wrote beside a message (cmsg(3)): level, type and data of each.
-fn control_messages(control: &[u8], len: usize) -> impl Iterator<Item = (i32, i32, &[u8])> {
+fn control_messages<'a>(control: &'a Control, header: &libc::msghdr) -> impl Iterator<Item = (i32, i32, &'a [u8])> {
     const WORD: usize = size_of::<usize>();
     const HEADER: usize = WORD + 8;
-    let mut rest = &control[..len.min(control.len())];
+    #[allow(clippy::unnecessary_cast)] // a socklen_t with musl
+    let len = header.msg_controllen as usize;
+    let mut rest = &control.0[..len.min(CONTROL)];
     std::iter::from_fn(move || {
         let len = usize::from_ne_bytes(rest.get(..WORD)?.try_into().ok()?);
         let level = read_u32(rest.get(WORD..)?)?.cast_signed();
