@@ -12,9 +12,10 @@ use socket2::SockRef;
 
 use super::observation::{Answer, Observation};
 use super::options::expect_local_answer;
-use super::peer::{canonical, met_itself, microseconds_since, take_error};
+use super::peer::{met_itself, microseconds_since, take_error};
 use crate::engine::errno::is_reset;
 use crate::sys::os_error::{self, ENOTCONN, UNDER_WAY};
+use crate::sys::sockaddr::canonical;
 
 pub(crate) fn withholds_ack() -> bool {
     false
