@@ -1,4 +1,4 @@
-//! The checks of a loop, those that wait for their turn in a queue, and where each id is.
+//! The checks of a loop, and those that wait for their turn in a queue.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -34,6 +34,14 @@ pub(super) struct Check {
 }
 
 impl Check {
+    /// Its id, if it has one of its own. A race's checks have none.
+    fn id(&self) -> u64 {
+        match self.owner {
+            Owner::Submitter(reply_to) => reply_to.id,
+            Owner::Race { .. } => 0,
+        }
+    }
+
     pub fn deadline(&self) -> u64 {
         self.submitted + u64::from(self.timeout_ms) * 1_000_000
     }
@@ -121,6 +129,10 @@ impl Queue {
     }
 }
 
+fn id_in(checks: &Slab<Check>, slot: u32) -> u64 {
+    checks.get(slot as usize).map_or(0, Check::id)
+}
+
 fn is_queued(checks: &Slab<Check>, slot: u32, generation: u32) -> bool {
     checks.get(slot as usize).is_some_and(|check| check.generation == generation && !check.is_in_flight())
 }
@@ -133,7 +145,8 @@ pub(super) struct CheckTable {
     silent_queue: Queue,
     /// Of the queued checks, those whose time runs.
     timed: usize,
-    pub ids: Ids,
+    /// Where each submitted check is.
+    ids: Ids,
     generation: u32,
 }
 
@@ -149,11 +162,15 @@ impl CheckTable {
             // An eighth more, not twice as much: the memory of a check in flight is a promise.
             self.checks.reserve_exact((self.checks.len() / 8).max(64));
         }
-        self.checks.insert(check) as u32
+        let id = check.id();
+        let slot = self.checks.insert(check) as u32;
+        self.ids.remember(id, slot, |slot| id_in(&self.checks, slot));
+        slot
     }
 
     pub fn remove(&mut self, slot: u32) -> Check {
         let check = self.checks.remove(slot as usize);
+        self.ids.forget(check.id(), slot);
         if !check.is_in_flight() {
             self.timed -= usize::from(check.stage == Stage::Queued);
             let queue = if check.silent { &mut self.silent_queue } else { &mut self.queue };
@@ -172,6 +189,18 @@ impl CheckTable {
 
     pub fn check(&mut self, slot: u32) -> &mut Check {
         &mut self.checks[slot as usize]
+    }
+
+    /// The submitted check of an id.
+    pub fn find(&self, id: u64) -> Option<u32> {
+        self.ids.find(id, |slot| id_in(&self.checks, slot))
+    }
+
+    /// A submitted check becomes one of a race, where its id leads from now on.
+    pub fn give_to_race(&mut self, slot: u32, race: u32) {
+        let check = &mut self.checks[slot as usize];
+        self.ids.forget(check.id(), slot);
+        check.owner = Owner::Race { race, early: false };
     }
 
     /// Puts a check at the end of its queue.

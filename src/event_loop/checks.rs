@@ -8,7 +8,6 @@ use std::time::Duration;
 use super::check_table::{Check, CheckTable, Owner, Stage, is_before};
 use super::command::Terms;
 use super::handle::LoopHandle;
-use super::ids::Place;
 use super::outbox::{Outbox, ReplyTo};
 use super::race_event::RaceEvent;
 use super::room::Room;
@@ -73,7 +72,6 @@ impl<E: Engine> Checks<E> {
     /// Queues a submitted check.
     pub fn submit(&mut self, reply_to: ReplyTo, target: SocketAddr, terms: Terms) {
         let slot = self.admit(Owner::Submitter(reply_to), target, terms);
-        self.table.ids.remember(reply_to.id, Place::Check(slot));
         self.table.queue(slot);
     }
 
@@ -366,7 +364,6 @@ impl<E: Engine> Checks<E> {
 
     /// A submitted check is over: its verdict goes out.
     pub fn finish(&mut self, reply_to: ReplyTo, verdict: Verdict) {
-        self.table.ids.forget(reply_to.id);
         self.outbox.put(reply_to, verdict);
     }
 

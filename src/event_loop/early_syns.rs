@@ -6,7 +6,6 @@ use std::net::SocketAddr;
 use super::check_table::{Check, Owner};
 use super::checks::Checks;
 use super::command::Terms;
-use super::ids::Place;
 use super::outbox::ReplyTo;
 use super::race_event::RaceEvent;
 use crate::check::slot::SlotKey;
@@ -52,8 +51,7 @@ impl<E: Engine> Checks<E> {
         let Owner::Submitter(reply_to) = check.owner else { return None };
         let Check { target, submitted, timeout_ms, close_mode, mark, .. } = *check;
         let terms = Terms { submitted, timeout_ms, close_mode, mark, paced: false, has_token: false };
-        self.table.check(slot).owner = Owner::Race { race, early: false };
-        self.table.ids.remember(reply_to.id, Place::Race(race));
+        self.table.give_to_race(slot, race);
         Some((reply_to, target, terms))
     }
 

@@ -1,65 +1,45 @@
-//! Where the check of an id is, for a cancel.
+//! In which slot of a table the check of an id is, for a cancel.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
+use hashbrown::HashTable;
 
-/// In which table the check of an id is, and its slot there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
-    Check(u32),
-    Race(u32),
-}
-
-/// Ids are consecutive numbers, and a multiplication by the golden ratio spreads them (Knuth).
-#[derive(Default)]
-struct IdHasher(u64);
-
-impl Hasher for IdHasher {
-    fn write(&mut self, bytes: &[u8]) {
-        bytes.iter().for_each(|byte| self.write_u64(self.0 ^ u64::from(*byte)));
-    }
-
-    fn write_u64(&mut self, id: u64) {
-        self.0 = id.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
-    }
-}
-
-/// In the map, the slot is a race's.
-const RACE: u32 = 1 << 31;
-
+/// The slots of a table whose ids may be cancelled. The ids stand in that table only, so that an entry is small; who
+/// looks one up, or adds one, says how to read the id of a slot.
+///
+/// Blocking checks have the id 0 and are not noted.
 #[derive(Default)]
 pub(super) struct Ids {
-    by_id: HashMap<u64, u32, BuildHasherDefault<IdHasher>>,
+    slots: HashTable<u32>,
 }
 
 impl Ids {
-    /// Notes where a submitted check is, for a cancel. Blocking checks have the id 0 and are not noted.
-    pub fn remember(&mut self, id: u64, place: Place) {
+    /// Notes what came into a slot. All that were noted before must still be in theirs.
+    pub fn remember(&mut self, id: u64, slot: u32, id_of: impl Fn(u32) -> u64) {
         if id != 0 {
-            let place = match place {
-                Place::Check(slot) => slot,
-                Place::Race(slot) => slot | RACE,
-            };
-            self.by_id.insert(id, place);
+            self.slots.insert_unique(hash_of(id), slot, |slot| hash_of(id_of(*slot)));
         }
     }
 
-    pub fn forget(&mut self, id: u64) {
-        if id != 0 {
-            self.by_id.remove(&id);
+    pub fn forget(&mut self, id: u64, slot: u32) {
+        if id != 0
+            && let Ok(entry) = self.slots.find_entry(hash_of(id), |other| *other == slot)
+        {
+            entry.remove();
         }
     }
 
-    pub fn find(&self, id: u64) -> Option<Place> {
-        self.by_id.get(&id).map(|&place| match place & RACE {
-            0 => Place::Check(place),
-            _ => Place::Race(place & !RACE),
-        })
+    pub fn find(&self, id: u64, id_of: impl Fn(u32) -> u64) -> Option<u32> {
+        self.slots.find(hash_of(id), |slot| id_of(*slot) == id).copied()
     }
+
+    #[cfg(test)]
+    pub fn bytes(&self) -> usize {
+        self.slots.allocation_size()
+    }
+}
+
+/// Ids are consecutive numbers, and a multiplication by the golden ratio spreads them (Knuth).
+fn hash_of(id: u64) -> u64 {
+    id.wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
 #[cfg(test)]
@@ -67,13 +47,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_id_leads_to_its_check_or_its_race_until_it_is_forgotten() {
+    fn an_id_leads_to_its_slot_until_it_is_forgotten() {
+        let table: Vec<u64> = (0..1000).map(|slot| slot / 2).collect(); // the ids of its slots
+        let id_of = |slot: u32| table[slot as usize];
         let mut ids = Ids::default();
-        ids.remember(5, Place::Check(3));
-        ids.remember(6, Place::Race(3));
-        ids.remember(0, Place::Check(1));
-        assert_eq!((ids.find(5), ids.find(6), ids.find(0)), (Some(Place::Check(3)), Some(Place::Race(3)), None));
-        ids.forget(5);
-        assert_eq!(ids.find(5), None);
+        for slot in (0..1000).step_by(2) {
+            ids.remember(id_of(slot), slot, id_of);
+        }
+        assert_eq!((ids.find(5, id_of), ids.find(499, id_of), ids.find(500, id_of)), (Some(10), Some(998), None));
+        assert_eq!(ids.find(0, id_of), None, "it is no id");
+        ids.forget(5, 11);
+        assert_eq!(ids.find(5, id_of), Some(10), "another slot was meant");
+        ids.forget(5, 10);
+        assert_eq!(ids.find(5, id_of), None);
     }
 }

@@ -10,7 +10,7 @@ use super::check_table::{Owner, is_before};
 use super::checks::Checks;
 use super::command::Terms;
 use super::handle::LoopHandle;
-use super::ids::Place;
+use super::ids::Ids;
 use super::outbox::ReplyTo;
 use super::race_event::RaceEvent;
 use super::shared::Shared;
@@ -26,13 +26,15 @@ pub(super) struct Races {
     shared: Arc<Shared>,
     handle: Arc<LoopHandle>,
     races: Slab<AddressRace>,
+    /// Where the race of each id is.
+    ids: Ids,
     /// Races whose names are being looked up.
     resolving: usize,
 }
 
 impl Races {
     pub fn new(shared: Arc<Shared>, handle: Arc<LoopHandle>) -> Races {
-        Races { shared, handle, races: Slab::new(), resolving: 0 }
+        Races { shared, handle, races: Slab::new(), ids: Ids::default(), resolving: 0 }
     }
 
     /// Races that are being looked up.
@@ -59,9 +61,8 @@ impl Races {
         terms: Terms,
     ) {
         let generation = checks.table.next_generation();
-        let slot = self.races.insert(AddressRace::of_name(reply_to, generation, terms)) as u32;
+        let slot = self.insert(AddressRace::of_name(reply_to, generation, terms));
         self.resolving += 1;
-        checks.table.ids.remember(reply_to.id, Place::Race(slot));
         let race = &mut self.races[slot as usize];
         let deadline = (!terms.paced).then(|| {
             race.timer = Some(checks.timers.set(terms.submitted, terms.timeout_ms, TimerOwner::Race(slot)));
@@ -112,6 +113,18 @@ impl Races {
             Ok(_) => self.end_unresolved(checks, slot, resolver::NOT_IN_TIME),
             Err(code) => self.end_unresolved(checks, slot, code),
         }
+    }
+
+    fn insert(&mut self, race: AddressRace) -> u32 {
+        let id = race.reply_to.id;
+        let slot = self.races.insert(race) as u32;
+        self.ids.remember(id, slot, |slot| id_in(&self.races, slot));
+        slot
+    }
+
+    /// The race of a submitted check's id.
+    pub fn of_id(&self, id: u64) -> Option<u32> {
+        self.ids.find(id, |slot| id_in(&self.races, slot))
     }
 
     fn find(&mut self, slot: u32, generation: u32) -> Option<&mut AddressRace> {
@@ -178,7 +191,7 @@ impl Races {
     fn begin_early_syns(&mut self, checks: &mut Checks<impl Engine>, slot: u32, generation: u32) {
         let race = self.races.vacant_key() as u32;
         let Some((reply_to, address, terms)) = checks.give_to_race(slot, generation, race) else { return };
-        self.races.insert(AddressRace::of_check(reply_to, generation, terms, address, slot));
+        self.insert(AddressRace::of_check(reply_to, generation, terms, address, slot));
         self.next_turn(checks, race);
     }
 
@@ -233,6 +246,7 @@ impl Races {
     pub fn end(&mut self, checks: &mut Checks<impl Engine>, slot: u32, mut verdict: Verdict, now: u64) {
         self.clear_timer(checks, slot);
         let race = self.races.remove(slot as usize);
+        self.ids.forget(race.reply_to.id, slot);
         self.resolving -= usize::from(race.is_resolving());
         if let Some(ticket) = race.ticket {
             self.shared.resolver.withdraw(ticket);
@@ -258,8 +272,13 @@ impl Races {
         }
     }
 
-    /// Gives back the memory of a burst.
+    /// Gives back the memory of a burst. Only when there is no race.
     pub fn shrink(&mut self) {
         self.races.shrink_to_fit();
+        self.ids = Ids::default();
     }
+}
+
+fn id_in(races: &Slab<AddressRace>, slot: u32) -> u64 {
+    races.get(slot as usize).map_or(0, |race| race.reply_to.id)
 }

@@ -13,7 +13,6 @@ use super::cancellation::Cancellation;
 use super::checks::Checks;
 use super::command::{Command, SubmittedCheck};
 use super::handle::LoopHandle;
-use super::ids::Place;
 use super::intake::{Arrived, Intake};
 use super::outbox::ReplyTo;
 use super::races::Races;
@@ -270,10 +269,12 @@ impl<E: LoopEngine> EventLoop<E> {
     /// Cancels a check by its id. Nothing happens if the check is done or there never was one.
     fn cancel(&mut self, id: u64) {
         let cancelled = Verdict::without_segments(Status::Cancelled, 0);
-        match self.checks.table.ids.find(id) {
-            Some(Place::Race(slot)) => self.races.end(&mut self.checks, slot, cancelled, clock::now()),
-            Some(Place::Check(slot)) => self.checks.end(slot, Status::Cancelled),
-            None => self.intake.cancel(id),
+        if let Some(slot) = self.checks.table.find(id) {
+            self.checks.end(slot, Status::Cancelled);
+        } else if let Some(slot) = self.races.of_id(id) {
+            self.races.end(&mut self.checks, slot, cancelled, clock::now());
+        } else {
+            self.intake.cancel(id);
         }
     }
 

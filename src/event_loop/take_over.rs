@@ -3,7 +3,6 @@
 use super::check_table::Owner;
 use super::checks::Checks;
 use super::command::StartedCheck;
-use super::ids::Place;
 use super::outbox::ReplyTo;
 use crate::check::slot::SlotKey;
 use crate::check::verdict::Status;
@@ -38,7 +37,6 @@ impl<E: LoopEngine> Checks<E> {
     pub fn take_over(&mut self, reply_to: ReplyTo, started: StartedCheck) {
         let StartedCheck { target, socket, syn_at, terms, .. } = started;
         let slot = self.admit(Owner::Submitter(reply_to), target, terms);
-        self.table.ids.remember(reply_to.id, Place::Check(slot));
         let (engine_slot, watched) = self.engine.adopt(socket, SlotKey::of(slot as usize));
         self.table.put_in_flight(slot, syn_at, engine_slot);
         self.room.counts(self.table.check(slot));
