@@ -1,5 +1,6 @@
 //! The plain values of a check: what is asked, and what was learned.
 
+pub(crate) mod address;
 pub(crate) mod close_mode;
 pub(crate) mod request;
 pub(crate) mod slot;

@@ -1,92 +1,11 @@
 //! The checks of a loop, and those that wait for their turn in a queue.
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 
 use slab::Slab;
 
+use super::check::{Check, Stage};
 use super::ids::Ids;
-use super::outbox::ReplyTo;
-use crate::check::close_mode::CloseMode;
-use crate::timer_wheel::Timer;
-
-/// One check of one address.
-pub(super) struct Check {
-    pub owner: Owner,
-    pub target: SocketAddr,
-    pub submitted: u64,
-    pub timeout_ms: u32,
-    /// Tells this check from earlier ones of its slot.
-    pub generation: u32,
-    pub close_mode: CloseMode,
-    /// The firewall mark; 0 is none.
-    pub mark: u32,
-    /// It has its token of the rate.
-    pub has_token: bool,
-    /// Its target gave no answer last time, and it waits in a queue of its own.
-    pub silent: bool,
-    /// It is one of a list, whose time runs from its own start.
-    pub listed: bool,
-    /// SYNs sent to its address, those not counted that the engine or the kernel sends by itself.
-    pub syns: u8,
-    pub stage: Stage,
-    pub timer: Option<Timer>,
-}
-
-impl Check {
-    /// Its id, if it has one of its own. A race's checks have none.
-    fn id(&self) -> u64 {
-        match self.owner {
-            Owner::Submitter(reply_to) => reply_to.id,
-            Owner::Race { .. } => 0,
-        }
-    }
-
-    pub fn deadline(&self) -> u64 {
-        self.submitted + u64::from(self.timeout_ms) * 1_000_000
-    }
-
-    /// Whether it was to have its verdict by now. A paced check's time has not begun before its start.
-    pub fn is_overdue(&self, now: u64) -> bool {
-        matches!(self.stage, Stage::Queued) && now >= self.deadline()
-    }
-
-    pub fn is_in_flight(&self) -> bool {
-        matches!(self.stage, Stage::InFlight { .. })
-    }
-
-    /// From its submission, or if it is paced from its start.
-    pub fn elapsed_us(&self, now: u64) -> u64 {
-        match self.stage {
-            Stage::Paced => 0,
-            Stage::Queued | Stage::InFlight { .. } => now.saturating_sub(self.submitted) / 1000,
-        }
-    }
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Stage {
-    Queued,
-    /// Queued, and its time runs from its own start.
-    Paced,
-    InFlight {
-        /// The engine's.
-        slot: u32,
-        syn_at: u64,
-    },
-}
-
-/// Who gets a check's verdict.
-#[derive(Clone, Copy)]
-pub(super) enum Owner {
-    Submitter(ReplyTo),
-    /// A race, of which this is one SYN.
-    Race {
-        race: u32,
-        /// It is an early SYN to an address that gave no answer so far.
-        early: bool,
-    },
-}
 
 /// Checks that wait for their turn: slot and generation. Entries of checks that are gone are passed over.
 #[derive(Default)]
@@ -159,8 +78,8 @@ impl CheckTable {
     /// The check's slot. Whether it waits for its turn is said by [`CheckTable::queue`].
     pub fn insert(&mut self, check: Check) -> u32 {
         if self.checks.len() == self.checks.capacity() {
-            // An eighth more, not twice as much: the memory of a check in flight is a promise.
-            self.checks.reserve_exact((self.checks.len() / 8).max(64));
+            // A sixteenth more, not twice as much: the memory of a check in flight is a promise.
+            self.checks.reserve_exact((self.checks.len() / 16).max(64));
         }
         let id = check.id();
         let slot = self.checks.insert(check) as u32;
@@ -172,7 +91,7 @@ impl CheckTable {
         let check = self.checks.remove(slot as usize);
         self.ids.forget(check.id(), slot);
         if !check.is_in_flight() {
-            self.timed -= usize::from(check.stage == Stage::Queued);
+            self.timed -= usize::from(check.stage() == Stage::Queued);
             let queue = if check.silent { &mut self.silent_queue } else { &mut self.queue };
             queue.lose_one(&self.checks);
         }
@@ -200,21 +119,26 @@ impl CheckTable {
     pub fn give_to_race(&mut self, slot: u32, race: u32) {
         let check = &mut self.checks[slot as usize];
         self.ids.forget(check.id(), slot);
-        check.owner = Owner::Race { race, early: false };
+        check.become_of_race(race);
     }
 
     /// Puts a check at the end of its queue.
     pub fn queue(&mut self, slot: u32) {
-        let Check { generation, silent, stage, .. } = self.checks[slot as usize];
-        self.timed += usize::from(stage == Stage::Queued);
+        let (generation, silent) = self.comes_to_wait(slot);
         self.queue_of(silent).push_back(slot, generation);
     }
 
     /// Puts a check that has had its turn at the head of its queue.
     pub fn queue_first(&mut self, slot: u32) {
-        let Check { generation, silent, stage, .. } = self.checks[slot as usize];
-        self.timed += usize::from(stage == Stage::Queued);
+        let (generation, silent) = self.comes_to_wait(slot);
         self.queue_of(silent).push_front(slot, generation);
+    }
+
+    /// Its generation, and whether it is for the queue of silent targets.
+    fn comes_to_wait(&mut self, slot: u32) -> (u32, bool) {
+        let check = &self.checks[slot as usize];
+        self.timed += usize::from(check.stage() == Stage::Queued);
+        (check.generation, check.silent)
     }
 
     /// Puts the check at the head of its queue at the end of it.
@@ -231,7 +155,7 @@ impl CheckTable {
         self.queue.live -= 1;
         let check = &mut self.checks[slot as usize];
         check.silent = true;
-        self.timed -= usize::from(check.stage == Stage::Queued);
+        self.timed -= usize::from(check.stage() == Stage::Queued);
         self.queue(slot);
     }
 
@@ -254,8 +178,9 @@ impl CheckTable {
 
     /// The check at the head of its queue is in flight now.
     pub fn start_first(&mut self, slot: u32, syn_at: u64, engine_slot: u32) {
-        let Check { silent, stage, .. } = self.checks[slot as usize];
-        self.timed -= usize::from(stage == Stage::Queued);
+        let check = &self.checks[slot as usize];
+        self.timed -= usize::from(check.stage() == Stage::Queued);
+        let silent = check.silent;
         let queue = self.queue_of(silent);
         queue.entries.pop_front();
         queue.live -= 1;
@@ -265,8 +190,7 @@ impl CheckTable {
     /// The check has its socket and its SYN is about to leave.
     pub fn put_in_flight(&mut self, slot: u32, syn_at: u64, engine_slot: u32) {
         let check = &mut self.checks[slot as usize];
-        check.stage = Stage::InFlight { slot: engine_slot, syn_at };
-        check.syns = 1;
+        check.starts(engine_slot, syn_at);
     }
 
     pub fn has_queued(&self) -> bool {
@@ -311,24 +235,61 @@ pub(super) fn is_before(generation: u32, other: u32) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::check::close_mode::CloseMode;
+    use crate::check::slot::SlotKey;
+    use crate::event_loop::check::Owner;
+    use crate::event_loop::command::Terms;
+    use crate::event_loop::outbox::ReplyTo;
+
+    const SUBMITTED: u64 = 5_000_000_000;
+
+    fn check_of(table: &mut CheckTable, owner: Owner) -> Check {
+        let (submitted, close_mode) = (SUBMITTED, CloseMode::HALF_OPEN);
+        let terms = Terms { submitted, timeout_ms: 1, close_mode, mark: 0, paced: false, has_token: false };
+        Check::new(owner, ([127, 0, 0, 1], 80).into(), table.next_generation(), false, terms)
+    }
 
     fn add(table: &mut CheckTable) -> u32 {
-        let generation = table.next_generation();
-        table.insert(Check {
-            owner: Owner::Race { race: 0, early: false },
-            target: ([127, 0, 0, 1], 80).into(),
-            submitted: 0,
-            timeout_ms: 1,
-            generation,
-            close_mode: CloseMode::HALF_OPEN,
-            mark: 0,
-            has_token: false,
-            silent: false,
-            listed: false,
-            syns: 0,
-            stage: Stage::Queued,
-            timer: None,
-        })
+        let check = check_of(table, Owner::Race { race: 0, early: false });
+        table.insert(check)
+    }
+
+    fn submit(table: &mut CheckTable, id: u64) -> u32 {
+        let check = check_of(table, Owner::Submitter(ReplyTo { sink: SlotKey::of(0), id, tag: 0 }));
+        table.insert(check)
+    }
+
+    #[test]
+    fn a_submitted_check_is_found_by_its_id_until_it_is_gone_or_a_races() {
+        let mut table = CheckTable::default();
+        let slots: Vec<u32> = (1..=1000).map(|id| submit(&mut table, id)).collect();
+        let blocking = submit(&mut table, 0);
+        assert_eq!((table.find(1), table.find(1000), table.find(0)), (Some(slots[0]), Some(slots[999]), None));
+        for &slot in &slots {
+            table.put_in_flight(slot, SUBMITTED, 0);
+        }
+        table.put_in_flight(blocking, SUBMITTED, 0);
+        table.remove(slots[0]);
+        assert_eq!((table.find(1), table.find(2)), (None, Some(slots[1])));
+        table.give_to_race(slots[1], 7);
+        assert_eq!(table.find(2), None);
+        assert!(matches!(table.remove(slots[1]).owner(), Owner::Race { race: 7, early: false }));
+        table.remove(blocking);
+    }
+
+    #[test]
+    fn a_million_checks_cost_what_the_promise_leaves_for_them() {
+        /// As `Slab` has it.
+        enum Entry {
+            _Vacant(usize),
+            _Occupied(Check),
+        }
+        let mut table = CheckTable::default();
+        for id in 1..=1_000_000 {
+            submit(&mut table, id);
+        }
+        let bytes = table.checks.capacity() * size_of::<Entry>() + table.ids.bytes();
+        assert!(bytes <= 105_000_000, "{bytes} bytes");
     }
 
     #[test]

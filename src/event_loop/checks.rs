@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::check_table::{Check, CheckTable, Owner, Stage, is_before};
+use super::check::{Check, Owner, Stage};
+use super::check_table::{CheckTable, is_before};
 use super::command::Terms;
 use super::handle::LoopHandle;
 use super::outbox::{Outbox, ReplyTo};
@@ -77,28 +78,12 @@ impl<E: Engine> Checks<E> {
 
     /// Gives a check its slot, and unless it is paced, its timer. The caller queues it.
     pub fn admit(&mut self, owner: Owner, target: SocketAddr, terms: Terms) -> u32 {
-        let Terms { submitted, timeout_ms, close_mode, mark, paced, has_token } = terms;
         let generation = self.table.next_generation();
-        let stage = if paced { Stage::Paced } else { Stage::Queued };
         let silent = self.room.is_silent(&target);
-        let check = Check {
-            owner,
-            target,
-            submitted,
-            timeout_ms,
-            generation,
-            close_mode,
-            mark,
-            has_token,
-            silent,
-            listed: paced,
-            syns: 0,
-            stage,
-            timer: None,
-        };
-        let slot = self.table.insert(check);
-        if !paced {
-            self.table.check(slot).timer = Some(self.timers.set(submitted, timeout_ms, TimerOwner::Check(slot)));
+        let slot = self.table.insert(Check::new(owner, target, generation, silent, terms));
+        if !terms.paced {
+            let timer = self.timers.set(terms.submitted, terms.timeout_ms, TimerOwner::Check(slot));
+            self.table.check(slot).timer = Some(timer);
         }
         slot
     }
@@ -130,7 +115,8 @@ impl<E: Engine> Checks<E> {
         if !self.take_permit(slot) || !self.room.take_token(&mut self.table.check(slot).has_token) {
             return false;
         }
-        let Check { target, close_mode, mark, .. } = *self.table.check(slot);
+        let check = self.table.check(slot);
+        let (target, close_mode, mark) = (check.target(), check.close_mode, check.mark);
         match self.room.shortage.acquire_socket(&mut self.engine, &target, close_mode, mark) {
             Ok(engine_slot) => self.start(slot, engine_slot),
             Err(why) => {
@@ -155,7 +141,7 @@ impl<E: Engine> Checks<E> {
     }
 
     fn take_permit(&mut self, slot: u32) -> bool {
-        let stage = self.table.check(slot).stage;
+        let stage = self.table.check(slot).stage();
         self.room.take_permit(stage) || (self.takes_from_early_syn(slot) && self.room.take_permit(stage))
     }
 
@@ -177,12 +163,12 @@ impl<E: Engine> Checks<E> {
 
     /// Gives up an early SYN for a check that waits for its turn. False if there is none for it.
     fn takes_from_early_syn(&mut self, slot: u32) -> bool {
-        let Some(early) = self.room.early_syn_for(self.table.check(slot).stage, &self.table, self.clock.latest())
+        let stage = self.table.check(slot).stage();
+        let Some(early) = self.room.early_syn_for(stage, &self.table, self.clock.latest()) else { return false };
+        let check = self.table.check(early);
+        let target = check.target();
+        let (Owner::Race { race, .. }, Stage::InFlight { slot: engine_slot, syn_at }) = (check.owner(), check.stage())
         else {
-            return false;
-        };
-        let Check { target, owner, stage, .. } = *self.table.check(early);
-        let (Owner::Race { race, .. }, Stage::InFlight { slot: engine_slot, syn_at }) = (owner, stage) else {
             return false;
         };
         let conclusion = self.engine.last_look(engine_slot, &target, syn_at);
@@ -200,7 +186,7 @@ impl<E: Engine> Checks<E> {
     /// Whether its target turned out silent while the check waited: it goes to the others of its kind.
     fn turns_out_silent(&mut self, slot: u32) -> bool {
         let check = self.table.check(slot);
-        let silent = !check.silent && self.room.is_silent(&check.target);
+        let silent = !check.silent && self.room.is_silent(&check.target());
         if silent {
             self.table.move_to_silent(slot);
         }
@@ -211,15 +197,14 @@ impl<E: Engine> Checks<E> {
     fn start(&mut self, slot: u32, engine_slot: u32) {
         let now = self.clock.read_for_start();
         let check = self.table.check(slot);
-        if let Owner::Race { race, .. } = check.owner {
+        if let Owner::Race { race, .. } = check.owner() {
             let waited = now.saturating_sub(check.submitted);
             self.race_events.push_back(RaceEvent::Started { race, waited });
         }
-        let paced = check.stage == Stage::Paced;
-        if paced {
+        if check.stage() == Stage::Paced {
             check.submitted = now;
         }
-        let target = check.target;
+        let target = check.target();
         self.room.counts(check);
         self.table.start_first(slot, now, engine_slot);
         match self.engine.start(engine_slot, SlotKey::of(slot as usize), &target, now) {
@@ -228,7 +213,7 @@ impl<E: Engine> Checks<E> {
             Start::Stale => {
                 self.socket_is_free(true);
                 let check = self.table.check(slot);
-                check.stage = if paced { Stage::Paced } else { Stage::Queued };
+                check.waits_again();
                 self.room.counts_no_more(check);
                 self.table.queue_first(slot);
             }
@@ -259,8 +244,9 @@ impl<E: Engine> Checks<E> {
     pub fn read_next_answer(&mut self) -> bool {
         let Some((check, engine_slot)) = self.engine.next_event() else { return false };
         let slot = check.slot() as u32;
-        if let Some(&Check { target, stage: Stage::InFlight { syn_at, .. }, .. }) = self.table.get(slot)
-            && let Some(conclusion) = self.engine.look(engine_slot, &target, syn_at)
+        if let Some(check) = self.table.get(slot)
+            && let Stage::InFlight { syn_at, .. } = check.stage()
+            && let Some(conclusion) = self.engine.look(engine_slot, &check.target(), syn_at)
         {
             self.conclude(slot, conclusion);
         }
@@ -274,7 +260,7 @@ impl<E: Engine> Checks<E> {
         let delay = if E::REPEATS_SYN {
             syn_schedule::delay_of_next(check.syns, interval)
         } else {
-            let has_early_syns = self.handle.permits.limit() > 1 && matches!(check.owner, Owner::Submitter(_));
+            let has_early_syns = self.handle.permits.limit() > 1 && matches!(check.owner(), Owner::Submitter(_));
             (has_early_syns && interval > 0).then(|| u64::from(interval) * 1_000_000)
         };
         self.set_timer_at(slot, delay.map_or(u64::MAX, |delay| now + delay));
@@ -301,7 +287,7 @@ impl<E: Engine> Checks<E> {
 
     pub fn conclude(&mut self, slot: u32, conclusion: Conclusion) {
         self.clock.note_end(conclusion.at);
-        self.room.heard(&self.table.check(slot).target, conclusion.verdict.status);
+        self.room.heard(&self.table.check(slot).target(), conclusion.verdict.status);
         self.socket_is_free(conclusion.closed);
         self.settle(slot, conclusion.verdict, conclusion.at);
     }
@@ -311,7 +297,7 @@ impl<E: Engine> Checks<E> {
         let check = self.remove(slot);
         verdict.elapsed_us = check.elapsed_us(now);
         self.outbox.tally.completed_handshakes += u64::from(check.close_mode.was_thwarted(&verdict));
-        match check.owner {
+        match check.owner() {
             Owner::Submitter(reply_to) => self.finish(reply_to, verdict),
             Owner::Race { race, .. } => {
                 self.race_events.push_back(RaceEvent::Concluded { race, check: slot, verdict, at: now })
@@ -324,8 +310,8 @@ impl<E: Engine> Checks<E> {
     pub fn abandon(&mut self, slot: u32) -> (Check, u32) {
         let check = self.remove(slot);
         let mut retransmits = 0;
-        if let Stage::InFlight { slot: engine_slot, syn_at } = check.stage {
-            let conclusion = self.engine.last_look(engine_slot, &check.target, syn_at);
+        if let Stage::InFlight { slot: engine_slot, syn_at } = check.stage() {
+            let conclusion = self.engine.last_look(engine_slot, &check.target(), syn_at);
             let completed = check.close_mode.was_thwarted(&conclusion.verdict);
             self.outbox.tally.completed_handshakes += u64::from(completed);
             retransmits = conclusion.verdict.syn_retransmits;
@@ -337,7 +323,7 @@ impl<E: Engine> Checks<E> {
     /// Ends a submitted check before its time.
     pub fn end(&mut self, slot: u32, status: Status) {
         let elapsed_us = self.table.check(slot).elapsed_us(clock::now());
-        if let Owner::Submitter(reply_to) = self.abandon(slot).0.owner {
+        if let Owner::Submitter(reply_to) = self.abandon(slot).0.owner() {
             self.finish(reply_to, Verdict { elapsed_us, ..Verdict::without_segments(status, 0) });
         }
     }
@@ -345,7 +331,7 @@ impl<E: Engine> Checks<E> {
     /// Ends the submitted check of this slot, if there is one that came before `generation`.
     pub fn end_if_older(&mut self, slot: u32, generation: u32, status: Status) {
         let is_meant =
-            |check: &Check| is_before(check.generation, generation) && matches!(check.owner, Owner::Submitter(_));
+            |check: &Check| is_before(check.generation, generation) && matches!(check.owner(), Owner::Submitter(_));
         if self.table.get(slot).is_some_and(is_meant) {
             self.end(slot, status);
         }

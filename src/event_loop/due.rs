@@ -1,6 +1,6 @@
 //! The timer of a check was reached: its deadline has passed, or it has had no answer for as long as a SYN waits.
 
-use super::check_table::Stage;
+use super::check::Stage;
 use super::checks::Checks;
 use super::race_event::RaceEvent;
 use crate::engine::Engine;
@@ -11,8 +11,8 @@ impl<E: Engine> Checks<E> {
         let now = self.answered_until();
         let check = self.table.check(slot);
         check.timer = None;
-        let target = check.target;
-        match check.stage {
+        let target = check.target();
+        match check.stage() {
             Stage::InFlight { slot: engine_slot, .. } if E::REPEATS_SYN && now < check.deadline() => {
                 self.repeat_syn(slot, engine_slot)
             }
@@ -37,7 +37,7 @@ impl<E: Engine> Checks<E> {
         }
         let check = self.table.check(slot);
         check.syns += 1;
-        let target = check.target;
+        let target = check.target();
         self.engine.repeat_syn(engine_slot, &target);
         self.set_timer(slot, now);
     }

@@ -3,7 +3,7 @@
 
 use std::net::SocketAddr;
 
-use super::check_table::{Check, Owner};
+use super::check::{Check, Owner};
 use super::checks::Checks;
 use super::command::Terms;
 use super::outbox::ReplyTo;
@@ -48,8 +48,9 @@ impl<E: Engine> Checks<E> {
     /// the check is over.
     pub fn give_to_race(&mut self, slot: u32, generation: u32, race: u32) -> Option<(ReplyTo, SocketAddr, Terms)> {
         let check = self.table.get(slot).filter(|check| check.generation == generation && check.is_in_flight())?;
-        let Owner::Submitter(reply_to) = check.owner else { return None };
-        let Check { target, submitted, timeout_ms, close_mode, mark, .. } = *check;
+        let Owner::Submitter(reply_to) = check.owner() else { return None };
+        let target = check.target();
+        let Check { submitted, timeout_ms, close_mode, mark, .. } = *check;
         let terms = Terms { submitted, timeout_ms, close_mode, mark, paced: false, has_token: false };
         self.table.give_to_race(slot, race);
         Some((reply_to, target, terms))

@@ -2,6 +2,7 @@
 
 mod address_race;
 mod cancellation;
+mod check;
 mod check_table;
 mod checks;
 pub(crate) mod command;

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use slab::Slab;
 
 use super::address_race::{AddressRace, Next, Turn};
-use super::check_table::{Owner, is_before};
+use super::check::Owner;
+use super::check_table::is_before;
 use super::checks::Checks;
 use super::command::Terms;
 use super::handle::LoopHandle;
@@ -259,7 +260,7 @@ impl Races {
                 continue; // after a defect a race may not have heard that a check of it is over
             }
             let (abandoned, retransmits) = checks.abandon(check);
-            if Some(abandoned.target) == verdict.address {
+            if Some(abandoned.target()) == verdict.address {
                 verdict.syn_retransmits += retransmits;
             }
         }

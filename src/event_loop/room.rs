@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use super::check_table::{Check, CheckTable, Owner, Stage};
+use super::check::{Check, Owner, Stage};
+use super::check_table::CheckTable;
 use super::gate::Gate;
 use super::handle::LoopHandle;
 use super::shared::Shared;
@@ -228,7 +229,7 @@ fn is_early_syn(table: &CheckTable, slot: u32, generation: u32) -> bool {
 }
 
 fn is_early(check: &Check) -> bool {
-    matches!(check.owner, Owner::Race { early: true, .. })
+    matches!(check.owner(), Owner::Race { early: true, .. })
 }
 
 #[cfg(test)]

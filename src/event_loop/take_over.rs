@@ -1,6 +1,6 @@
 //! Checks that began on a caller's thread, and go on in the loop.
 
-use super::check_table::Owner;
+use super::check::Owner;
 use super::checks::Checks;
 use super::command::StartedCheck;
 use super::outbox::ReplyTo;
