@@ -7,6 +7,9 @@ use slab::Slab;
 use super::check::{Check, Stage};
 use super::ids::Ids;
 
+/// An empty queue keeps memory for so many entries at most: while all checks are in flight, they are to cost little.
+const ENTRIES_KEPT: usize = 1 << 15;
+
 /// Checks that wait for their turn: slot and generation. Entries of checks that are gone are passed over.
 #[derive(Default)]
 struct Queue {
@@ -33,6 +36,9 @@ impl Queue {
                 return Some((slot, generation));
             }
             self.entries.pop_front();
+        }
+        if self.entries.capacity() > ENTRIES_KEPT {
+            self.entries = VecDeque::new();
         }
         None
     }
@@ -336,6 +342,19 @@ mod tests {
         table.queue(later);
         assert_eq!(table.first_queued(true), Some(other));
         assert_eq!(table.queued(), 2);
+    }
+
+    #[test]
+    fn a_queue_whose_checks_are_all_in_flight_holds_little() {
+        let mut table = CheckTable::default();
+        for _ in 0..100_000 {
+            let slot = add(&mut table);
+            table.queue(slot);
+        }
+        while let Some(slot) = table.first_queued(true) {
+            table.start_first(slot, SUBMITTED, 0);
+        }
+        assert!(table.queue.entries.capacity() <= ENTRIES_KEPT);
     }
 
     #[test]

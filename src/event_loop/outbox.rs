@@ -19,7 +19,7 @@ const REPORTS: usize = 1024;
 /// Where a check's report goes, and the id and tag that it bears there. Packed, so that a check in flight costs less
 /// memory.
 #[derive(Clone, Copy)]
-#[repr(packed(4))]
+#[repr(C, packed(4))]
 pub(super) struct ReplyTo {
     pub sink: SlotKey,
     pub id: u64,
