@@ -61,8 +61,10 @@ pub(crate) struct TimerWheel {
     occupied: [u64; LEVELS],
     /// All timers before this tick have expired.
     now: u64,
-    /// Timers that were reached and wait to be handed out.
+    /// Timers that were reached and wait to be handed out, the earliest first: when there are more than the loop has
+    /// time for, none waits for ever.
     due: u32,
+    last_due: u32,
 }
 
 const DUE: u16 = u16::MAX;
@@ -76,6 +78,7 @@ impl TimerWheel {
             occupied: [0; LEVELS],
             now: 0,
             due: NONE,
+            last_due: NONE,
         }
     }
 
@@ -126,7 +129,7 @@ impl TimerWheel {
         self.now = self.now.max(now);
     }
 
-    /// The next timer that has expired, in no particular order within one tick.
+    /// The next timer that has expired: in the order of their ticks, but for those that were late when they were set.
     pub fn expired(&mut self) -> Option<u32> {
         if self.due == NONE {
             return None;
@@ -170,7 +173,7 @@ impl TimerWheel {
     fn place(&mut self, index: u32) {
         let at = self.nodes[index as usize].at();
         if at <= self.now {
-            self.link(index, DUE);
+            self.append_due(index);
             return;
         }
         // Beyond the span, which no timeout reaches: the latest bucket that differs from the current one.
@@ -185,6 +188,17 @@ impl TimerWheel {
         if bucket == DUE { &mut self.due } else { &mut self.heads[bucket as usize] }
     }
 
+    fn append_due(&mut self, index: u32) {
+        let last = std::mem::replace(&mut self.last_due, index);
+        let node = &mut self.nodes[index as usize];
+        (node.bucket, node.previous, node.next) = (DUE, last, NONE);
+        match last {
+            NONE => self.due = index,
+            last => self.nodes[last as usize].next = index,
+        }
+    }
+
+    /// Puts a timer into a bucket of the wheel.
     fn link(&mut self, index: u32, bucket: u16) {
         let head = std::mem::replace(self.head(bucket), index);
         let node = &mut self.nodes[index as usize];
@@ -194,15 +208,15 @@ impl TimerWheel {
         if head != NONE {
             self.nodes[head as usize].previous = index;
         }
-        if bucket != DUE {
-            self.occupied[bucket as usize / BUCKETS] |= 1 << (bucket as usize % BUCKETS);
-        }
+        self.occupied[bucket as usize / BUCKETS] |= 1 << (bucket as usize % BUCKETS);
     }
 
     fn unlink(&mut self, index: u32) {
         let Node { previous, next, bucket, .. } = self.nodes[index as usize];
         if next != NONE {
             self.nodes[next as usize].previous = previous;
+        } else if bucket == DUE {
+            self.last_due = previous;
         }
         if previous != NONE {
             self.nodes[previous as usize].next = next;
@@ -247,6 +261,22 @@ mod tests {
         wheel.set(at, 7);
         assert!(expired(&mut wheel, at - 1).is_empty());
         assert_eq!(expired(&mut wheel, at), BTreeSet::from([7]));
+    }
+
+    #[test]
+    fn those_that_were_due_first_are_handed_out_first_however_many_come_after() {
+        let mut wheel = TimerWheel::new();
+        wheel.set(10, 1);
+        wheel.set(20, 2);
+        wheel.advance(20);
+        wheel.set(300, 3);
+        let cleared = wheel.set(5000, 4);
+        wheel.set(5001, 5);
+        wheel.advance(6000);
+        assert_eq!(wheel.expired(), Some(1));
+        wheel.clear(cleared);
+        wheel.set(6000, 6);
+        assert_eq!(std::iter::from_fn(|| wheel.expired()).collect::<Vec<_>>(), [2, 3, 5, 6]);
     }
 
     #[test]
