@@ -108,13 +108,13 @@ mod a_setting {
             config.set_source("2001:db8::1").unwrap();
         });
         for ip in [V4, V6] {
-            assert_said(&checker, &Request::new(at(ip, PORT)), lacking);
+            assert_said(&checker, &with_timeout(2_000, at(ip, PORT)), lacking);
         }
         // It may come later.
         sh("ip addr add 192.0.2.1/32 dev lo");
         assert_said(&checker, &Request::new(at(V4, PORT)), UP);
         sh("ip addr del 192.0.2.1/32 dev lo");
-        assert_said(&checker, &Request::new(at(V4, PORT)), lacking);
+        assert_said(&checker, &with_timeout(2_000, at(V4, PORT)), lacking);
     }
 
     #[test]
