@@ -9,11 +9,12 @@ use crate::c_programs::{Finished, finish};
 use crate::page::Directory;
 use crate::support::namespace::{find_program, skip};
 
-const TYPES: [&str; 8] = [
+const TYPES: [&str; 9] = [
     "shaker_address",
     "shaker_callback",
     "shaker_checker",
     "shaker_config",
+    "shaker_engine",
     "shaker_request",
     "shaker_result",
     "shaker_stats",
@@ -111,9 +112,10 @@ fn types_and_the_whole_have_man_pages_that_name_every_part_of_them() {
     for part in ["The sign rule", "Threads", "Ways to ask", "Ownership", "Promises", "Fork", "Addresses"] {
         assert!(whole.contains(&format!(" {part} ")), "{part} is not in tcpshaker(3)");
     }
-    let statuses = reference.man_page("shaker_status");
+    let enums = ["shaker_status", "shaker_engine"].map(|name| reference.man_page(name));
     for constant in header::constants() {
-        assert!(whole.contains(&constant) || statuses.contains(&format!(" {constant} = ")), "{constant}");
+        let value = format!(" {constant} = ");
+        assert!(whole.contains(&constant) || enums.iter().any(|page| page.contains(&value)), "{constant}");
     }
     let code = header::code();
     for name in ["shaker_request", "shaker_result", "shaker_stats"] {
