@@ -6,6 +6,8 @@ mod c;
 mod c_programs;
 #[macro_use]
 mod support;
+#[path = "documentation/engines.rs"]
+mod engines;
 #[path = "documentation/page.rs"]
 mod page;
 #[path = "documentation/reference.rs"]

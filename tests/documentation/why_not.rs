@@ -137,7 +137,7 @@ fn assert_shown(events: &[Event], name: &str) {
 }
 
 /// The entries of this namespace's table for one port.
-fn entries(port: u16) -> Vec<String> {
+pub fn entries(port: u16) -> Vec<String> {
     let table = std::fs::read_to_string("/proc/self/net/nf_conntrack").expect("/proc");
     let port = format!(" dport={port} ");
     table.lines().filter(|line| line.contains(&port)).map(str::to_owned).collect()
