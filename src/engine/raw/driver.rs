@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::ffi::c_int;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -29,7 +29,6 @@ use crate::check::verdict::Status;
 use crate::engine::errno::Origin;
 use crate::engine::wire::Wire;
 use crate::engine::{Conclusion, Engine, NoSocket, Start, WAKE};
-use crate::sys::sockaddr::canonical;
 use crate::sys::{clock, os_error};
 
 /// Answers and errors come by at most two descriptors, and there is the waker.
@@ -108,8 +107,7 @@ impl RawEngine {
 
     /// Whether a target is on this host.
     pub fn is_here(&mut self, target: &SocketAddr, mark: u32) -> bool {
-        let ip = self.effective(target).ip();
-        ip.is_loopback() || matches!(ip, IpAddr::V4(v4) if self.routes.source(v4, mark, clock::now()) == Ok(v4))
+        self.routes.is_here(target, mark, clock::now())
     }
 
     /// Counts the sockets that are open now.
@@ -117,23 +115,6 @@ impl RawEngine {
         let now = self.families.iter().flatten().count() as u64 + u64::from(self.in_flight.ports.len());
         self.sockets.fetch_add(now.wrapping_sub(self.counted), Ordering::SeqCst);
         self.counted = now;
-    }
-
-    /// Where segments for a target go: an address that means "this host" is one of this host.
-    fn effective(&self, target: &SocketAddr) -> SocketAddr {
-        let mut target = canonical(target);
-        match target.ip() {
-            IpAddr::V4(ip) if ip.is_unspecified() => {
-                let source = self.wire.source_v4.map_or(Ipv4Addr::LOCALHOST, |source| *source.ip());
-                target.set_ip(source.into());
-            }
-            IpAddr::V6(ip) if ip.is_unspecified() => {
-                let source = self.wire.source_v6.map_or(Ipv6Addr::LOCALHOST, |source| *source.ip());
-                target.set_ip(source.into());
-            }
-            _ => {}
-        }
-        target
     }
 
     /// Opens what segments of a family leave and come by.
@@ -288,7 +269,7 @@ impl Engine for RawEngine {
     }
 
     fn acquire(&mut self, target: &SocketAddr, _mode: CloseMode, mark: u32, _limit: u32) -> Result<u32, NoSocket> {
-        let target = self.effective(target);
+        let target = self.routes.effective(target);
         let v6 = target.is_ipv6();
         let fault = |errno| NoSocket { status: Status::LocalFault, errno };
         self.open(v6).map_err(fault)?;
@@ -317,7 +298,7 @@ impl Engine for RawEngine {
 
     fn start(&mut self, slot: u32, check: SlotKey, target: &SocketAddr, now: u64) -> Start {
         self.in_flight.flows.begin(slot, check);
-        let to = self.effective(target);
+        let to = self.routes.effective(target);
         let left = if to.ip().is_multicast() { Err(libc::ENETUNREACH) } else { self.leave_syn(slot, to) };
         match left {
             Ok(()) => Start::InFlight,
@@ -340,7 +321,7 @@ impl Engine for RawEngine {
     }
 
     fn repeat_syn(&mut self, slot: u32, target: &SocketAddr) {
-        let to = self.effective(target);
+        let to = self.routes.effective(target);
         let _ = self.leave_syn(slot, to); // whether there is a way now or not, the first SYN's answer may come yet
     }
 

@@ -7,14 +7,14 @@
 use std::collections::HashMap;
 use std::io;
 use std::mem::size_of;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::os::fd::AsRawFd;
 
 use socket2::{Domain, Socket, Type};
 
 use crate::engine::wire::Wire;
 use crate::sys::os_error;
-use crate::sys::sockaddr::{to_sockaddr_in, to_sockaddr_in6};
+use crate::sys::sockaddr::{canonical, to_sockaddr_in, to_sockaddr_in6};
 
 /// How long an address is kept, in nanoseconds.
 const LIFE: u64 = 1_000_000_000;
@@ -40,6 +40,29 @@ pub(super) struct Routes {
 impl Routes {
     pub fn new(wire: Wire) -> Routes {
         Routes { wire, v4: None, kept: HashMap::new(), latest: None }
+    }
+
+    /// Where segments for a target go: an address that means "this host" is one of this host.
+    pub fn effective(&self, target: &SocketAddr) -> SocketAddr {
+        let mut target = canonical(target);
+        match target.ip() {
+            IpAddr::V4(ip) if ip.is_unspecified() => {
+                let source = self.wire.source_v4.map_or(Ipv4Addr::LOCALHOST, |source| *source.ip());
+                target.set_ip(source.into());
+            }
+            IpAddr::V6(ip) if ip.is_unspecified() => {
+                let source = self.wire.source_v6.map_or(Ipv6Addr::LOCALHOST, |source| *source.ip());
+                target.set_ip(source.into());
+            }
+            _ => {}
+        }
+        target
+    }
+
+    /// Whether a target is on this host.
+    pub fn is_here(&mut self, target: &SocketAddr, mark: u32, now: u64) -> bool {
+        let ip = self.effective(target).ip();
+        ip.is_loopback() || matches!(ip, IpAddr::V4(v4) if self.source(v4, mark, now) == Ok(v4))
     }
 
     /// The address from which segments with this mark leave for the target; the errno if there is no way there.
