@@ -171,10 +171,8 @@ static void the_engine_is_raw_with_the_privilege_and_refused_without() {
   EXPECT(refusal ? automatic.engine() == SHAKER_ENGINE_SOCKET : automatic.engine() == SHAKER_ENGINE_RAW);
   if ((shaker_capabilities() & SHAKER_CAN_RAW) == 0) {
     EXPECT(refusal == SHAKER_ERR_UNSUPPORTED);
-  } else if (refusal) {
-    EXPECT(refusal == SHAKER_ERR_UNSUPPORTED);
-    std::cout << "SKIPPED the raw engine: the library has none\n";
   } else {
+    EXPECT(!refusal);
     Checker raw(Config().engine(SHAKER_ENGINE_RAW));
     Result up = raw.check(live);
     EXPECT(raw.engine() == SHAKER_ENGINE_RAW && up.up() && up.half_open() && raw.check(dead).down());
