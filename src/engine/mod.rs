@@ -54,8 +54,8 @@ pub(crate) trait Engine {
     fn last_look(&mut self, slot: u32, target: &SocketAddr, syn_at: u64) -> Conclusion;
 
     /// Sends the SYN of a check in flight once more, or leaves it to [`Engine::flush`]. Only where
-    /// [`Engine::REPEATS_SYN`].
-    fn repeat_syn(&mut self, slot: u32, target: &SocketAddr);
+    /// [`Engine::REPEATS_SYN`]. False if there is no room for it now.
+    fn repeat_syn(&mut self, slot: u32, target: &SocketAddr) -> bool;
 
     /// Sends what [`Engine::start`] and [`Engine::repeat_syn`] have left to be sent together.
     fn flush(&mut self);

@@ -35,10 +35,10 @@ impl<E: Engine> Checks<E> {
         {
             return self.set_timer_at(slot, until);
         }
-        let check = self.table.check(slot);
-        check.syns += 1;
-        let target = check.target();
-        self.engine.repeat_syn(engine_slot, &target);
+        let target = self.table.check(slot).target();
+        if self.engine.repeat_syn(engine_slot, &target) {
+            self.table.check(slot).syns += 1;
+        }
         self.set_timer(slot, now);
     }
 

@@ -120,10 +120,11 @@ impl Engine for FakeEngine {
         self.wire().conclude(slot, target, Status::TimedOut)
     }
 
-    fn repeat_syn(&mut self, slot: u32, _: &SocketAddr) {
+    fn repeat_syn(&mut self, slot: u32, _: &SocketAddr) -> bool {
         let mut wire = self.wire();
         wire.syns[slot as usize] += 1;
         wire.batch.push(slot);
+        true
     }
 
     fn flush(&mut self) {

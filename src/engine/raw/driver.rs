@@ -11,15 +11,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use mio::unix::SourceFd;
-use mio::{Events, Interest, Poll, Token};
+use mio::{Events, Poll};
 
 use super::family::{Family, Syn};
-use super::filter;
-use super::flows::CoarseTime;
 use super::in_flight::{Heard, InFlight, Outcome};
-use super::ports::{BLOCK_BITS, Ports};
-use super::raw_socket::RawSocket;
+use super::ports::Ports;
 use super::receiving::{ErrorBuffer, Incoming};
 use super::routes::Routes;
 use super::segment::{parse_v4, parse_v6};
@@ -110,35 +106,30 @@ impl RawEngine {
         self.routes.is_here(target, mark, clock::now())
     }
 
-    /// Counts the sockets that are open now.
-    fn count_sockets(&mut self) {
-        let now = self.families.iter().flatten().count() as u64 + u64::from(self.in_flight.ports.len());
-        self.sockets.fetch_add(now.wrapping_sub(self.counted), Ordering::SeqCst);
-        self.counted = now;
-    }
-
     /// Opens what segments of a family leave and come by.
     fn open(&mut self, v6: bool) -> Result<(), i32> {
         self.used = true;
-        if self.families[usize::from(v6)].is_some() {
-            return Ok(());
+        match &self.families[usize::from(v6)] {
+            Some(family) if family.broken().is_none() => return Ok(()),
+            Some(_) if self.in_flight.flows.is_empty() => self.close(),
+            Some(family) => return family.broken().map_or(Ok(()), Err),
+            None => {}
         }
-        self.in_flight.ports.hold()?;
-        let block = self.in_flight.ports.block();
-        let socket = if v6 {
-            RawSocket::open(true, &self.wire, &filter::v6(block, BLOCK_BITS))
-        } else {
-            RawSocket::open(false, &self.wire, &filter::v4(block, BLOCK_BITS))
-        };
-        let socket = socket.map_err(|error| os_error::of(&error))?;
-        let registered = self.poll.registry().register(
-            &mut SourceFd(&socket.fd()),
-            Token(v6.into()),
-            Interest::READABLE, // edge-triggered, errors included
-        );
-        registered.map_err(|error| os_error::of(&error))?;
-        self.families[usize::from(v6)] = Some(Family::new(v6, socket));
+        let opened = self.open_anew(v6);
+        if opened.is_err() && !self.is_open() {
+            self.close(); // the ports
+        }
         self.count_sockets();
+        opened
+    }
+
+    fn open_anew(&mut self, v6: bool) -> Result<(), i32> {
+        self.in_flight.ports.hold()?;
+        if !v6 {
+            self.routes.open_v4()?;
+        }
+        let family = Family::open(v6, &self.wire, self.in_flight.ports.block(), self.poll.registry())?;
+        self.families[usize::from(v6)] = Some(family);
         Ok(())
     }
 
@@ -146,18 +137,24 @@ impl RawEngine {
     fn close(&mut self) {
         for family in &mut self.families {
             if let Some(family) = family.take() {
-                // Closing alone would not do: a forked child may hold a copy of the descriptor.
-                let _ = self.poll.registry().deregister(&mut SourceFd(&family.socket.fd()));
+                family.close(self.poll.registry());
             }
         }
         self.in_flight.ports.clear();
         self.routes.clear();
-        self.in_flight.dropped_at = None;
+        self.in_flight.lost_at = [None; 2];
         self.count_sockets();
     }
 
     fn is_open(&self) -> bool {
         self.families.iter().any(Option::is_some)
+    }
+
+    /// Counts the sockets that are open now.
+    fn count_sockets(&mut self) {
+        let now = self.families.iter().flatten().count() as u64 + u64::from(self.in_flight.ports.len());
+        self.sockets.fetch_add(now.wrapping_sub(self.counted), Ordering::SeqCst);
+        self.counted = now;
     }
 
     fn mark_of(&self, slot: u32) -> u32 {
@@ -176,6 +173,15 @@ impl RawEngine {
         Ok(())
     }
 
+    /// Leaves another SYN of a flow to be sent. False if there is no room for it now.
+    fn repeat(&mut self, slot: u32, to: SocketAddr) -> bool {
+        let has_room = self.families[usize::from(to.is_ipv6())].as_ref().is_some_and(|family| !family.is_full());
+        if has_room {
+            let _ = self.leave_syn(slot, to); // whether there is a way now or not, an earlier one may be answered yet
+        }
+        has_room
+    }
+
     fn send(&mut self, v6: bool) {
         let RawEngine { families, in_flight, routes, .. } = self;
         if let Some(family) = &mut families[usize::from(v6)] {
@@ -188,13 +194,13 @@ impl RawEngine {
         let ahead = clock::realtime_ahead();
         for v6 in [false, true] {
             let Some(mut family) = self.families[usize::from(v6)].take() else { continue };
-            if family.readable && family.read(self.now, ahead, |incoming| self.hear(&incoming, v6, ahead)) {
-                self.in_flight.dropped_at = Some(CoarseTime::of(self.now));
+            if family.read(self.now, ahead, |incoming| self.hear(&incoming, v6, ahead)) {
+                self.in_flight.lost_at[usize::from(v6)] = Some(self.now);
             }
             self.families[usize::from(v6)] = Some(family);
         }
         for (slot, target) in std::mem::take(&mut self.repeats) {
-            let _ = self.leave_syn(slot, target); // the one before is still on its way
+            self.repeat(slot, target);
         }
     }
 
@@ -255,6 +261,9 @@ impl Engine for RawEngine {
                     has_errors[event.token().0] = event.is_error();
                 }
             }
+        } else {
+            // The poller may be gone, too: what is there is found without it.
+            self.families.iter_mut().flatten().for_each(|family| family.readable = true);
         }
         self.read();
         for v6 in [false, true].into_iter().filter(|v6| has_errors[usize::from(*v6)]) {
@@ -320,9 +329,9 @@ impl Engine for RawEngine {
         self.conclude(slot, None, target, syn_at)
     }
 
-    fn repeat_syn(&mut self, slot: u32, target: &SocketAddr) {
+    fn repeat_syn(&mut self, slot: u32, target: &SocketAddr) -> bool {
         let to = self.routes.effective(target);
-        let _ = self.leave_syn(slot, to); // whether there is a way now or not, the first SYN's answer may come yet
+        self.repeat(slot, to)
     }
 
     fn flush(&mut self) {
@@ -381,3 +390,6 @@ fn scoped(target: SocketAddr, scope: u32) -> SocketAddr {
         v4 @ SocketAddr::V4(_) => v4,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,13 +3,19 @@
 use std::io;
 use std::net::SocketAddr;
 
-use super::flows::{CoarseTime, FlowNumber, Flows};
+use mio::unix::SourceFd;
+use mio::{Interest, Registry, Token};
+
+use super::filter;
+use super::flows::{FlowNumber, Flows};
 use super::in_flight::{InFlight, Refusal};
+use super::ports::BLOCK_BITS;
 use super::raw_socket::RawSocket;
 use super::receiving::{self, Incoming};
 use super::routes::Routes;
 use super::segment::{SYN_LEN, SynFields, SynTemplate};
 use super::sending::{self, Outgoing};
+use crate::engine::wire::Wire;
 use crate::sys::{clock, os_error};
 
 /// How long nothing is sent after the send queue, or a device's, was full, in nanoseconds.
@@ -18,6 +24,12 @@ const PAUSE: u64 = 1_000_000;
 const READS: usize = 8;
 /// How often a segment is tried that the kernel refuses: it may tell of an ICMP error of another segment instead.
 const TRIES: u32 = 3;
+/// After so many errors in a row that ICMP may have told of, it is this host that refuses to have the socket read.
+const ERRORS_IN_A_ROW: u32 = 256;
+/// How many SYNs are tried after the first one that finds a queue full: they may leave by another device.
+const STUCK: usize = 8;
+/// How long a SYN waits for room in a queue, in nanoseconds; the check goes on, and may have another one.
+const PATIENCE: u64 = 200_000_000;
 /// SYNs that may wait to leave: those of the checks of one slice of the loop.
 const MOST_WAITING: usize = 4 * sending::BATCH;
 
@@ -35,6 +47,7 @@ struct Waiting {
     syn: Syn,
     /// Its source address was asked for anew, since the one before had left this host.
     renewed: bool,
+    since: u64,
 }
 
 pub(super) struct Family {
@@ -49,10 +62,34 @@ pub(super) struct Family {
     pub readable: bool,
     /// Whatever came in before has been read.
     pub read_until: u64,
+    /// How many calls in a row had an error instead of a segment.
+    errors: u32,
+    /// Why it can be read no more.
+    broken: Option<i32>,
 }
 
 impl Family {
-    pub fn new(v6: bool, socket: RawSocket) -> Family {
+    /// Opens one that hears what comes to a block of ports, and has the poller tell of that.
+    pub fn open(v6: bool, wire: &Wire, block: u16, registry: &Registry) -> Result<Family, i32> {
+        let open = || {
+            let socket = if v6 {
+                RawSocket::open(true, wire, &filter::v6(block, BLOCK_BITS))?
+            } else {
+                RawSocket::open(false, wire, &filter::v4(block, BLOCK_BITS))?
+            };
+            // Edge-triggered, errors included.
+            registry.register(&mut SourceFd(&socket.fd()), Token(v6.into()), Interest::READABLE)?;
+            Ok(Family::new(v6, socket))
+        };
+        open().map_err(|error: io::Error| os_error::of(&error))
+    }
+
+    pub fn close(self, registry: &Registry) {
+        // Closing alone would not do: a forked child may hold a copy of the descriptor.
+        let _ = registry.deregister(&mut SourceFd(&self.socket.fd()));
+    }
+
+    fn new(v6: bool, socket: RawSocket) -> Family {
         let template = if v6 { SynTemplate::v6() } else { SynTemplate::v4() };
         Family {
             socket,
@@ -62,7 +99,24 @@ impl Family {
             paused_until: 0,
             readable: true,
             read_until: clock::now(),
+            errors: 0,
+            broken: None,
         }
+    }
+
+    /// Why no answer will be heard any more, if so.
+    pub fn broken(&self) -> Option<i32> {
+        self.broken
+    }
+
+    #[cfg(test)]
+    pub fn pause(&mut self, until: u64) {
+        self.paused_until = until;
+    }
+
+    #[cfg(test)]
+    pub fn waiting(&self) -> usize {
+        self.waiting.len()
     }
 
     /// Whether no more SYNs can be left now.
@@ -78,7 +132,7 @@ impl Family {
     /// Leaves a SYN to be sent with others. The errno says that there is no way to its target. True if it is time to send.
     pub fn leave(&mut self, syn: Syn, routes: &mut Routes, now: u64) -> Result<bool, i32> {
         let outgoing = self.written(&syn, routes, now)?;
-        self.waiting.push(Waiting { syn, renewed: false });
+        self.waiting.push(Waiting { syn, renewed: false, since: now });
         self.outgoing.push(outgoing);
         Ok(self.outgoing.len() >= sending::BATCH)
     }
@@ -108,7 +162,7 @@ impl Family {
             self.drop_those_of_ended(&mut in_flight.flows);
         }
         self.paused_until = 0;
-        let (mut done, mut tries) = (0, 0);
+        let (mut done, mut tries, mut stuck) = (0, 0, Vec::new());
         while done < self.waiting.len() {
             let mark = self.waiting[done].syn.mark;
             let alike = self.waiting[done..].iter().take(sending::BATCH).take_while(|one| one.syn.mark == mark);
@@ -119,15 +173,16 @@ impl Family {
                 Ok(sent) => {
                     let took = clock::now().saturating_sub(before);
                     for (index, waiting) in self.waiting[done..done + sent].iter().enumerate() {
-                        if let Some((_, flow)) = in_flight.flows.get(waiting.syn.flow) {
-                            // The kernel sends one after another.
-                            flow.sent_at = CoarseTime::of(before + took * index as u64 / sent as u64);
-                            flow.sent = flow.sent.saturating_add(1);
-                        }
+                        // The kernel sends one after another.
+                        in_flight.left(waiting.syn.flow, before + took * index as u64 / sent as u64);
                     }
                     (done, tries) = (done + sent, 0);
                 }
                 Err(libc::EINTR) => {}
+                Err(libc::ENOBUFS) if stuck.len() < STUCK => {
+                    stuck.push(done);
+                    (done, tries) = (done + 1, 0);
+                }
                 Err(libc::EAGAIN | libc::ENOBUFS | libc::ENOMEM) => {
                     self.paused_until = clock::now() + PAUSE;
                     break;
@@ -142,8 +197,22 @@ impl Family {
                 }
             }
         }
-        self.waiting.drain(..done);
-        self.outgoing.drain(..done);
+        let gone = self.waiting.drain(..done).zip(self.outgoing.drain(..done)).enumerate();
+        if stuck.is_empty() {
+            return;
+        }
+        // Those that found a queue full come after the others.
+        let again: Vec<_> = gone.filter(|(index, _)| stuck.contains(index)).map(|(_, one)| one).collect();
+        let now = clock::now();
+        self.paused_until = now + PAUSE;
+        for (waiting, outgoing) in again {
+            if now > waiting.since + PATIENCE {
+                in_flight.refused(&Refusal { flow: waiting.syn.flow, errno: libc::ENOBUFS, is_final: false });
+            } else {
+                self.waiting.push(waiting);
+                self.outgoing.push(outgoing);
+            }
+        }
     }
 
     /// SYNs that a pause kept back are not sent for checks that have ended meanwhile.
@@ -158,7 +227,7 @@ impl Family {
     /// Writes a segment anew whose source address this host does not have any more. False if that is not the reason, or
     /// if it was done before.
     fn renew(&mut self, index: usize, errno: i32, routes: &mut Routes) -> bool {
-        let Waiting { syn, renewed } = self.waiting[index];
+        let Waiting { syn, renewed, .. } = self.waiting[index];
         let SocketAddr::V4(to) = syn.to else { return false };
         if renewed || !matches!(errno, libc::EINVAL | libc::EADDRNOTAVAIL | libc::ENETUNREACH | libc::EHOSTUNREACH) {
             return false;
@@ -188,7 +257,7 @@ impl Family {
         Refusal { flow, errno, is_final }
     }
 
-    /// Reads what has come in, in slices. Returns whether the kernel has dropped anything.
+    /// Reads what has come in, in slices. Returns whether anything was lost on this host.
     /// `ahead` is how far CLOCK_REALTIME is ahead of the library's clock.
     pub fn read(&mut self, now: u64, ahead: u64, mut each: impl FnMut(Incoming<'_>)) -> bool {
         let mut has_dropped = false;
@@ -199,8 +268,12 @@ impl Family {
             let received = match self.socket.receive() {
                 Ok(received) => received,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
-                Err(_) => continue, // an ICMP error, which is told once, or a signal
+                Err(error) => {
+                    self.hear_of_error(os_error::of(&error), now);
+                    continue;
+                }
             };
+            self.errors = 0;
             let mut latest = 0;
             for index in 0..received {
                 let incoming = self.socket.segment(index);
@@ -209,22 +282,71 @@ impl Family {
                 latest = stamp;
                 has_dropped |= self.socket.has_dropped(dropped);
             }
-            if received < receiving::BATCH {
-                self.readable = false;
+            // Less than a whole batch: no more is there, or an ICMP error came meanwhile, and the poller tells of it.
+            self.readable = received == receiving::BATCH;
+            if received == 0 {
                 self.read_until = now;
             } else if latest > 0 {
                 self.read_until = self.read_until.max(latest.wrapping_sub(ahead)).min(now);
             }
         }
-        has_dropped
+        has_dropped || self.broken.is_some()
+    }
+
+    /// An ICMP error is told of once, and a signal does not stay. Whatever else it is, a sandbox refuses the call, or
+    /// the descriptor is another one's: nothing will be read any more, and nothing waits for it.
+    fn hear_of_error(&mut self, errno: i32, now: u64) {
+        self.errors += 1;
+        let may_pass = is_told_by_icmp(errno) || matches!(errno, libc::EINTR | libc::ENOMEM | libc::ENOBUFS);
+        if !may_pass || self.errors > ERRORS_IN_A_ROW {
+            self.broken = Some(errno);
+            self.readable = false;
+            self.read_until = now;
+        }
     }
 }
 
 /// Whether the errno may be what ICMP said of another segment.
 fn is_told_by_icmp(errno: i32) -> bool {
-    use libc::{EACCES, ECONNREFUSED, EHOSTUNREACH, EMSGSIZE, ENETUNREACH, ENONET, ENOPROTOOPT, EOPNOTSUPP, EPROTO};
+    use libc::{
+        EACCES, ECONNREFUSED, EHOSTDOWN, EHOSTUNREACH, EMSGSIZE, ENETUNREACH, ENONET, ENOPROTOOPT, EOPNOTSUPP, EPROTO,
+    };
     matches!(
         errno,
-        EACCES | ECONNREFUSED | EHOSTUNREACH | EMSGSIZE | ENETUNREACH | ENONET | ENOPROTOOPT | EOPNOTSUPP | EPROTO
+        EACCES
+            | ECONNREFUSED
+            | EHOSTDOWN
+            | EHOSTUNREACH
+            | EMSGSIZE
+            | ENETUNREACH
+            | ENONET
+            | ENOPROTOOPT
+            | EOPNOTSUPP
+            | EPROTO
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_icmp_says_of_one_segment_is_no_verdict_on_another() {
+        // icmp_err_convert and icmp_unreach in net/ipv4, icmpv6_err_convert in net/ipv6, EMSGSIZE apart.
+        for errno in [
+            libc::ENETUNREACH,
+            libc::EHOSTUNREACH,
+            libc::ENOPROTOOPT,
+            libc::ECONNREFUSED,
+            libc::EMSGSIZE,
+            libc::EOPNOTSUPP,
+            libc::EHOSTDOWN,
+            libc::ENONET,
+            libc::EPROTO,
+            libc::EACCES,
+        ] {
+            assert!(is_told_by_icmp(errno), "{errno}");
+        }
+        assert!(!is_told_by_icmp(libc::EINVAL));
+    }
 }

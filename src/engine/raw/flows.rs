@@ -54,6 +54,11 @@ impl CoarseTime {
         (self.0.wrapping_sub(other.0)).cast_signed() < 0
     }
 
+    /// The nanoseconds from an earlier time to this one; 0 if it was not earlier.
+    pub fn since(self, earlier: u64) -> u64 {
+        (self.0.wrapping_sub(CoarseTime::of(earlier).0).cast_signed().max(0) as u64) << UNIT_BITS
+    }
+
     /// The nanoseconds from this time to a later one.
     pub fn until(self, later: u64) -> u64 {
         u64::from(CoarseTime::of(later).0.wrapping_sub(self.0)) << UNIT_BITS
@@ -106,6 +111,8 @@ pub(super) struct Flows {
     pairs: HashTable<u32>,
     unused: Option<SlotKey>,
     turns: Vec<u16>,
+    /// The port that a destination without a turn has: another one after each rest.
+    first_turn: u16,
     /// Each port carries a check to this destination, or did when the last one was opened: of the flows that have ended
     /// since, none went there.
     full: Option<(Destination, u16)>,
@@ -128,7 +135,7 @@ impl Flows {
             return None;
         }
         if self.turns.is_empty() {
-            self.turns = vec![0; TURNS];
+            self.turns = vec![self.first_turn; TURNS];
         }
         let turn = &mut self.turns[destination.0 as usize % TURNS];
         let first = *turn % ports.max(1);
@@ -203,7 +210,8 @@ impl Flows {
 
     /// Gives back the memory of a burst. Only when there is no flow.
     pub fn shrink(&mut self) {
-        *self = Flows { hasher: self.hasher.clone(), ..Flows::default() };
+        let first_turn = self.first_turn.wrapping_add(1);
+        *self = Flows { hasher: self.hasher.clone(), first_turn, ..Flows::default() };
     }
 }
 

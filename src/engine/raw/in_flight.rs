@@ -12,9 +12,12 @@ use super::segment::{Answer, AnswerKind, SynFields, parse_quote};
 use crate::check::slot::SlotKey;
 use crate::check::verdict::{Status, Verdict};
 use crate::engine::errno::{Origin, status_of};
+use crate::sys::sockaddr::canonical;
 
 /// How often a bare ACK has a SYN sent again: a forged one must not have many leave.
 const REPEATS_BY_ACK: u8 = 2;
+/// When so many flows have ended the key is renewed as soon as there is none. One slot has as many generations.
+const FLOWS_OF_A_KEY: u32 = 1 << 9;
 
 /// What became of a flow.
 #[derive(Clone, Copy)]
@@ -57,13 +60,22 @@ pub(super) struct InFlight {
     key: IsnKey,
     /// What the loop has not been told of yet; some of it is of flows that have ended.
     outcomes: VecDeque<(FlowNumber, Outcome)>,
-    /// When the kernel dropped segments that nobody had read in time.
-    pub dropped_at: Option<CoarseTime>,
+    /// When segments of IPv4 and of IPv6 were lost on this host: nobody had read them in time, or nobody can.
+    pub lost_at: [Option<u64>; 2],
+    /// Flows that have ended since the key was made.
+    ended: u32,
 }
 
 impl InFlight {
     pub fn new(ports: Ports) -> InFlight {
-        InFlight { flows: Flows::default(), ports, key: IsnKey::random(), outcomes: VecDeque::new(), dropped_at: None }
+        InFlight {
+            flows: Flows::default(),
+            ports,
+            key: IsnKey::random(),
+            outcomes: VecDeque::new(),
+            lost_at: [None; 2],
+            ended: 0,
+        }
     }
 
     /// What the next SYN of a flow says.
@@ -126,6 +138,17 @@ impl InFlight {
         }
     }
 
+    /// A SYN of a flow has left.
+    pub fn left(&mut self, flow: FlowNumber, at: u64) {
+        if let Some((_, flow)) = self.flows.get(flow) {
+            if flow.sent == 0 {
+                flow.errno = 0; // what kept an earlier one here says nothing of the target
+            }
+            flow.sent_at = CoarseTime::of(at);
+            flow.sent = flow.sent.saturating_add(1);
+        }
+    }
+
     /// This host did not send a SYN.
     pub fn refused(&mut self, refusal: &Refusal) {
         let Some((_, flow)) = self.flows.get(refusal.flow) else { return };
@@ -168,9 +191,16 @@ impl InFlight {
             Some(Outcome::Failed { errno, origin }) => {
                 (verdict.status, verdict.os_error) = (status_of(errno, origin), errno);
             }
-            None => (verdict.status, verdict.os_error) = without_answer(flow, self.dropped_at),
+            None => {
+                let lost_at = self.lost_at[usize::from(canonical(target).is_ipv6())];
+                (verdict.status, verdict.os_error) = without_answer(flow, syn_at, lost_at);
+            }
         }
         self.flows.close(slot);
+        self.ended += 1;
+        if self.ended >= FLOWS_OF_A_KEY && self.flows.is_empty() {
+            self.renew_key();
+        }
         verdict
     }
 
@@ -178,17 +208,25 @@ impl InFlight {
     pub fn shrink(&mut self) {
         self.flows.shrink();
         self.outcomes = VecDeque::new();
+        self.renew_key(); // the generations begin anew
+    }
+
+    /// Numbers that come again have other ISNs from now on. Only when there is no flow.
+    fn renew_key(&mut self) {
+        self.key = IsnKey::random();
+        self.ended = 0;
     }
 }
 
 /// The status and errno of a check whose deadline has passed.
-fn without_answer(flow: &Flow, dropped_at: Option<CoarseTime>) -> (Status, i32) {
+fn without_answer(flow: &Flow, syn_at: u64, lost_at: Option<u64>) -> (Status, i32) {
+    let last_syn_at = syn_at + flow.sent_at.since(syn_at);
     match flow.errno {
         // No SYN left this host.
         0 if flow.sent == 0 => (Status::LocalFault, libc::ENOBUFS),
         errno if flow.sent == 0 => (Status::LocalFault, errno.into()),
         // This host may have dropped the answer.
-        _ if dropped_at.is_some_and(|at| !at.is_before(flow.sent_at)) => (Status::LocalFault, libc::ENOBUFS),
+        _ if lost_at.is_some_and(|at| at >= last_syn_at) => (Status::LocalFault, libc::ENOBUFS),
         0 => (Status::TimedOut, 0),
         errno => (status_of(errno.into(), Origin::Network), errno.into()),
     }
@@ -217,4 +255,96 @@ fn round_trip(flow: &Flow, at: u64, ts_echo: Option<u32>, syn_at: u64) -> u32 {
 /// The clock of the timestamps in our SYNs.
 fn milliseconds(now: u64) -> u32 {
     (now / 1_000_000) as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PORTS: u16 = 4;
+
+    fn in_flight() -> InFlight {
+        let mut ports = Ports::new(0, PORTS);
+        ports.hold().unwrap();
+        InFlight::new(ports)
+    }
+
+    fn target() -> SocketAddr {
+        ([127, 0, 0, 1], 80).into()
+    }
+
+    /// The slot of a flow that begins, and what its first SYN says.
+    fn begin(in_flight: &mut InFlight, now: u64) -> (u32, FlowNumber, SynFields) {
+        let destination = in_flight.flows.destination(target().ip(), target().port());
+        let slot = in_flight.flows.open(destination, PORTS).unwrap();
+        in_flight.flows.begin(slot, SlotKey::of(0));
+        let (number, fields) = in_flight.next_syn(slot, 80, now);
+        (slot, number, fields)
+    }
+
+    fn end(in_flight: &mut InFlight, slot: u32, syn_at: u64) -> (Status, i32) {
+        let verdict = in_flight.conclude(slot, None, &target(), syn_at);
+        (verdict.status, verdict.os_error)
+    }
+
+    #[test]
+    fn a_syn_is_not_like_one_of_before_the_rest() {
+        let mut in_flight = in_flight();
+        let mut isns = std::collections::HashSet::new();
+        let mut ports = std::collections::HashSet::new();
+        for rests in 0..4 {
+            let (slot, _, fields) = begin(&mut in_flight, rests);
+            assert!(isns.insert(fields.isn), "the ISN of an earlier check");
+            assert!(ports.insert(fields.source_port), "the port of the check before");
+            in_flight.conclude(slot, None, &target(), rests);
+            in_flight.shrink();
+        }
+    }
+
+    #[test]
+    fn a_syn_is_not_like_an_earlier_one_however_many_checks_lie_between() {
+        let mut in_flight = in_flight();
+        let mut isns = std::collections::HashSet::new();
+        for check in 0..20_000 {
+            let (slot, _, fields) = begin(&mut in_flight, check);
+            in_flight.conclude(slot, None, &target(), check);
+            isns.insert(fields.isn);
+        }
+        // Random ones would meet once in twenty tries.
+        assert!(isns.len() > 19_990, "{} ISNs", isns.len());
+    }
+
+    #[test]
+    fn what_was_dropped_says_nothing_of_a_check_that_began_later() {
+        let minute = 60_000_000_000;
+        for minutes in [0, 1, 30, 40, 60, 72, 80] {
+            let mut in_flight = in_flight();
+            let dropped = 5 * minute;
+            in_flight.lost_at = [Some(dropped), None];
+            let began = dropped + 1_000_000 + minutes * minute;
+            let (slot, number, _) = begin(&mut in_flight, began);
+            in_flight.left(number, began);
+            assert_eq!(end(&mut in_flight, slot, began), (Status::TimedOut, 0), "{minutes} minutes later");
+        }
+    }
+
+    #[test]
+    fn what_was_dropped_is_this_hosts_fault() {
+        let mut in_flight = in_flight();
+        let (slot, number, _) = begin(&mut in_flight, 1 << 40);
+        in_flight.left(number, 1 << 40);
+        in_flight.lost_at = [Some((1 << 40) + 1_000_000), None];
+        assert_eq!(end(&mut in_flight, slot, 1 << 40), (Status::LocalFault, libc::ENOBUFS));
+    }
+
+    #[test]
+    fn what_kept_a_syn_here_says_nothing_of_the_target_once_another_has_left() {
+        for errno in [libc::ECONNREFUSED, libc::EHOSTUNREACH, libc::EPERM] {
+            let mut in_flight = in_flight();
+            let (slot, flow, _) = begin(&mut in_flight, 1);
+            in_flight.refused(&Refusal { flow, errno, is_final: false });
+            in_flight.left(flow, 2);
+            assert_eq!(end(&mut in_flight, slot, 1), (Status::TimedOut, 0), "{errno}");
+        }
+    }
 }

@@ -27,6 +27,8 @@ pub(super) struct Ports {
     held: Vec<(u16, Socket)>,
     /// The one of the block that is to be tried next.
     next: u16,
+    /// The process has no descriptors for more of them.
+    short: bool,
     /// This loop's number: the loops of a checker take different blocks.
     index: u32,
     /// How many are taken at first.
@@ -63,19 +65,21 @@ impl Ports {
         if !self.held.is_empty() {
             return Ok(());
         }
+        let at_first = self.at_first.min(most());
         let blocks = blocks(&ephemeral(), self.hasher.hash_one(std::process::id()), self.index);
         let mut errno = libc::EADDRINUSE;
-        // A block where few can be had is left for another one, while there is one.
-        for enough in [self.at_first.div_ceil(4), 1] {
+        // First a block whose first ports are all free: who shares one with another loop hears the answers of both. A
+        // block where few can be had is left for another one, too, while there is one.
+        for (enough, in_a_row) in [(at_first, true), (at_first.div_ceil(4), false), (1, false)] {
             for &block in &blocks {
                 self.first = block;
                 self.next = 0;
-                match self.extend_to(self.at_first) {
+                match self.extend_to(at_first, in_a_row) {
                     Err(why) if why != libc::EADDRINUSE => return Err(why),
                     Err(why) => errno = why,
                     Ok(()) => {}
                 }
-                if self.held.len() >= enough {
+                if self.held.len() >= enough || (self.short && !self.held.is_empty()) {
                     return Ok(());
                 }
                 self.held.clear();
@@ -87,13 +91,17 @@ impl Ports {
     /// Takes some more of the block. False if there are no more, or if they would be a burden on the process.
     pub fn extend(&mut self) -> bool {
         let before = self.held.len();
-        let most = (limits::descriptor_limit() / 4).min(BLOCK.into()) as usize;
-        let _ = self.extend_to((before + STEP).min(most));
+        if self.short {
+            return false;
+        }
+        let _ = self.extend_to((before + STEP).min(most()), false);
         self.held.len() > before
     }
 
-    fn extend_to(&mut self, count: usize) -> Result<(), i32> {
+    /// `in_a_row`: not beyond a port that somebody else has.
+    fn extend_to(&mut self, count: usize, in_a_row: bool) -> Result<(), i32> {
         let reserved = reserved();
+        let before = self.held.len();
         while self.held.len() < count && self.next < BLOCK {
             let port = self.first + self.next;
             if reserved.iter().any(|range| range.contains(&u32::from(port))) {
@@ -102,9 +110,17 @@ impl Ports {
             }
             match hold(port).map_err(|error| os_error::of(&error)) {
                 Ok(socket) => self.held.push((port, socket)),
+                Err(libc::EADDRINUSE | libc::EACCES) if in_a_row => break,
                 Err(libc::EADDRINUSE | libc::EACCES) => {}
                 // Whatever else it is, it is not this port's fault.
                 Err(errno) if self.held.is_empty() => return Err(errno),
+                Err(errno) if os_error::is_out_of_descriptors(errno) => {
+                    // Half of them are for the sockets that segments leave by, and for the rest of the process.
+                    let taken = self.held.len() - before;
+                    self.held.truncate((before + taken / 2).max(1));
+                    self.short = true;
+                    break;
+                }
                 Err(_) => break,
             }
             self.next += 1;
@@ -115,7 +131,13 @@ impl Ports {
     /// Gives all of them back.
     pub fn clear(&mut self) {
         self.held = Vec::new();
+        self.short = false;
     }
+}
+
+/// The most ports that are no burden on the process: each takes a descriptor.
+fn most() -> usize {
+    (limits::descriptor_limit() / 4).clamp(1, BLOCK.into()) as usize
 }
 
 /// A socket that holds a port of both families.
@@ -213,5 +235,20 @@ mod tests {
         ports.clear();
         assert!(std::net::TcpListener::bind(("127.0.0.1", port)).is_ok());
         assert_eq!(ports.number(port), None);
+    }
+
+    #[test]
+    fn loops_and_checkers_hold_ports_of_different_blocks() {
+        let held: Vec<Ports> = [0, 1, 2, 0, 1, 1 << 16]
+            .map(|index| {
+                let mut ports = Ports::new(index, 64);
+                ports.hold().unwrap();
+                ports
+            })
+            .into();
+        let mut blocks: Vec<u16> = held.iter().map(Ports::block).collect();
+        blocks.sort_unstable();
+        blocks.dedup();
+        assert_eq!(blocks.len(), held.len(), "each of them hears what the others' ports hear");
     }
 }

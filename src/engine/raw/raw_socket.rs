@@ -65,6 +65,12 @@ impl RawSocket {
         Ok(RawSocket { socket, v6, mark: 0, buffers: ReceiveBuffers::new(), dropped: 0 })
     }
 
+    /// Another socket takes its place, which can be neither read nor written.
+    #[cfg(test)]
+    pub fn spoil(&mut self) {
+        self.socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    }
+
     pub fn fd(&self) -> RawFd {
         self.socket.as_raw_fd()
     }

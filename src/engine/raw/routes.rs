@@ -31,7 +31,8 @@ struct Kept {
 
 pub(super) struct Routes {
     wire: Wire,
-    v4: Option<Socket>,
+    /// A socket to ask with, and the mark that it has.
+    v4: Option<(Socket, u32)>,
     kept: HashMap<(Ipv4Addr, u32), Kept>,
     /// The one that was asked for last.
     latest: Option<((Ipv4Addr, u32), Kept)>,
@@ -92,6 +93,15 @@ impl Routes {
         Ok(kept.source)
     }
 
+    /// Opens what the routes of IPv4 are asked with, so that no check lacks a descriptor for it later.
+    pub fn open_v4(&mut self) -> Result<(), i32> {
+        if self.wire.source_v4.is_none() && self.v4.is_none() {
+            let mark = self.wire.mark.unwrap_or(0);
+            self.v4 = Some((self.open(false, mark)?, mark));
+        }
+        Ok(())
+    }
+
     /// The address has left this host, or may have.
     pub fn forget(&mut self, target: Ipv4Addr, mark: u32) {
         self.kept.remove(&(target, mark));
@@ -103,32 +113,38 @@ impl Routes {
         match target {
             IpAddr::V4(target) => self.ask_v4(target, mark).map(|_| ()),
             IpAddr::V6(target) => {
-                let socket = self.open(true)?;
-                self.prepare(&socket, mark)?;
+                let socket = self.open(true, mark)?;
                 connect(&socket, &to_sockaddr_in6(&SocketAddrV6::new(target, PORT, 0, scope)))
             }
         }
     }
 
     fn ask_v4(&mut self, target: Ipv4Addr, mark: u32) -> Result<Ipv4Addr, i32> {
+        if self.v4.as_ref().is_some_and(|(_, of)| *of != mark) {
+            self.v4 = None; // before there is another one: descriptors may be few
+        }
         let socket = match self.v4.take() {
-            Some(socket) => socket,
-            None => self.open(false)?,
+            Some((socket, _)) => socket,
+            None => self.open(false, mark)?,
         };
-        self.prepare(&socket, mark)?;
         let target = to_sockaddr_in(&SocketAddrV4::new(target, PORT));
-        connect(&socket, &target).map_err(|errno| match errno {
+        match connect(&socket, &target) {
             // A broadcast address, which TCP knows no way to; or a route that prohibits it.
-            libc::EACCES if socket.set_broadcast(true).is_ok() && connect(&socket, &target).is_ok() => {
-                libc::ENETUNREACH
+            Err(libc::EACCES) if socket.set_broadcast(true).is_ok() && connect(&socket, &target).is_ok() => {
+                return Err(libc::ENETUNREACH);
             }
-            _ => errno,
-        })?;
+            Err(libc::EACCES) => return Err(libc::EACCES),
+            Err(errno) => {
+                self.v4 = Some((socket, mark));
+                return Err(errno);
+            }
+            Ok(()) => {}
+        }
         let local = socket.local_addr().map_err(|error| os_error::of(&error))?;
         // Its address would be kept by the next connect.
         let nowhere = libc::sockaddr { sa_family: libc::AF_UNSPEC as libc::sa_family_t, sa_data: [0; 14] };
         if connect(&socket, &nowhere).is_ok() {
-            self.v4 = Some(socket);
+            self.v4 = Some((socket, mark));
         }
         match local.as_socket() {
             Some(SocketAddr::V4(local)) => Ok(*local.ip()),
@@ -136,12 +152,15 @@ impl Routes {
         }
     }
 
-    fn open(&self, v6: bool) -> Result<Socket, i32> {
+    fn open(&self, v6: bool, mark: u32) -> Result<Socket, i32> {
         let domain = if v6 { Domain::IPV6 } else { Domain::IPV4 };
         let open = || {
             let socket = Socket::new_raw(domain, Type::DGRAM.nonblocking().cloexec(), None)?;
             if let Some(interface) = &self.wire.interface {
                 socket.bind_device(Some(interface))?;
+            }
+            if mark != 0 {
+                socket.set_mark(mark)?;
             }
             match (self.wire.tos, v6, self.wire.source_v6) {
                 (Some(tos), false, _) => socket.set_tos_v4(tos.into())?,
@@ -155,11 +174,9 @@ impl Routes {
         open().map_err(|error: io::Error| os_error::of(&error))
     }
 
-    fn prepare(&self, socket: &Socket, mark: u32) -> Result<(), i32> {
-        if mark == 0 && self.wire.mark.is_none_or(|mark| mark == 0) {
-            return Ok(());
-        }
-        socket.set_mark(mark).map_err(|error| os_error::of(&error))
+    #[cfg(test)]
+    fn mark_kept(&self) -> u32 {
+        self.v4.as_ref().map_or(0, |(socket, _)| socket.mark().unwrap())
     }
 
     pub fn clear(&mut self) {
@@ -174,4 +191,22 @@ fn connect<A>(socket: &Socket, address: &A) -> Result<(), i32> {
     let result =
         unsafe { libc::connect(socket.as_raw_fd(), (&raw const *address).cast(), size_of::<A>() as libc::socklen_t) };
     if result == 0 { Ok(()) } else { Err(os_error::of(&io::Error::last_os_error())) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_check_without_a_mark_is_not_asked_for_with_the_mark_of_the_one_before() {
+        let mut routes = Routes::new(Wire::default());
+        let [first, second] = [1, 2].map(|last| Ipv4Addr::new(127, 0, 0, last));
+        if routes.source(first, 5, 1).is_err() {
+            return; // no privilege for marks
+        }
+        routes.source(second, 0, 1).unwrap();
+        assert_eq!(routes.mark_kept(), 0);
+        routes.source(first, 7, 1).unwrap();
+        assert_eq!(routes.mark_kept(), 7);
+    }
 }

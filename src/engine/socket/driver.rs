@@ -138,7 +138,9 @@ impl Engine for SocketEngine {
         self.conclude(slot, observation, target, syn_at)
     }
 
-    fn repeat_syn(&mut self, _: u32, _: &SocketAddr) {}
+    fn repeat_syn(&mut self, _: u32, _: &SocketAddr) -> bool {
+        true
+    }
 
     fn flush(&mut self) {}
 
