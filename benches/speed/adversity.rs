@@ -83,7 +83,8 @@ fn lied_to(course: &Course, checks: &str) -> Result<Row, String> {
     if forged < figures.get("checks") {
         return Err(format!("{forged} forged answers only"));
     }
-    let wrong = figures.get("checks") - figures.get("timed_out");
+    // Those that had no turn in time, on a busy machine, have no verdict.
+    let wrong = figures.get("up") + figures.get("refused");
     let what = format!("raw: {checks} silent checks, {forged} forged answers: false verdicts");
     Ok(Row::plain(what, wrong.to_string(), wrong, Bar::AtMost(0.0)))
 }
