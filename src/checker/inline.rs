@@ -6,6 +6,8 @@ use crate::check::verdict::{Status, Verdict};
 use crate::completion::Sink;
 use crate::config::EngineKind;
 use crate::engine::Conclusion;
+#[cfg(any(target_os = "linux", target_os = "android"))]
+use crate::engine::raw::callers::Asked;
 use crate::engine::socket::inline::{self, InlineStart};
 use crate::event_loop::command::{Command, StartedCheck, SubmittedCheck, Terms};
 use crate::event_loop::handle::LoopHandle;
@@ -38,10 +40,19 @@ impl Checker {
         let syn_at = submitted;
         let started = match engine {
             #[cfg(any(target_os = "linux", target_os = "android"))]
-            EngineKind::Raw => match self.shared.callers_engine.ask(&target, mark, syn_at) {
-                Some((conclusion, tell_loop)) => InlineStart::Concluded { conclusion, tell_loop },
-                None => InlineStart::NotStarted,
-            },
+            EngineKind::Raw => {
+                let Asked { concluded, tell_loop } = self.shared.callers_engine.ask(&target, mark, syn_at);
+                match concluded {
+                    Ok(conclusion) => InlineStart::Concluded { conclusion, tell_loop },
+                    Err(syns) => {
+                        check.terms.syns = syns;
+                        if tell_loop {
+                            let _ = handle.inbox.give(Command::Sweep);
+                        }
+                        InlineStart::NotStarted
+                    }
+                }
+            }
             _ => inline::start(&self.shared.opener, &handle.spare, &target, close_mode, mark, syn_at),
         };
         match started {

@@ -24,7 +24,7 @@ use crate::completion::CompletionQueue;
 use crate::config::{Config, EngineKind};
 use crate::engine::WAKE;
 #[cfg(any(target_os = "linux", target_os = "android"))]
-use crate::engine::raw::RawEngine;
+use crate::engine::raw::{RawEngine, counts::Counts};
 use crate::engine::socket::spare::SpareSockets;
 use crate::engine::socket::{self, SocketEngine};
 use crate::event_loop::command::{SubmittedCheck, Terms};
@@ -134,7 +134,7 @@ impl Checker {
         match kind {
             #[cfg(any(target_os = "linux", target_os = "android"))]
             EngineKind::Raw => {
-                let counts = [self.shared.opener.counter(), self.shared.counters.unsolicited()];
+                let counts = Counts::new(self.shared.opener.counter(), self.shared.counters.unsolicited());
                 let engine = RawEngine::new(poll, self.shared.config.wire.clone(), index, counts);
                 self.begin_loop(handle, engine)
             }
@@ -289,7 +289,7 @@ impl Checker {
         let linger = request.linger || !config.zero_linger;
         let close_mode = CloseMode { handshake: request.handshake, linger };
         let mark = if request.mark == 0 { self.shared.opener.mark() } else { request.mark };
-        let terms = Terms { submitted, timeout_ms, close_mode, mark, paced, has_token: false };
+        let terms = Terms { submitted, timeout_ms, close_mode, mark, paced, has_token: false, syns: 0 };
         SubmittedCheck { id, tag: request.tag, target: request.target, family, terms }
     }
 }

@@ -255,16 +255,14 @@ mod tests {
 
     const MS: u64 = 1_000_000;
 
+    fn terms(timeout_ms: u32, paced: bool) -> Terms {
+        let close_mode = CloseMode::HALF_OPEN;
+        Terms { submitted: 0, timeout_ms, close_mode, mark: 0, paced, has_token: false, syns: 0 }
+    }
+
     fn race(addresses: u8, paced: bool) -> AddressRace {
-        let terms = Terms {
-            submitted: 0,
-            timeout_ms: 1000,
-            close_mode: CloseMode::HALF_OPEN,
-            mark: 0,
-            paced,
-            has_token: false,
-        };
-        let mut race = AddressRace::of_name(ReplyTo { sink: SlotKey::of(0), id: 1, tag: 0 }, 1, terms);
+        let reply_to = ReplyTo { sink: SlotKey::of(0), id: 1, tag: 0 };
+        let mut race = AddressRace::of_name(reply_to, 1, terms(1000, paced));
         let addresses = (1..=addresses).map(|last| ([127, 0, 0, last], 80).into());
         assert!(race.is_resolving());
         race.resolved(addresses.collect());
@@ -385,15 +383,7 @@ mod tests {
 
     #[test]
     fn an_answer_after_the_deadline_is_too_late() {
-        let terms = Terms {
-            submitted: 0,
-            timeout_ms: 5,
-            close_mode: CloseMode::HALF_OPEN,
-            mark: 0,
-            paced: false,
-            has_token: false,
-        };
-        let race = AddressRace::of_name(ReplyTo { sink: SlotKey::of(0), id: 1, tag: 0 }, 1, terms);
+        let race = AddressRace::of_name(ReplyTo { sink: SlotKey::of(0), id: 1, tag: 0 }, 1, terms(5, false));
         assert!(race.is_in_time(5 * MS - 1));
         assert!(!race.is_in_time(5 * MS));
     }

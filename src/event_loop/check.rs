@@ -30,6 +30,8 @@ pub(super) struct Check {
     pub listed: bool,
     /// SYNs sent to its address, those not counted that the engine or the kernel sends by itself.
     pub syns: u8,
+    /// It waits until another check of its target has ended.
+    pub waits_for_target: bool,
 }
 
 /// The memory of a check in flight is a promise, and this is the greatest part of it.
@@ -38,7 +40,7 @@ const _: () = assert!(size_of::<Check>() <= 88);
 impl Check {
     /// One that waits for its turn.
     pub fn new(owner: Owner, target: SocketAddr, generation: u32, silent: bool, terms: Terms) -> Check {
-        let Terms { submitted, timeout_ms, close_mode, mark, paced, has_token } = terms;
+        let Terms { submitted, timeout_ms, close_mode, mark, paced, has_token, syns } = terms;
         Check {
             owner,
             target: target.into(),
@@ -52,7 +54,8 @@ impl Check {
             has_token,
             silent,
             listed: paced,
-            syns: 0,
+            syns,
+            waits_for_target: false,
         }
     }
 
@@ -77,7 +80,7 @@ impl Check {
     /// Its SYN is about to leave from this slot of the engine's.
     pub fn starts(&mut self, engine_slot: u32, syn_at: u64) {
         self.in_flight = Some(InFlight::of(engine_slot, self.submitted, syn_at));
-        self.syns = 1;
+        self.syns += 1;
     }
 
     /// A submitted check becomes one of a race.
@@ -88,6 +91,7 @@ impl Check {
     /// It did not start after all, and waits for its turn again.
     pub fn waits_again(&mut self) {
         self.in_flight = None;
+        self.syns -= 1;
     }
 
     /// Its id, if it has one of its own. A race's checks have none.
@@ -169,7 +173,7 @@ mod tests {
     fn a_syn_is_never_taken_for_younger_than_it_is() {
         let submitted = 5_000_000_000;
         let close_mode = CloseMode::HALF_OPEN;
-        let terms = Terms { submitted, timeout_ms: 1, close_mode, mark: 0, paced: false, has_token: false };
+        let terms = Terms { submitted, timeout_ms: 1, close_mode, mark: 0, paced: false, has_token: false, syns: 0 };
         let mut check = Check::new(Owner::Race { race: 0, early: false }, ([127, 0, 0, 1], 80).into(), 1, false, terms);
         let mut kept = |syn_at: u64| {
             check.starts(9, syn_at);
@@ -189,7 +193,7 @@ mod tests {
     fn a_check_waits_again_as_it_waited_before() {
         for (paced, stage) in [(false, Stage::Queued), (true, Stage::Paced)] {
             let close_mode = CloseMode::HALF_OPEN;
-            let terms = Terms { submitted: 0, timeout_ms: 1, close_mode, mark: 0, paced, has_token: false };
+            let terms = Terms { submitted: 0, timeout_ms: 1, close_mode, mark: 0, paced, has_token: false, syns: 0 };
             let owner = Owner::Race { race: 0, early: false };
             let mut check = Check::new(owner, ([127, 0, 0, 1], 80).into(), 1, false, terms);
             check.starts(9, 0);

@@ -1,65 +1,16 @@
 //! The checks of a loop, and those that wait for their turn in a queue.
 
-use std::collections::VecDeque;
+use std::collections::HashMap;
+use std::net::SocketAddr;
 
 use slab::Slab;
 
 use super::check::{Check, Stage};
 use super::ids::Ids;
-
-/// An empty queue keeps memory for so many entries at most: while all checks are in flight, they are to cost little.
-const ENTRIES_KEPT: usize = 1 << 15;
-
-/// Checks that wait for their turn: slot and generation. Entries of checks that are gone are passed over.
-#[derive(Default)]
-struct Queue {
-    entries: VecDeque<(u32, u32)>,
-    /// How many entries are of checks that still wait.
-    live: usize,
-}
-
-impl Queue {
-    fn push_back(&mut self, slot: u32, generation: u32) {
-        self.entries.push_back((slot, generation));
-        self.live += 1;
-    }
-
-    fn push_front(&mut self, slot: u32, generation: u32) {
-        self.entries.push_front((slot, generation));
-        self.live += 1;
-    }
-
-    /// Slot and generation of the check whose turn it is.
-    fn first(&mut self, checks: &Slab<Check>) -> Option<(u32, u32)> {
-        while let Some(&(slot, generation)) = self.entries.front() {
-            if is_queued(checks, slot, generation) {
-                return Some((slot, generation));
-            }
-            self.entries.pop_front();
-        }
-        if self.entries.capacity() > ENTRIES_KEPT {
-            self.entries = VecDeque::new();
-        }
-        None
-    }
-
-    /// A check that waited here is gone. Its entry stays, so entries are dropped now and then: they must not pile up
-    /// while the head of the queue waits.
-    fn lose_one(&mut self, checks: &Slab<Check>) {
-        self.live -= 1;
-        if self.entries.len() > 64 + 2 * self.live {
-            self.entries.retain(|&(slot, generation)| is_queued(checks, slot, generation));
-            self.entries.shrink_to(2 * self.live + 64);
-        }
-    }
-}
+use super::turns::Queue;
 
 fn id_in(checks: &Slab<Check>, slot: u32) -> u64 {
     checks.get(slot as usize).map_or(0, Check::id)
-}
-
-fn is_queued(checks: &Slab<Check>, slot: u32, generation: u32) -> bool {
-    checks.get(slot as usize).is_some_and(|check| check.generation == generation && !check.is_in_flight())
 }
 
 #[derive(Default)]
@@ -68,7 +19,9 @@ pub(super) struct CheckTable {
     queue: Queue,
     /// Checks of targets that gave no answer last time.
     silent_queue: Queue,
-    /// Of the queued checks, those whose time runs.
+    /// Checks that wait until another one of the same target has ended.
+    by_target: HashMap<SocketAddr, Queue>,
+    /// Of all that wait, those whose time runs.
     timed: usize,
     /// Where each submitted check is.
     ids: Ids,
@@ -98,8 +51,12 @@ impl CheckTable {
         self.ids.forget(check.id(), slot);
         if !check.is_in_flight() {
             self.timed -= usize::from(check.stage() == Stage::Queued);
-            let queue = if check.silent { &mut self.silent_queue } else { &mut self.queue };
-            queue.lose_one(&self.checks);
+            if check.waits_for_target {
+                self.lose_one_of_target(&check.target());
+            } else {
+                let queue = if check.silent { &mut self.silent_queue } else { &mut self.queue };
+                queue.lose_one(&self.checks);
+            }
         }
         check
     }
@@ -147,18 +104,47 @@ impl CheckTable {
         (check.generation, check.silent)
     }
 
-    /// Puts the check at the head of its queue at the end of it.
-    pub fn queue_last(&mut self, slot: u32) {
-        let Check { generation, silent, .. } = self.checks[slot as usize];
+    /// Has the check at the head of its queue wait until another one of its target has ended.
+    pub fn wait_for_target(&mut self, slot: u32) {
+        let check = &mut self.checks[slot as usize];
+        check.waits_for_target = true;
+        let (target, generation, silent) = (check.target(), check.generation, check.silent);
         let queue = self.queue_of(silent);
-        queue.entries.pop_front();
-        queue.entries.push_back((slot, generation));
+        queue.pop_first();
+        self.by_target.entry(target).or_default().push_back(slot, generation);
+    }
+
+    /// A check of this target has ended: the first of those that wait for that is at the head of its queue again.
+    pub fn target_is_free(&mut self, target: &SocketAddr) {
+        if self.by_target.is_empty() {
+            return;
+        }
+        let Some(queue) = self.by_target.get_mut(target) else { return };
+        if let Some((slot, generation)) = queue.first(&self.checks) {
+            queue.pop_first();
+            if queue.live == 0 {
+                self.by_target.remove(target);
+            }
+            let check = &mut self.checks[slot as usize];
+            check.waits_for_target = false;
+            let silent = check.silent;
+            self.queue_of(silent).push_front(slot, generation);
+        }
+    }
+
+    /// A check that waited for another one of its target is gone.
+    fn lose_one_of_target(&mut self, target: &SocketAddr) {
+        if let Some(queue) = self.by_target.get_mut(target) {
+            queue.lose_one(&self.checks);
+            if queue.live == 0 {
+                self.by_target.remove(target);
+            }
+        }
     }
 
     /// Moves a check from the head of its queue to the end of that of silent targets.
     pub fn move_to_silent(&mut self, slot: u32) {
-        self.queue.entries.pop_front();
-        self.queue.live -= 1;
+        self.queue.pop_first();
         let check = &mut self.checks[slot as usize];
         check.silent = true;
         self.timed -= usize::from(check.stage() == Stage::Queued);
@@ -188,8 +174,7 @@ impl CheckTable {
         self.timed -= usize::from(check.stage() == Stage::Queued);
         let silent = check.silent;
         let queue = self.queue_of(silent);
-        queue.entries.pop_front();
-        queue.live -= 1;
+        queue.pop_first();
         self.put_in_flight(slot, syn_at, engine_slot);
     }
 
@@ -199,8 +184,9 @@ impl CheckTable {
         check.starts(engine_slot, syn_at);
     }
 
+    /// Whether a check waits for its turn, and for nothing else.
     pub fn has_queued(&self) -> bool {
-        self.queued() > 0
+        self.queue.live + self.silent_queue.live > 0
     }
 
     /// Checks that wait for their turn while their time runs.
@@ -210,7 +196,8 @@ impl CheckTable {
 
     /// Checks that wait for their turn.
     pub fn queued(&self) -> usize {
-        self.queue.live + self.silent_queue.live
+        let waiting: usize = self.by_target.values().map(|queue| queue.live).sum();
+        self.queue.live + self.silent_queue.live + waiting
     }
 
     /// Those of them whose targets are not known to be silent.
@@ -246,12 +233,13 @@ mod tests {
     use crate::event_loop::check::Owner;
     use crate::event_loop::command::Terms;
     use crate::event_loop::outbox::ReplyTo;
+    use crate::event_loop::turns::ENTRIES_KEPT;
 
     const SUBMITTED: u64 = 5_000_000_000;
 
     fn check_of(table: &mut CheckTable, owner: Owner) -> Check {
         let (submitted, close_mode) = (SUBMITTED, CloseMode::HALF_OPEN);
-        let terms = Terms { submitted, timeout_ms: 1, close_mode, mark: 0, paced: false, has_token: false };
+        let terms = Terms { submitted, timeout_ms: 1, close_mode, mark: 0, paced: false, has_token: false, syns: 0 };
         Check::new(owner, ([127, 0, 0, 1], 80).into(), table.next_generation(), false, terms)
     }
 
@@ -369,5 +357,25 @@ mod tests {
         }
         assert_eq!(table.first_queued(true), Some(head));
         assert!(table.queue.entries.capacity() < 1_000, "room for {} entries", table.queue.entries.capacity());
+    }
+
+    #[test]
+    fn checks_that_wait_for_their_target_let_others_by_and_come_first_when_it_is_free() {
+        let mut table = CheckTable::default();
+        let (first, second, third) = (add(&mut table), add(&mut table), add(&mut table));
+        [first, second, third].into_iter().for_each(|slot| table.queue(slot));
+        table.wait_for_target(first);
+        table.wait_for_target(second);
+        assert_eq!((table.first_queued(true), table.queued(), table.queued_in_time()), (Some(third), 3, 3));
+        table.remove(first);
+        let target = table.check(second).target();
+        table.target_is_free(&([127, 0, 0, 9], 80).into());
+        assert_eq!(table.first_queued(true), Some(third), "another target");
+        table.target_is_free(&target);
+        assert_eq!(table.first_queued(true), Some(second));
+        table.target_is_free(&target);
+        table.start_first(second, SUBMITTED, 0);
+        table.start_first(third, SUBMITTED, 0);
+        assert!(!table.has_queued() && table.by_target.is_empty());
     }
 }

@@ -22,10 +22,6 @@ use crate::engine::{Conclusion, Engine, NoSocket, Start};
 use crate::sys::clock;
 use crate::sys::os_error;
 
-/// Checks that wait for the end of another one of the same target are passed over so often before the loop looks at the
-/// poller again.
-const PASSED_OVER: u32 = 256;
-
 pub(super) struct Checks<E> {
     pub shared: Arc<Shared>,
     pub handle: Arc<LoopHandle>,
@@ -39,8 +35,6 @@ pub(super) struct Checks<E> {
     pub race_events: VecDeque<RaceEvent>,
     /// What they will be told of when there is room for an early SYN; some of it is stale.
     pub early_wanted: VecDeque<RaceEvent>,
-    /// Checks that the engine had no room for since this was reset.
-    passed_over: u32,
     /// A socket or memory came into use since the last sweep was planned.
     pub used: bool,
     /// The last poll left answers unread.
@@ -60,7 +54,6 @@ impl<E: Engine> Checks<E> {
             outbox: Outbox::default(),
             race_events: VecDeque::new(),
             early_wanted: VecDeque::new(),
-            passed_over: 0,
             used: false,
             answers_left: false,
         }
@@ -91,7 +84,6 @@ impl<E: Engine> Checks<E> {
     /// What kept checks from starting is to be found out anew.
     pub fn open_gate(&mut self) {
         self.clock.forget_end();
-        self.passed_over = 0;
         self.room.look_anew(self.table.queued_of_others(), self.clock.round());
     }
 
@@ -151,13 +143,7 @@ impl<E: Engine> Checks<E> {
             self.room.gate.wait_until(self.engine.wants_poll_at().unwrap_or(self.clock.latest()));
             return false;
         }
-        // Others have their turn meanwhile, but not all of the others, time and again.
-        self.passed_over += 1;
-        if self.passed_over > PASSED_OVER {
-            self.room.gate.wait_for_room();
-            return false;
-        }
-        self.table.queue_last(slot);
+        self.table.wait_for_target(slot);
         true
     }
 
@@ -285,8 +271,13 @@ impl<E: Engine> Checks<E> {
         self.settle(slot, Verdict::without_segments(Status::Busy, errno), now);
     }
 
-    pub fn conclude(&mut self, slot: u32, conclusion: Conclusion) {
+    pub fn conclude(&mut self, slot: u32, mut conclusion: Conclusion) {
         self.clock.note_end(conclusion.at);
+        if E::REPEATS_SYN {
+            // The engine does not know of a SYN that left from the caller's thread.
+            let sent_again = u32::from(self.table.check(slot).syns.saturating_sub(1));
+            conclusion.verdict.syn_retransmits = conclusion.verdict.syn_retransmits.max(sent_again);
+        }
         self.room.heard(&self.table.check(slot).target(), conclusion.verdict.status);
         self.socket_is_free(conclusion.closed);
         self.settle(slot, conclusion.verdict, conclusion.at);
@@ -341,6 +332,7 @@ impl<E: Engine> Checks<E> {
         let check = self.table.remove(slot);
         if check.is_in_flight() {
             self.room.counts_no_more(&check);
+            self.table.target_is_free(&check.target());
         }
         if let Some(timer) = check.timer {
             self.timers.clear(timer);

@@ -21,6 +21,8 @@ pub(crate) struct Terms {
     pub paced: bool,
     /// It has its token of the rate already.
     pub has_token: bool,
+    /// SYNs that have left for it already.
+    pub syns: u8,
 }
 
 /// One check as it is handed to a loop.

@@ -51,7 +51,7 @@ impl<E: Engine> Checks<E> {
         let Owner::Submitter(reply_to) = check.owner() else { return None };
         let target = check.target();
         let Check { submitted, timeout_ms, close_mode, mark, .. } = *check;
-        let terms = Terms { submitted, timeout_ms, close_mode, mark, paced: false, has_token: false };
+        let terms = Terms { submitted, timeout_ms, close_mode, mark, paced: false, has_token: false, syns: 0 };
         self.table.give_to_race(slot, race);
         Some((reply_to, target, terms))
     }

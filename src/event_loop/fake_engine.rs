@@ -203,7 +203,7 @@ impl Bench {
     fn submit_targets(&self, targets: impl Iterator<Item = Target>, timeout_ms: u32) {
         let submitted = clock::now();
         let close_mode = CloseMode::HALF_OPEN;
-        let terms = Terms { submitted, timeout_ms, close_mode, mark: 0, paced: false, has_token: false };
+        let terms = Terms { submitted, timeout_ms, close_mode, mark: 0, paced: false, has_token: false, syns: 0 };
         let check = |(id, target)| SubmittedCheck { id, tag: 0, target, family: Family::V4, terms };
         let sink = Sink::Queue(self.shared.completions.clone());
         self.handle.inbox.give(Command::Batch { sink, checks: (1..).zip(targets).map(check).collect() }).unwrap();

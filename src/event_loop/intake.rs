@@ -142,6 +142,7 @@ mod tests {
             mark: 0,
             paced: false,
             has_token: false,
+            syns: 0,
         };
         let check =
             |id| SubmittedCheck { id, tag: 0, target: Target::from("127.0.0.1:80"), family: Family::Any, terms };

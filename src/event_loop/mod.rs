@@ -27,6 +27,7 @@ mod silent;
 mod syn_schedule;
 mod take_over;
 mod timers;
+mod turns;
 
 #[cfg(test)]
 pub(crate) use rounds::DEADLY_TAG;

@@ -8,7 +8,7 @@ use super::handle::LoopHandle;
 use crate::completion::CompletionQueue;
 use crate::config::Config;
 #[cfg(any(target_os = "linux", target_os = "android"))]
-use crate::engine::raw::callers::CallersEngine;
+use crate::engine::raw::{callers::CallersEngine, counts::Counts};
 use crate::engine::socket::opener::Opener;
 use crate::rate::Rate;
 use crate::resolver::Resolver;
@@ -45,7 +45,10 @@ impl Shared {
             rate: Rate::new(config.max_rate),
             completions: Arc::new(CompletionQueue::new()),
             #[cfg(any(target_os = "linux", target_os = "android"))]
-            callers_engine: CallersEngine::new(config.wire.clone(), [opener.counter(), counters.unsolicited()]),
+            callers_engine: CallersEngine::new(
+                config.wire.clone(),
+                Counts::new(opener.counter(), counters.unsolicited()),
+            ),
             opener,
             counters,
             loops: AtomicU32::new(handles.len() as u32),

@@ -2,11 +2,10 @@
 //! Waking the loop's thread, and being woken by it, would cost several times the check.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 
 use mio::Poll;
 
+use super::counts::Counts;
 use super::driver::RawEngine;
 use crate::check::close_mode::CloseMode;
 use crate::check::slot::SlotKey;
@@ -19,11 +18,18 @@ const PORTS: u16 = 16;
 /// It takes other ones than the first 2^16 loops.
 const INDEX: u32 = 1 << 16;
 
+/// How far a check got on its caller's thread.
+pub(crate) struct Asked {
+    /// How it ended; or how many SYNs have left for it, and the loop goes on.
+    pub concluded: Result<Conclusion, u8>,
+    /// The loop does not know yet that it has to sweep the callers' engine.
+    pub tell_loop: bool,
+}
+
 /// An engine without a loop, for one caller at a time.
 pub(crate) struct CallersEngine {
     wire: Wire,
-    /// What the checker counts: its sockets, and segments that answer no check.
-    counts: [Arc<AtomicU64>; 2],
+    counts: Counts,
     state: Mutex<State>,
 }
 
@@ -39,17 +45,15 @@ struct State {
 }
 
 impl CallersEngine {
-    pub fn new(wire: Wire, counts: [Arc<AtomicU64>; 2]) -> CallersEngine {
+    pub fn new(wire: Wire, counts: Counts) -> CallersEngine {
         CallersEngine { wire, counts, state: Mutex::new(State::default()) }
     }
 
-    /// Makes a check, if its target is on this host and answers at once. Says also whether the loop has to be told that
-    /// it will have to sweep here.
-    pub fn ask(&self, target: &SocketAddr, mark: u32, syn_at: u64) -> Option<(Conclusion, bool)> {
-        let mut engine = self.take()?;
-        let conclusion = ask_at_once(&mut engine, target, mark, syn_at);
-        let tell_loop = self.put_back(engine);
-        conclusion.map(|conclusion| (conclusion, tell_loop))
+    /// Makes a check, if its target is on this host and answers at once; if not, says how many SYNs it has sent.
+    pub fn ask(&self, target: &SocketAddr, mark: u32, syn_at: u64) -> Asked {
+        let Some(mut engine) = self.take() else { return Asked { concluded: Err(0), tell_loop: false } };
+        let concluded = ask_at_once(&mut engine, target, mark, syn_at);
+        Asked { concluded, tell_loop: self.put_back(engine) }
     }
 
     fn take(&self) -> Option<Box<RawEngine>> {
@@ -61,7 +65,7 @@ impl CallersEngine {
         drop(state);
         let made = idle.or_else(|| {
             let poll = Poll::new().ok()?;
-            Some(Box::new(RawEngine::with_ports(poll, self.wire.clone(), INDEX, PORTS, self.counts.clone())))
+            Some(Box::new(RawEngine::with_ports(poll, self.wire.clone(), INDEX, PORTS, self.counts.another())))
         });
         if made.is_none() {
             self.state.lock().in_use = false;
@@ -89,30 +93,29 @@ impl CallersEngine {
     }
 }
 
-/// Makes a check. `None` if its target is elsewhere, or does not answer before sending returns.
-fn ask_at_once(engine: &mut RawEngine, target: &SocketAddr, mark: u32, syn_at: u64) -> Option<Conclusion> {
+/// Makes a check, if its target is here and answers before sending returns; if not, says how many SYNs have left.
+fn ask_at_once(engine: &mut RawEngine, target: &SocketAddr, mark: u32, syn_at: u64) -> Result<Conclusion, u8> {
     if !engine.is_here(target, mark) {
-        return None;
+        return Err(0);
     }
-    let slot = engine.acquire(target, CloseMode::HALF_OPEN, mark, u32::MAX).ok()?;
+    let slot = engine.acquire(target, CloseMode::HALF_OPEN, mark, u32::MAX).map_err(|_| 0)?;
     if let Start::Concluded(conclusion) = engine.start(slot, SlotKey::of(0), target, syn_at) {
-        return Some(conclusion);
+        return Ok(conclusion);
     }
     engine.flush();
     engine.read_now();
     while let Some((_, answered)) = engine.next_event() {
         if answered == slot {
-            return engine.look(slot, target, syn_at);
+            return engine.look(slot, target, syn_at).ok_or(1);
         }
     }
     engine.last_look(slot, target, syn_at);
-    None
+    Err(1)
 }
 
 #[cfg(test)]
 mod tests {
     use std::net::TcpListener;
-    use std::sync::atomic::Ordering;
 
     use super::*;
     use crate::check::verdict::Status;
@@ -127,16 +130,17 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let target = listener.local_addr().unwrap();
         let ask = |target| callers.ask(&target, 0, clock::now());
-        let (conclusion, tell_loop) = ask(target).expect("it answers at once");
-        assert_eq!((conclusion.verdict.status, conclusion.verdict.half_open), (Status::Up, true));
-        assert!(tell_loop && callers.counts[0].load(Ordering::SeqCst) > 0);
+        let up = ask(target);
+        let verdict = up.concluded.ok().expect("it answers at once").verdict;
+        assert_eq!((verdict.status, verdict.half_open), (Status::Up, true));
+        assert!(up.tell_loop && callers.counts.sockets() > 0);
         drop(listener);
-        let (conclusion, tell_loop) = ask(target).expect("it refuses at once");
-        assert_eq!(conclusion.verdict.status, Status::Refused);
-        assert!(!tell_loop, "the loop knows");
+        let refused = ask(target);
+        assert_eq!(refused.concluded.ok().expect("it refuses at once").verdict.status, Status::Refused);
+        assert!(!refused.tell_loop, "the loop knows");
         assert!(callers.sweep(), "it was used");
         assert!(!callers.sweep());
-        assert_eq!(callers.counts[0].load(Ordering::SeqCst), 0);
-        assert!(ask(target).is_some_and(|(_, tell_loop)| tell_loop), "the loop has to be told anew");
+        assert_eq!(callers.counts.sockets(), 0);
+        assert!(ask(target).tell_loop, "the loop has to be told anew");
     }
 }

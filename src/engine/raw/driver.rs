@@ -7,12 +7,12 @@ use std::collections::HashMap;
 use std::ffi::c_int;
 use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use mio::{Events, Poll};
 
+use super::bound_interface::BoundInterface;
+use super::counts::Counts;
 use super::family::{Family, Syn};
 use super::in_flight::{Heard, InFlight, Outcome};
 use super::ports::Ports;
@@ -51,13 +51,10 @@ pub(crate) struct RawEngine {
     error_buffer: ErrorBuffer,
     /// When something was read last.
     now: u64,
+    interface: BoundInterface,
     /// Something was used since it was marked as not needed.
     used: bool,
-    /// How many sockets the checker holds, and how many of them are counted for this engine.
-    sockets: Arc<AtomicU64>,
-    counted: u64,
-    /// Segments that came to our ports and answered no check.
-    unsolicited: Arc<AtomicU64>,
+    counts: Counts,
 }
 
 impl Drop for RawEngine {
@@ -69,18 +66,16 @@ impl Drop for RawEngine {
 impl RawEngine {
     /// The engine of the checker's loop of this number. The checker counts its sockets, and segments that answer no
     /// check.
-    pub fn new(poll: Poll, wire: Wire, index: u32, counts: [Arc<AtomicU64>; 2]) -> RawEngine {
+    pub fn new(poll: Poll, wire: Wire, index: u32, counts: Counts) -> RawEngine {
         RawEngine::with_ports(poll, wire, index, FIRST_PORTS, counts)
     }
 
     /// The same, with so many ports at first.
-    pub fn with_ports(poll: Poll, wire: Wire, index: u32, ports: u16, counts: [Arc<AtomicU64>; 2]) -> RawEngine {
-        let [sockets, unsolicited] = counts;
+    pub fn with_ports(poll: Poll, wire: Wire, index: u32, ports: u16, counts: Counts) -> RawEngine {
         RawEngine {
             poll,
             events: Events::with_capacity(EVENTS),
             routes: Routes::new(wire.clone()),
-            wire,
             families: [None, None],
             in_flight: InFlight::new(Ports::new(index, ports)),
             marks: HashMap::new(),
@@ -88,10 +83,10 @@ impl RawEngine {
             current: None,
             error_buffer: ErrorBuffer::new(),
             now: clock::now(),
+            interface: BoundInterface::new(wire.interface.clone()),
+            wire,
             used: false,
-            sockets,
-            counted: 0,
-            unsolicited,
+            counts,
         }
     }
 
@@ -109,6 +104,9 @@ impl RawEngine {
     /// Opens what segments of a family leave and come by.
     fn open(&mut self, v6: bool) -> Result<(), i32> {
         self.used = true;
+        if self.interface.has_changed(!self.in_flight.flows.is_empty()) {
+            self.renew_families();
+        }
         match &self.families[usize::from(v6)] {
             Some(family) if family.broken().is_none() => return Ok(()),
             Some(_) if self.in_flight.flows.is_empty() => self.close(),
@@ -121,6 +119,17 @@ impl RawEngine {
         }
         self.count_sockets();
         opened
+    }
+
+    /// Opens anew what is open. What is in flight goes on by its next SYN.
+    fn renew_families(&mut self) {
+        self.routes.clear();
+        for v6 in [false, true] {
+            if let Some(family) = self.families[usize::from(v6)].take() {
+                family.close(self.poll.registry());
+                let _ = self.open_anew(v6); // if not now, the next check says why
+            }
+        }
     }
 
     fn open_anew(&mut self, v6: bool) -> Result<(), i32> {
@@ -150,11 +159,9 @@ impl RawEngine {
         self.families.iter().any(Option::is_some)
     }
 
-    /// Counts the sockets that are open now.
     fn count_sockets(&mut self) {
-        let now = self.families.iter().flatten().count() as u64 + u64::from(self.in_flight.ports.len());
-        self.sockets.fetch_add(now.wrapping_sub(self.counted), Ordering::SeqCst);
-        self.counted = now;
+        let families = self.families.iter().flatten().count() as u64;
+        self.counts.hold(families + u64::from(self.in_flight.ports.len()));
     }
 
     fn mark_of(&self, slot: u32) -> u32 {
@@ -210,10 +217,9 @@ impl RawEngine {
         let at = if incoming.stamp > 0 { incoming.stamp.wrapping_sub(ahead).min(self.now) } else { self.now };
         match self.in_flight.hear(&answer, at) {
             Heard::Answer => {}
-            Heard::Nothing => _ = self.unsolicited.fetch_add(1, Ordering::Relaxed),
+            Heard::Nothing => self.counts.heard_nothing(),
             Heard::OlderSyn(slot) => {
-                let target = SocketAddr::new(answer.source, answer.source_port);
-                self.repeats.push((slot, scoped(target, incoming.source.scope_id())));
+                self.repeats.push((slot, incoming.sender(answer.source, answer.source_port)));
             }
         }
     }
@@ -308,7 +314,7 @@ impl Engine for RawEngine {
     fn start(&mut self, slot: u32, check: SlotKey, target: &SocketAddr, now: u64) -> Start {
         self.in_flight.flows.begin(slot, check);
         let to = self.routes.effective(target);
-        let left = if to.ip().is_multicast() { Err(libc::ENETUNREACH) } else { self.leave_syn(slot, to) };
+        let left = self.routes.may_ask(&to).and_then(|()| self.leave_syn(slot, to));
         match left {
             Ok(()) => Start::InFlight,
             Err(errno) => {
@@ -331,6 +337,8 @@ impl Engine for RawEngine {
 
     fn repeat_syn(&mut self, slot: u32, target: &SocketAddr) -> bool {
         let to = self.routes.effective(target);
+        self.routes.forget(to.ip(), self.mark_of(slot)); // which may be why there is no answer
+        self.in_flight.change_port(slot);
         self.repeat(slot, to)
     }
 
@@ -380,16 +388,3 @@ impl Engine for RawEngine {
         self.marks = HashMap::new();
     }
 }
-
-fn scoped(target: SocketAddr, scope: u32) -> SocketAddr {
-    match target {
-        SocketAddr::V6(mut target) => {
-            target.set_scope_id(scope);
-            target.into()
-        }
-        v4 @ SocketAddr::V4(_) => v4,
-    }
-}
-
-#[cfg(test)]
-mod tests;

@@ -232,7 +232,7 @@ impl Family {
         if renewed || !matches!(errno, libc::EINVAL | libc::EADDRNOTAVAIL | libc::ENETUNREACH | libc::EHOSTUNREACH) {
             return false;
         }
-        routes.forget(*to.ip(), syn.mark);
+        routes.forget((*to.ip()).into(), syn.mark);
         match self.written(&syn, routes, clock::now()) {
             Ok(outgoing) => {
                 self.waiting[index].renewed = true;

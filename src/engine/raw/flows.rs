@@ -23,6 +23,12 @@ const UNIT_BITS: u32 = 10;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Destination(u32);
 
+impl Destination {
+    pub fn hash(self) -> u32 {
+        self.0
+    }
+}
+
 /// Tells a flow from all others, earlier ones in its slot too.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct FlowNumber(u32);
@@ -134,25 +140,52 @@ impl Flows {
         if self.full == Some((destination, ports)) {
             return None;
         }
+        let Some(port) = self.next_port(destination, ports) else {
+            self.full = Some((destination, ports));
+            return None;
+        };
+        let slot = self.take_slot()?;
+        let flow = &mut self.flows[slot as usize];
+        *flow = Flow { state: State::Open, destination, port, ..unused_flow(flow.generation) };
+        self.insert_pair(slot);
+        Some(slot)
+    }
+
+    /// Has a flow go on from another port, if there is one that carries no check to its destination.
+    pub fn change_port(&mut self, slot: u32, ports: u16) {
+        let destination = self.flows[slot as usize].destination;
+        if let Some(port) = self.next_port(destination, ports) {
+            self.remove_pair(slot);
+            self.flows[slot as usize].port = port;
+            self.insert_pair(slot);
+        }
+    }
+
+    /// The port that has rested longest for a destination, of those that carry no check to it.
+    fn next_port(&mut self, destination: Destination, ports: u16) -> Option<u16> {
         if self.turns.is_empty() {
             self.turns = vec![self.first_turn; TURNS];
         }
         let turn = &mut self.turns[destination.0 as usize % TURNS];
         let first = *turn % ports.max(1);
-        let flows = &self.flows;
-        let is_free = |port: &u16| find(&self.pairs, flows, destination, *port).is_none();
-        let Some(port) = (first..ports).chain(0..first).find(is_free) else {
-            self.full = Some((destination, ports));
-            return None;
-        };
+        let is_free = |port: &u16| find(&self.pairs, &self.flows, destination, *port).is_none();
+        let port = (first..ports).chain(0..first).find(is_free)?;
         *turn = port + 1;
-        let slot = self.take_slot()?;
-        let flow = &mut self.flows[slot as usize];
-        *flow = Flow { state: State::Open, destination, port, ..unused_flow(flow.generation) };
+        Some(port)
+    }
+
+    fn insert_pair(&mut self, slot: u32) {
         let flows = &self.flows;
         let hash = |slot: &u32| hash_of(flows[*slot as usize].destination, flows[*slot as usize].port);
-        self.pairs.insert_unique(hash_of(destination, port), slot, hash);
-        Some(slot)
+        self.pairs.insert_unique(hash(&slot), slot, hash);
+    }
+
+    fn remove_pair(&mut self, slot: u32) {
+        let Flow { destination, port, .. } = self.flows[slot as usize];
+        if let Ok(entry) = self.pairs.find_entry(hash_of(destination, port), |other| *other == slot) {
+            entry.remove();
+        }
+        self.full = self.full.filter(|(full, _)| *full != destination);
     }
 
     fn take_slot(&mut self) -> Option<u32> {
@@ -177,11 +210,8 @@ impl Flows {
     }
 
     pub fn close(&mut self, slot: u32) {
-        let Flow { destination, port, generation, .. } = self.flows[slot as usize];
-        if let Ok(entry) = self.pairs.find_entry(hash_of(destination, port), |other| *other == slot) {
-            entry.remove();
-        }
-        self.full = self.full.filter(|(full, _)| *full != destination);
+        self.remove_pair(slot);
+        let generation = self.flows[slot as usize].generation;
         let next = self.unused.replace(SlotKey::of(slot as usize));
         let generation = generation.wrapping_add(1) & ((1 << (32 - SLOT_BITS)) - 1);
         self.flows[slot as usize] = Flow { check: next, ..unused_flow(generation) };

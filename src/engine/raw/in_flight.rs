@@ -26,12 +26,11 @@ pub(super) enum Outcome {
         kind: AnswerKind,
         at: u64,
         ts_echo: Option<u32>,
+        /// The port that its last SYN left from was answered.
+        of_last: bool,
     },
     /// An ICMP error, or this host has no way there.
-    Failed {
-        errno: i32,
-        origin: Origin,
-    },
+    Failed { errno: i32, origin: Origin },
 }
 
 /// What a segment is that came in.
@@ -82,8 +81,15 @@ impl InFlight {
     pub fn next_syn(&mut self, slot: u32, target_port: u16, now: u64) -> (FlowNumber, SynFields) {
         let number = self.flows.number(slot);
         let source_port = self.ports.port(self.flows.flow(slot).port);
-        let isn = self.key.isn(number.get());
+        let isn = isn_of(&self.key, number, self.flows.flow(slot).destination);
         (number, SynFields { source_port, target_port, isn, tsval: milliseconds(now) })
+    }
+
+    /// The next SYN of a flow leaves from another port, if there is one. A target answers the same SYN twice in half a
+    /// second at most (tcp_invalid_ratelimit, Documentation/networking/ip-sysctl.rst), and may have a half-open connection
+    /// left of an older check from this port.
+    pub fn change_port(&mut self, slot: u32) {
+        self.flows.change_port(slot, self.ports.len());
     }
 
     /// A segment came in, at this time. It counts only if it answers the SYN of a flow, from where that went.
@@ -93,13 +99,14 @@ impl InFlight {
         if answer.kind == AnswerKind::Ack {
             return self.hear_ack(destination, port);
         }
-        let number = FlowNumber::of(self.key.number(answer.ack.wrapping_sub(1)));
+        let number = number_of(&self.key, answer.ack.wrapping_sub(1), destination);
         match self.flows.get(number) {
-            Some((_, flow)) if flow.port == port && flow.destination == destination && flow.sent > 0 => {
+            Some((_, flow)) if flow.destination == destination => {
                 if !flow.is_answered() {
                     flow.set_answered();
+                    let of_last = flow.port == port;
                     let Answer { kind, ts_echo, .. } = *answer;
-                    self.outcomes.push_back((number, Outcome::Answered { kind, at, ts_echo }));
+                    self.outcomes.push_back((number, Outcome::Answered { kind, at, ts_echo, of_last }));
                 }
                 Heard::Answer
             }
@@ -120,21 +127,20 @@ impl InFlight {
     /// An ICMP error came in. It counts only if it quotes the SYN of a flow.
     pub fn hear_error(&mut self, error: &IcmpError<'_>) {
         let Some(quote) = parse_quote(error.quote) else { return };
-        let number = FlowNumber::of(self.key.number(quote.isn));
         let destination = self.flows.destination(error.to, quote.target_port);
-        let port = self.ports.number(quote.source_port);
+        let number = number_of(&self.key, quote.isn, destination);
         let Some((_, flow)) = self.flows.get(number) else { return };
-        if port != Some(flow.port) || flow.destination != destination || flow.is_answered() {
+        if self.ports.number(quote.source_port).is_none() || flow.destination != destination || flow.is_answered() {
             return;
         }
-        if status_of(error.errno, Origin::Network) != Status::Unreachable {
-            return; // about the size of segments, or the like
-        }
-        if flow.sent > 1 {
-            flow.errno = error.errno as u8; // another SYN may be answered yet
-        } else {
-            flow.set_answered();
-            self.outcomes.push_back((number, Outcome::Failed { errno: error.errno, origin: Origin::Network }));
+        match status_of(error.errno, Origin::Network) {
+            // Another SYN may be answered yet.
+            Status::Unreachable if flow.sent > 1 => flow.errno = error.errno as u8,
+            Status::Unreachable | Status::Refused => {
+                flow.set_answered();
+                self.outcomes.push_back((number, Outcome::Failed { errno: error.errno, origin: Origin::Network }));
+            }
+            _ => {} // about the size of segments, or the like
         }
     }
 
@@ -181,9 +187,9 @@ impl InFlight {
         let mut verdict = Verdict { address: Some(*target), ..Verdict::without_segments(Status::TimedOut, 0) };
         verdict.syn_retransmits = u32::from(flow.sent.saturating_sub(1));
         match outcome {
-            Some(Outcome::Answered { kind: AnswerKind::SynAck { zero_window }, at, ts_echo }) => {
+            Some(Outcome::Answered { kind: AnswerKind::SynAck { zero_window }, at, ts_echo, of_last }) => {
                 (verdict.status, verdict.half_open, verdict.zero_window) = (Status::Up, true, zero_window);
-                verdict.rtt_us = round_trip(flow, at, ts_echo, syn_at);
+                verdict.rtt_us = round_trip(flow, at, ts_echo, of_last, syn_at);
             }
             Some(Outcome::Answered { .. }) => {
                 (verdict.status, verdict.os_error) = (Status::Refused, libc::ECONNREFUSED);
@@ -218,6 +224,16 @@ impl InFlight {
     }
 }
 
+/// The ISN of a flow's SYNs. The hash of the target, whose key nobody knows, lies over it: what one target learns of the
+/// ISNs of its own checks says nothing of those of others.
+fn isn_of(key: &IsnKey, number: FlowNumber, destination: Destination) -> u32 {
+    key.isn(number.get()) ^ destination.hash()
+}
+
+fn number_of(key: &IsnKey, isn: u32, destination: Destination) -> FlowNumber {
+    FlowNumber::of(key.number(isn ^ destination.hash()))
+}
+
 /// The status and errno of a check whose deadline has passed.
 fn without_answer(flow: &Flow, syn_at: u64, lost_at: Option<u64>) -> (Status, i32) {
     let last_syn_at = syn_at + flow.sent_at.since(syn_at);
@@ -227,19 +243,21 @@ fn without_answer(flow: &Flow, syn_at: u64, lost_at: Option<u64>) -> (Status, i3
         errno if flow.sent == 0 => (Status::LocalFault, errno.into()),
         // This host may have dropped the answer.
         _ if lost_at.is_some_and(|at| at >= last_syn_at) => (Status::LocalFault, libc::ENOBUFS),
+        // The target is there: it told of an older half-open connection from our port, and went on to.
+        0 if flow.acks > 0 => (Status::LocalFault, libc::EADDRINUSE),
         0 => (Status::TimedOut, 0),
         errno => (status_of(errno.into(), Origin::Network), errno.into()),
     }
 }
 
 /// The microseconds from a SYN to the answer, which came at this time. Which of several SYNs it was, the echo of its
-/// timestamp says (RFC 7323, section 4); without it, the last one is meant.
-fn round_trip(flow: &Flow, at: u64, ts_echo: Option<u32>, syn_at: u64) -> u32 {
+/// timestamp says (RFC 7323, section 4); without it, the port that was answered.
+fn round_trip(flow: &Flow, at: u64, ts_echo: Option<u32>, of_last: bool, syn_at: u64) -> u32 {
     let since_last = if CoarseTime::of(at).is_before(flow.sent_at) { 0 } else { flow.sent_at.until(at) };
+    let since_first = at.saturating_sub(syn_at);
     let nanoseconds = match ts_echo {
         Some(echo) if flow.sent > 1 => {
             let age = u64::from(milliseconds(at).wrapping_sub(echo)) * 1_000_000;
-            let since_first = at.saturating_sub(syn_at);
             let is_near = |other: u64| age.abs_diff(other) <= 2_000_000;
             match () {
                 () if is_near(since_last) => since_last,
@@ -247,6 +265,7 @@ fn round_trip(flow: &Flow, at: u64, ts_echo: Option<u32>, syn_at: u64) -> u32 {
                 () => age,
             }
         }
+        None if !of_last => since_first,
         _ => since_last,
     };
     u32::try_from(nanoseconds.div_ceil(1000).max(1)).unwrap_or(u32::MAX)

@@ -1,6 +1,8 @@
 //! Half a handshake by segments of the library's own, on raw IP sockets of Linux.
 
+mod bound_interface;
 pub(crate) mod callers;
+pub(crate) mod counts;
 mod driver;
 mod family;
 mod filter;

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::mem::size_of;
-use std::net::{IpAddr, Ipv6Addr, SocketAddrV6};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::os::fd::RawFd;
 
 use super::sending::empty_header;
@@ -27,6 +27,17 @@ pub(super) struct Incoming<'a> {
     pub stamp: u64,
     /// How many segments the kernel has dropped so far, if it says so.
     pub dropped: Option<u32>,
+}
+
+impl Incoming<'_> {
+    /// The end that it came from, with its zone.
+    pub fn sender(&self, ip: IpAddr, port: u16) -> SocketAddr {
+        let mut sender = SocketAddr::new(ip, port);
+        if let SocketAddr::V6(v6) = &mut sender {
+            v6.set_scope_id(self.source.scope_id());
+        }
+        sender
+    }
 }
 
 /// An ICMP error.

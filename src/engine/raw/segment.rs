@@ -174,7 +174,7 @@ pub(super) fn parse_v6(segment: &[u8], source: Ipv6Addr) -> Option<Answer> {
 fn parse(segment: &[u8], source: IpAddr) -> Option<Answer> {
     let header = segment.first_chunk::<HEADER>()?;
     let header_length = usize::from(header[12] >> 4) * 4;
-    if header_length < HEADER {
+    if header_length < HEADER || header_length > segment.len() {
         return None;
     }
     let flags = header[13];
@@ -191,7 +191,7 @@ fn parse(segment: &[u8], source: IpAddr) -> Option<Answer> {
         port: half(header, 2),
         ack: word(header, 8),
         kind,
-        ts_echo: segment.get(HEADER..header_length).and_then(timestamp_echo),
+        ts_echo: timestamp_echo(&segment[HEADER..header_length]),
     })
 }
 
