@@ -127,6 +127,7 @@ impl RawEngine {
         for v6 in [false, true] {
             if let Some(family) = self.families[usize::from(v6)].take() {
                 family.close(self.poll.registry());
+                self.in_flight.lost_at[usize::from(v6)] = Some(clock::now()); // an answer may be among what is unread
                 let _ = self.open_anew(v6); // if not now, the next check says why
             }
         }
@@ -388,3 +389,6 @@ impl Engine for RawEngine {
         self.marks = HashMap::new();
     }
 }
+
+#[cfg(test)]
+mod tests;

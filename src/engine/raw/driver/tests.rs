@@ -57,3 +57,16 @@ fn syns_do_not_pile_up_while_none_may_leave() {
     let waiting = engine.families[0].as_ref().unwrap().waiting();
     assert!(waiting < 1_000, "{waiting} SYNs wait");
 }
+
+#[test]
+fn an_answer_that_was_unread_when_its_socket_was_opened_anew_does_not_make_its_target_silent() {
+    let Some(mut engine) = engine() else { return };
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let target = listener.local_addr().unwrap();
+    let syn_at = clock::now();
+    let slot = begin(&mut engine, &target);
+    engine.flush();
+    engine.renew_families();
+    let verdict = engine.last_look(slot, &target, syn_at).verdict;
+    assert_eq!(verdict.status, Status::LocalFault, "{verdict:?}");
+}
