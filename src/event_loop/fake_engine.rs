@@ -51,6 +51,8 @@ struct Wire {
     /// It says no more of a poll than it has to: that it has read what came before.
     is_modest: bool,
     wants_poll_at: Option<u64>,
+    /// It has no room for a check of this target.
+    full: Option<SocketAddr>,
     polls: u32,
 }
 
@@ -100,8 +102,9 @@ impl Engine for FakeEngine {
         Some((wire.checks[slot as usize], slot))
     }
 
-    fn acquire(&mut self, _: &SocketAddr, _: CloseMode, _: u32, _: u32) -> Result<u32, NoSocket> {
-        Ok(self.wire().checks.len() as u32)
+    fn acquire(&mut self, target: &SocketAddr, _: CloseMode, _: u32, _: u32) -> Result<u32, NoSocket> {
+        let wire = self.wire();
+        if wire.full == Some(*target) { Err(NoSocket::NOT_FOR_THIS_TARGET) } else { Ok(wire.checks.len() as u32) }
     }
 
     fn start(&mut self, slot: u32, check: SlotKey, _: &SocketAddr, _: u64) -> Start {
@@ -318,6 +321,24 @@ fn no_deadline_is_acted_on_before_the_answers_that_came_in_time_are_read() {
     reports.sort_by_key(|report| report.id);
     let statuses: Vec<_> = reports.iter().map(|report| report.verdict.status).collect();
     assert_eq!(statuses, [Status::Up, Status::TimedOut]);
+}
+
+#[test]
+fn a_check_has_its_turn_however_many_wait_before_it_for_the_end_of_one_of_their_target() {
+    let mut bench = Bench::new(config(0), 8);
+    let full = ([127, 0, 0, 9], 80).into();
+    bench.wire.borrow_mut().full = Some(full);
+    bench.submit_targets((0..1_000).map(|_| Target::Literal(full)), 5_000);
+    bench.run_until(10);
+    for after in [100, 200] {
+        bench.run_until(after);
+        bench.submit(1, 1_000);
+        bench.run_until(after + 50);
+    }
+    let sent = bench.sent();
+    assert!(sent.len() == 2 && sent[0] < 150 && sent[1] < 250, "{sent:?}");
+    let polls = bench.wire.borrow().polls;
+    assert!(polls < 100, "{polls} polls");
 }
 
 #[test]
