@@ -166,11 +166,25 @@ mod the_wire {
             let checker = raw(|config| config.set_syn_interval(interval).unwrap());
             let capture = Capture::start();
             let target = at(V4, SILENT_PORT);
-            let verdict = checker.check(&with_timeout(timeout, target));
+            let verdict = checker.check_many(&[with_timeout(timeout, target)])[0];
             assert_eq!((said(&verdict), verdict.syn_retransmits), (SILENT, expected - 1), "{verdict:?}");
             let segments = capture.finish();
             assert!(segments.iter().all(|segment| segment.flags == "S" && segment.destination == target));
             assert_eq!(segments.len(), expected as usize, "every {interval} ms for {timeout} ms");
+        }
+    }
+
+    /// The first one leaves from the caller's thread, where an address of this host mostly answers at once.
+    #[test]
+    fn has_no_more_than_four_syns_of_a_blocking_check_of_this_host() {
+        namespaced!("nft");
+        silence(SILENT_PORT);
+        let checker = raw(|config| config.set_syn_interval(50).unwrap());
+        for _ in 0..2 {
+            let capture = Capture::start();
+            let verdict = checker.check(&with_timeout(900, at(V4, SILENT_PORT)));
+            assert_eq!((said(&verdict), verdict.syn_retransmits), (SILENT, 3), "{verdict:?}");
+            assert_eq!(capture.finish().len(), 4);
         }
     }
 }

@@ -72,10 +72,10 @@ mod lost_packets {
         firewall::add(Hook::Input, &[&format!("{} numgen inc mod 2 == 0 drop", syn(DEAD_PORT))]);
         let checker = raw(|_| ());
         for _ in 0..3 {
-            let verdict = checker.check(&Request::new(at(V4, PORT)));
+            let verdict = checker.check_many(&[Request::new(at(V4, PORT))])[0];
             assert_eq!((said(&verdict), verdict.syn_retransmits), (UP, 2), "{verdict:?}");
             assert!(verdict.elapsed_us >= 600_000 && verdict.rtt_us > 0 && verdict.rtt_us < 200_000, "{verdict:?}");
-            let verdict = checker.check(&Request::new(at(V4, DEAD_PORT)));
+            let verdict = checker.check_many(&[Request::new(at(V4, DEAD_PORT))])[0];
             assert_eq!((said(&verdict), verdict.syn_retransmits), (REFUSED, 1), "{verdict:?}");
         }
     }

@@ -150,7 +150,10 @@ mod errors {
         let mut different = Vec::new();
         for (own, expected) in own.iter().zip(&expected) {
             println!("{expected}");
-            if said(own) != said(expected) {
+            // What ICMPv6 prohibits is EACCES, and a socket that hears of it after its second SYN takes that for a sandbox's.
+            let prohibited = (said(own), said(expected))
+                == ((Status::Unreachable, libc::EACCES), (Status::LocalFault, libc::EACCES));
+            if said(own) != said(expected) && !prohibited {
                 different.push(format!("{own}, by a socket: {expected}"));
             }
         }

@@ -45,6 +45,9 @@ use driver::Driver;
 
 /// Nobody has more descriptors than this to spare for one checker, whatever the limit says.
 const IN_FLIGHT_MAX: u64 = 1 << 20;
+/// After one to two spans of this length without a check, raw sockets are closed: each costs the host's other traffic
+/// something.
+const RAW_IDLE_MS: u32 = 5_000;
 /// What a checker may have in flight by default where no check holds a descriptor.
 const RAW_IN_FLIGHT: u32 = 1 << 18;
 /// The host's callbacks run on it; musl's own default would be 128 KiB.
@@ -91,7 +94,9 @@ impl Checker {
 
     /// A checker whose threads are in the calling thread's network namespace.
     fn new_here(config: &Config) -> Result<Checker, Status> {
-        let config = &Config { engine: effective_engine(config)?, ..config.clone() };
+        let engine = effective_engine(config)?;
+        let idle_ms = if engine == EngineKind::Raw { config.idle_ms.min(RAW_IDLE_MS) } else { config.idle_ms };
+        let config = &Config { engine, idle_ms, ..config.clone() };
         socket::probe(&config.wire)?;
         let all = match config.max_in_flight {
             Some(checks) => checks,

@@ -1,6 +1,7 @@
 //! Checks that are made on a caller's own thread: a target on this host has answered by the time that its SYN is sent.
 //! Waking the loop's thread, and being woken by it, would cost several times the check.
 
+use std::collections::HashSet;
 use std::net::SocketAddr;
 
 use mio::Poll;
@@ -15,6 +16,8 @@ use crate::sys::lock::Mutex;
 
 /// Ports that the callers' engine takes.
 const PORTS: u16 = 16;
+/// Targets remembered that did not answer at once; when there are more, all are forgotten.
+const MOST_SLOW: usize = 1 << 10;
 /// It takes other ones than the first 2^16 loops.
 const INDEX: u32 = 1 << 16;
 
@@ -42,6 +45,8 @@ struct State {
     touched: bool,
     /// A loop will close it when nobody needs it.
     sweep_expected: bool,
+    /// Targets that did not answer at once: the loop asks them, so that their first SYN is no lost one each time.
+    slow: HashSet<SocketAddr>,
 }
 
 impl CallersEngine {
@@ -51,13 +56,17 @@ impl CallersEngine {
 
     /// Makes a check, if its target is on this host and answers at once; if not, says how many SYNs it has sent.
     pub fn ask(&self, target: &SocketAddr, mark: u32, syn_at: u64) -> Asked {
-        let Some(mut engine) = self.take() else { return Asked { concluded: Err(0), tell_loop: false } };
+        let Some(mut engine) = self.take(target) else { return Asked { concluded: Err(0), tell_loop: false } };
         let concluded = ask_at_once(&mut engine, target, mark, syn_at);
-        Asked { concluded, tell_loop: self.put_back(engine) }
+        let slow = matches!(concluded, Err(1..)).then_some(*target);
+        Asked { concluded, tell_loop: self.put_back(engine, slow) }
     }
 
-    fn take(&self) -> Option<Box<RawEngine>> {
+    fn take(&self, target: &SocketAddr) -> Option<Box<RawEngine>> {
         let mut state = self.state.lock();
+        if state.slow.contains(target) {
+            return None;
+        }
         if std::mem::replace(&mut state.in_use, true) {
             return None; // another caller has it; the loop is as good
         }
@@ -73,8 +82,12 @@ impl CallersEngine {
         made
     }
 
-    fn put_back(&self, engine: Box<RawEngine>) -> bool {
+    fn put_back(&self, engine: Box<RawEngine>, slow: Option<SocketAddr>) -> bool {
         let mut state = self.state.lock();
+        if state.slow.len() >= MOST_SLOW {
+            state.slow.clear();
+        }
+        state.slow.extend(slow);
         state.idle = Some(engine);
         state.in_use = false;
         state.touched = true;
@@ -87,6 +100,7 @@ impl CallersEngine {
         let is_needed = std::mem::take(&mut state.touched) || state.in_use;
         let unneeded = if is_needed { None } else { state.idle.take() };
         state.sweep_expected = is_needed;
+        state.slow = HashSet::new();
         drop(state);
         drop(unneeded); // system calls, and not under the lock
         is_needed

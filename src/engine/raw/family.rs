@@ -282,6 +282,10 @@ impl Family {
                 latest = stamp;
                 has_dropped |= self.socket.has_dropped(dropped);
             }
+            if received == receiving::BATCH {
+                let dropped = self.socket.dropped();
+                has_dropped |= self.socket.has_dropped(dropped);
+            }
             // Less than a whole batch: no more is there, or an ICMP error came meanwhile, and the poller tells of it.
             self.readable = received == receiving::BATCH;
             if received == 0 {

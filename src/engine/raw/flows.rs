@@ -23,12 +23,6 @@ const UNIT_BITS: u32 = 10;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Destination(u32);
 
-impl Destination {
-    pub fn hash(self) -> u32 {
-        self.0
-    }
-}
-
 /// Tells a flow from all others, earlier ones in its slot too.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct FlowNumber(u32);
@@ -128,6 +122,16 @@ pub(super) struct Flows {
 impl Flows {
     pub fn destination(&self, ip: IpAddr, port: u16) -> Destination {
         Destination(self.hasher.hash_one((ip, port)) as u32)
+    }
+
+    /// What lies over the ISN of a flow.
+    pub fn mask(&self, slot: u32) -> u32 {
+        let Flow { destination, port, .. } = self.flows[slot as usize];
+        self.mask_of(destination, port)
+    }
+
+    pub fn mask_of(&self, destination: Destination, port: u16) -> u32 {
+        self.hasher.hash_one((destination.0, port)) as u32
     }
 
     pub fn is_empty(&self) -> bool {

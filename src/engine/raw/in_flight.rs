@@ -81,7 +81,7 @@ impl InFlight {
     pub fn next_syn(&mut self, slot: u32, target_port: u16, now: u64) -> (FlowNumber, SynFields) {
         let number = self.flows.number(slot);
         let source_port = self.ports.port(self.flows.flow(slot).port);
-        let isn = isn_of(&self.key, number, self.flows.flow(slot).destination);
+        let isn = self.key.isn(number.get()) ^ self.flows.mask(slot);
         (number, SynFields { source_port, target_port, isn, tsval: milliseconds(now) })
     }
 
@@ -99,7 +99,7 @@ impl InFlight {
         if answer.kind == AnswerKind::Ack {
             return self.hear_ack(destination, port);
         }
-        let number = number_of(&self.key, answer.ack.wrapping_sub(1), destination);
+        let number = self.number_of(answer.ack.wrapping_sub(1), destination, port);
         match self.flows.get(number) {
             Some((_, flow)) if flow.destination == destination => {
                 if !flow.is_answered() {
@@ -112,6 +112,12 @@ impl InFlight {
             }
             _ => Heard::Nothing,
         }
+    }
+
+    /// The number of the flow whose SYN to this destination from this port has this ISN. Over the ISN lies a hash of both,
+    /// whose key nobody knows: no SYN tells of the ISN of another one, be it to another target or from another port.
+    fn number_of(&self, isn: u32, destination: Destination, port: u16) -> FlowNumber {
+        FlowNumber::of(self.key.number(isn ^ self.flows.mask_of(destination, port)))
     }
 
     fn hear_ack(&mut self, destination: Destination, port: u16) -> Heard {
@@ -128,9 +134,10 @@ impl InFlight {
     pub fn hear_error(&mut self, error: &IcmpError<'_>) {
         let Some(quote) = parse_quote(error.quote) else { return };
         let destination = self.flows.destination(error.to, quote.target_port);
-        let number = number_of(&self.key, quote.isn, destination);
+        let Some(port) = self.ports.number(quote.source_port) else { return };
+        let number = self.number_of(quote.isn, destination, port);
         let Some((_, flow)) = self.flows.get(number) else { return };
-        if self.ports.number(quote.source_port).is_none() || flow.destination != destination || flow.is_answered() {
+        if flow.destination != destination || flow.is_answered() {
             return;
         }
         match status_of(error.errno, Origin::Network) {
@@ -222,16 +229,6 @@ impl InFlight {
         self.key = IsnKey::random();
         self.ended = 0;
     }
-}
-
-/// The ISN of a flow's SYNs. The hash of the target, whose key nobody knows, lies over it: what one target learns of the
-/// ISNs of its own checks says nothing of those of others.
-fn isn_of(key: &IsnKey, number: FlowNumber, destination: Destination) -> u32 {
-    key.isn(number.get()) ^ destination.hash()
-}
-
-fn number_of(key: &IsnKey, isn: u32, destination: Destination) -> FlowNumber {
-    FlowNumber::of(key.number(isn ^ destination.hash()))
 }
 
 /// The status and errno of a check whose deadline has passed.

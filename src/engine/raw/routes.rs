@@ -127,6 +127,10 @@ impl Routes {
     /// What the routes say of a target; the errno if there is no way there.
     pub fn ask(&mut self, target: IpAddr, scope: u32, mark: u32) -> Result<(), i32> {
         match target {
+            IpAddr::V4(target) if self.wire.source_v4.is_some() => {
+                let socket = self.open(false, mark)?;
+                connect(&socket, &to_sockaddr_in(&SocketAddrV4::new(target, PORT)))
+            }
             IpAddr::V4(target) => self.ask_v4(target, mark).map(|_| ()),
             IpAddr::V6(target) => {
                 let socket = self.open(true, mark)?;
@@ -178,9 +182,12 @@ impl Routes {
             if mark != 0 {
                 socket.set_mark(mark)?;
             }
-            match (self.wire.tos, v6, self.wire.source_v6) {
-                (Some(tos), false, _) => socket.set_tos_v4(tos.into())?,
-                (_, true, Some(source)) => {
+            if let (Some(tos), false) = (self.wire.tos, v6) {
+                socket.set_tos_v4(tos.into())?;
+            }
+            match (v6, self.wire.source_v4, self.wire.source_v6) {
+                (false, Some(source), _) => socket.bind(&SocketAddrV4::new(*source.ip(), 0).into())?,
+                (true, _, Some(source)) => {
                     socket.bind(&SocketAddrV6::new(*source.ip(), 0, 0, source.scope_id()).into())?
                 }
                 _ => {}
