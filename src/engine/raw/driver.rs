@@ -3,7 +3,6 @@
 //! No socket of the kernel's TCP knows these segments, so the kernel answers each SYN-ACK with a RST by itself, at once,
 //! whatever this process does meanwhile: no ACK can ever leave.
 
-use std::collections::HashMap;
 use std::ffi::c_int;
 use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
@@ -16,6 +15,7 @@ use super::counts::Counts;
 use super::family::{Family, Syn};
 use super::in_flight::{Heard, InFlight, Outcome};
 use super::ports::Ports;
+use super::raw_socket::RawSocket;
 use super::receiving::{ErrorBuffer, Incoming};
 use super::routes::Routes;
 use super::segment::{parse_v4, parse_v6};
@@ -40,10 +40,10 @@ pub(crate) struct RawEngine {
     wire: Wire,
     /// IPv4's and IPv6's, while they are in use.
     families: [Option<Family>; 2],
+    /// Their sockets, while they are not.
+    deaf: [Option<RawSocket>; 2],
     in_flight: InFlight,
     routes: Routes,
-    /// The marks of flows that have another one than the checker's.
-    marks: HashMap<u32, u32>,
     /// Flows whose SYN is to be sent once more, since a bare ACK says so, and where to.
     repeats: Vec<(u32, SocketAddr)>,
     /// What the last event was.
@@ -60,6 +60,7 @@ pub(crate) struct RawEngine {
 impl Drop for RawEngine {
     fn drop(&mut self) {
         self.close();
+        self.counts.hold(0);
     }
 }
 
@@ -72,18 +73,22 @@ impl RawEngine {
 
     /// The same, with so many ports at first.
     pub fn with_ports(poll: Poll, wire: Wire, index: u32, ports: u16, counts: Counts) -> RawEngine {
+        let mut interface = BoundInterface::new(wire.interface.clone());
+        interface.has_changed(false); // it is what the sockets are bound to now
+        // While this process may. What cannot be opened now is tried again when it is needed.
+        let deaf = [false, true].map(|v6| RawSocket::open(v6, &wire).ok());
         RawEngine {
             poll,
             events: Events::with_capacity(EVENTS),
             routes: Routes::new(wire.clone()),
             families: [None, None],
+            deaf,
             in_flight: InFlight::new(Ports::new(index, ports)),
-            marks: HashMap::new(),
             repeats: Vec::new(),
             current: None,
             error_buffer: ErrorBuffer::new(),
             now: clock::now(),
-            interface: BoundInterface::new(wire.interface.clone()),
+            interface,
             wire,
             used: false,
             counts,
@@ -124,9 +129,10 @@ impl RawEngine {
     /// Opens anew what is open. What is in flight goes on by its next SYN.
     fn renew_families(&mut self) {
         self.routes.clear();
+        self.deaf = [None, None];
         for v6 in [false, true] {
             if let Some(family) = self.families[usize::from(v6)].take() {
-                family.close(self.poll.registry());
+                drop(family.close(self.poll.registry())); // it is bound to the old one
                 self.in_flight.lost_at[usize::from(v6)] = Some(clock::now()); // an answer may be among what is unread
                 let _ = self.open_anew(v6); // if not now, the next check says why
             }
@@ -138,16 +144,18 @@ impl RawEngine {
         if !v6 {
             self.routes.open_v4()?;
         }
-        let family = Family::open(v6, &self.wire, self.in_flight.ports.block(), self.poll.registry())?;
+        let block = self.in_flight.ports.block();
+        let deaf = &mut self.deaf[usize::from(v6)];
+        let family = Family::open(v6, &self.wire, block, self.poll.registry(), deaf)?;
         self.families[usize::from(v6)] = Some(family);
         Ok(())
     }
 
     /// Closes all that is open. Only when there is no flow.
     fn close(&mut self) {
-        for family in &mut self.families {
+        for (family, deaf) in self.families.iter_mut().zip(&mut self.deaf) {
             if let Some(family) = family.take() {
-                family.close(self.poll.registry());
+                *deaf = family.close(self.poll.registry());
             }
         }
         self.in_flight.ports.clear();
@@ -161,19 +169,15 @@ impl RawEngine {
     }
 
     fn count_sockets(&mut self) {
-        let families = self.families.iter().flatten().count() as u64;
-        self.counts.hold(families + u64::from(self.in_flight.ports.len()));
-    }
-
-    fn mark_of(&self, slot: u32) -> u32 {
-        self.marks.get(&slot).copied().unwrap_or(self.wire.mark.unwrap_or(0))
+        let sockets = self.families.iter().flatten().count() + self.deaf.iter().flatten().count();
+        self.counts.hold(sockets as u64 + u64::from(self.in_flight.ports.len()));
     }
 
     /// Leaves a SYN of a flow to be sent with others. The errno says that there is no way to its target.
     fn leave_syn(&mut self, slot: u32, to: SocketAddr) -> Result<(), i32> {
         let now = clock::now();
         let (flow, fields) = self.in_flight.next_syn(slot, to.port(), now);
-        let syn = Syn { flow, fields, to, mark: self.mark_of(slot) };
+        let syn = Syn { flow, fields, to, mark: self.in_flight.mark_of(slot) };
         let Some(family) = &mut self.families[usize::from(to.is_ipv6())] else { return Err(libc::ENETUNREACH) };
         if family.leave(syn, &mut self.routes, now)? {
             self.send(to.is_ipv6());
@@ -237,9 +241,6 @@ impl RawEngine {
 
     fn conclude(&mut self, slot: u32, outcome: Option<Outcome>, target: &SocketAddr, syn_at: u64) -> Conclusion {
         let verdict = self.in_flight.conclude(slot, outcome, target, syn_at);
-        if !self.marks.is_empty() {
-            self.marks.remove(&slot);
-        }
         Conclusion { verdict, at: self.now, closed: false }
     }
 }
@@ -306,9 +307,7 @@ impl Engine for RawEngine {
                 None => return Err(NoSocket::NOT_FOR_THIS_TARGET),
             }
         };
-        if mark != self.wire.mark.unwrap_or(0) {
-            self.marks.insert(slot, mark);
-        }
+        self.in_flight.set_mark(slot, mark);
         Ok(slot)
     }
 
@@ -338,7 +337,7 @@ impl Engine for RawEngine {
 
     fn repeat_syn(&mut self, slot: u32, target: &SocketAddr) -> bool {
         let to = self.routes.effective(target);
-        self.routes.forget(to.ip(), self.mark_of(slot)); // which may be why there is no answer
+        self.routes.forget(to.ip(), self.in_flight.mark_of(slot)); // which may be why there is no answer
         self.in_flight.change_port(slot);
         self.repeat(slot, to)
     }
@@ -386,7 +385,6 @@ impl Engine for RawEngine {
 
     fn shrink(&mut self) {
         self.in_flight.shrink();
-        self.marks = HashMap::new();
     }
 }
 

@@ -69,24 +69,42 @@ pub(super) struct Family {
 }
 
 impl Family {
-    /// Opens one that hears what comes to a block of ports, and has the poller tell of that.
-    pub fn open(v6: bool, wire: &Wire, block: u16, registry: &Registry) -> Result<Family, i32> {
-        let open = || {
-            let socket = if v6 {
-                RawSocket::open(true, wire, &filter::v6(block, BLOCK_BITS))?
+    /// One that hears what comes to a block of ports, and of which the poller tells. It takes the deaf socket, if there is
+    /// one, and leaves it there if it fails.
+    pub fn open(
+        v6: bool,
+        wire: &Wire,
+        block: u16,
+        registry: &Registry,
+        deaf: &mut Option<RawSocket>,
+    ) -> Result<Family, i32> {
+        let mut open = || {
+            let socket = deaf.take().map_or_else(|| RawSocket::open(v6, wire), Ok)?;
+            let listens = if v6 {
+                socket.listen(&filter::v6(block, BLOCK_BITS))
             } else {
-                RawSocket::open(false, wire, &filter::v4(block, BLOCK_BITS))?
+                socket.listen(&filter::v4(block, BLOCK_BITS))
             };
             // Edge-triggered, errors included.
-            registry.register(&mut SourceFd(&socket.fd()), Token(v6.into()), Interest::READABLE)?;
-            Ok(Family::new(v6, socket))
+            let interest = Interest::READABLE;
+            let watched =
+                listens.and_then(|()| registry.register(&mut SourceFd(&socket.fd()), Token(v6.into()), interest));
+            match watched {
+                Ok(()) => Ok(Family::new(v6, socket)),
+                Err(error) => {
+                    *deaf = socket.grow_deaf().is_ok().then_some(socket);
+                    Err(error)
+                }
+            }
         };
         open().map_err(|error: io::Error| os_error::of(&error))
     }
 
-    pub fn close(self, registry: &Registry) {
+    /// Hears nothing any more. The socket is deaf, if it is of use to another one.
+    pub fn close(self, registry: &Registry) -> Option<RawSocket> {
         // Closing alone would not do: a forked child may hold a copy of the descriptor.
         let _ = registry.deregister(&mut SourceFd(&self.socket.fd()));
+        (self.broken.is_none() && self.socket.grow_deaf().is_ok()).then_some(self.socket)
     }
 
     fn new(v6: bool, socket: RawSocket) -> Family {

@@ -1,7 +1,7 @@
 //! Which check a segment or an ICMP error answers, and what that says of its target. Decides only; others send and
 //! receive.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 
 use super::flows::{CoarseTime, Destination, Flow, FlowNumber, Flows};
@@ -57,6 +57,8 @@ pub(super) struct InFlight {
     pub flows: Flows,
     pub ports: Ports,
     key: IsnKey,
+    /// The marks of flows that have one.
+    marks: HashMap<u32, u32>,
     /// What the loop has not been told of yet; some of it is of flows that have ended.
     outcomes: VecDeque<(FlowNumber, Outcome)>,
     /// When segments of IPv4 and of IPv6 were lost on this host: nobody had read them in time, or nobody can.
@@ -71,9 +73,21 @@ impl InFlight {
             flows: Flows::default(),
             ports,
             key: IsnKey::random(),
+            marks: HashMap::new(),
             outcomes: VecDeque::new(),
             lost_at: [None; 2],
             ended: 0,
+        }
+    }
+
+    /// The firewall mark of a flow's segments; 0 is none.
+    pub fn mark_of(&self, slot: u32) -> u32 {
+        self.marks.get(&slot).copied().unwrap_or(0)
+    }
+
+    pub fn set_mark(&mut self, slot: u32, mark: u32) {
+        if mark != 0 {
+            self.marks.insert(slot, mark);
         }
     }
 
@@ -210,6 +224,9 @@ impl InFlight {
             }
         }
         self.flows.close(slot);
+        if !self.marks.is_empty() {
+            self.marks.remove(&slot);
+        }
         self.ended += 1;
         if self.ended >= FLOWS_OF_A_KEY && self.flows.is_empty() {
             self.renew_key();
@@ -221,6 +238,7 @@ impl InFlight {
     pub fn shrink(&mut self) {
         self.flows.shrink();
         self.outcomes = VecDeque::new();
+        self.marks = HashMap::new();
         self.renew_key(); // the generations begin anew
     }
 

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::mem::size_of;
-use std::net::{SocketAddrV4, SocketAddrV6};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::os::fd::{AsRawFd, RawFd};
 
 use socket2::{Domain, Protocol, SockFilter, Socket, Type};
@@ -17,9 +17,19 @@ const SEND_QUEUE: i32 = 8 << 20;
 /// Where the checksum is in a TCP header.
 const CHECKSUM_OFFSET: i32 = 16;
 
+/// Lets nothing through: BPF_RET | BPF_K, with 0 bytes (linux/filter.h).
+const NOTHING: [libc::sock_filter; 1] = [libc::sock_filter { code: 0x06, jt: 0, jf: 0, k: 0 }];
+/// Addresses that nobody has: one that is reserved (RFC 1112, section 4), one of those to discard (RFC 6666).
+const NOWHERE_V4: Ipv4Addr = Ipv4Addr::new(240, 0, 0, 1);
+const NOWHERE_V6: Ipv6Addr = Ipv6Addr::new(0x100, 0, 0, 0, 0, 0, 0, 1);
+/// Binding to an address that this host lacks (ipv6(7), linux/in6.h).
+const IPV6_FREEBIND: i32 = 78;
+
 pub(super) struct RawSocket {
     socket: Socket,
     v6: bool,
+    /// The address that it is bound to while it receives.
+    source: SocketAddr,
     /// What leaves bears this firewall mark.
     mark: u32,
     buffers: ReceiveBuffers,
@@ -28,19 +38,20 @@ pub(super) struct RawSocket {
 }
 
 impl RawSocket {
-    /// Opens a socket that receives what the filter lets through.
-    pub fn open(v6: bool, wire: &Wire, filter: &[libc::sock_filter]) -> io::Result<RawSocket> {
+    /// Opens a socket, which is deaf: nothing is received by it, and it costs the host's other traffic nothing.
+    pub fn open(v6: bool, wire: &Wire) -> io::Result<RawSocket> {
         let domain = if v6 { Domain::IPV6 } else { Domain::IPV4 };
         let socket = Socket::new_raw(domain, Type::RAW.nonblocking().cloexec(), Some(Protocol::TCP))?;
-        attach(&socket, filter)?;
+        attach(&socket, &NOTHING)?;
         if let Some(interface) = &wire.interface {
             socket.bind_device(Some(interface))?;
         }
-        match (v6, wire.source_v4, wire.source_v6) {
-            (false, Some(source), _) => socket.bind(&SocketAddrV4::new(*source.ip(), 0).into())?,
-            (true, _, Some(source)) => socket.bind(&SocketAddrV6::new(*source.ip(), 0, 0, source.scope_id()).into())?,
-            _ => {}
-        }
+        let source = match (v6, wire.source_v4, wire.source_v6) {
+            (false, Some(source), _) => SocketAddrV4::new(*source.ip(), 0).into(),
+            (false, None, _) => SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0).into(),
+            (true, _, Some(source)) => SocketAddrV6::new(*source.ip(), 0, 0, source.scope_id()).into(),
+            (true, _, None) => SocketAddrV6::new(Ipv6Addr::UNSPECIFIED, 0, 0, 0).into(),
+        };
         let fd = socket.as_raw_fd();
         if v6 {
             set(fd, libc::IPPROTO_IPV6, libc::IPV6_CHECKSUM, CHECKSUM_OFFSET)?;
@@ -62,7 +73,29 @@ impl RawSocket {
         if set(fd, libc::SOL_SOCKET, libc::SO_SNDBUFFORCE, SEND_QUEUE).is_err() {
             let _ = set(fd, libc::SOL_SOCKET, libc::SO_SNDBUF, SEND_QUEUE);
         }
-        Ok(RawSocket { socket, v6, mark: 0, buffers: ReceiveBuffers::new(), dropped: 0 })
+        let socket = RawSocket { socket, v6, source, mark: 0, buffers: ReceiveBuffers::new(), dropped: 0 };
+        socket.grow_deaf()?;
+        Ok(socket)
+    }
+
+    /// Receives from now on what the filter lets through.
+    pub fn listen(&self, filter: &[libc::sock_filter]) -> io::Result<()> {
+        attach(&self.socket, filter)?;
+        self.socket.bind(&self.source.into())
+    }
+
+    /// Receives nothing from now on. It is bound to an address that nobody has, so that the kernel hands no segment to it
+    /// (raw_v4_match in net/ipv4/raw.c, raw_v6_match in net/ipv6/raw.c). A process that gave up its privileges could not
+    /// open it again.
+    pub fn grow_deaf(&self) -> io::Result<()> {
+        attach(&self.socket, &NOTHING)?;
+        let (level, name) =
+            if self.v6 { (libc::IPPROTO_IPV6, IPV6_FREEBIND) } else { (libc::IPPROTO_IP, libc::IP_FREEBIND) };
+        let nowhere: SocketAddr = if self.v6 { (NOWHERE_V6, 0).into() } else { (NOWHERE_V4, 0).into() };
+        set(self.fd(), level, name, 1)?;
+        let bound = self.socket.bind(&nowhere.into());
+        set(self.fd(), level, name, 0)?;
+        bound
     }
 
     /// Another socket takes its place, which can be neither read nor written.
