@@ -179,8 +179,10 @@ mod descriptor {
             });
             let id = id.join().unwrap();
             assert!(is_readable(fd, LONG), "a check was submitted");
-            reap_now(checker);
-            assert_eq!(checker.stats().in_flight, 2);
+            until("both in flight", || {
+                reap_now(checker);
+                checker.stats().in_flight == 2
+            });
             assert!(!is_readable(fd, Duration::from_millis(50)));
             scope.spawn(move || checker.cancel(id)).join().unwrap();
             let report = poll_and_reap(checker, 1)[0];
