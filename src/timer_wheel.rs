@@ -129,6 +129,11 @@ impl TimerWheel {
         self.now = self.now.max(now);
     }
 
+    /// Whether there are some that have been reached, and not been handed out.
+    pub fn has_due(&self) -> bool {
+        self.due != NONE
+    }
+
     /// The next timer that has expired: in the order of their ticks, but for those that were late when they were set.
     pub fn expired(&mut self) -> Option<u32> {
         if self.due == NONE {

@@ -5,6 +5,9 @@ use super::checks::Checks;
 use super::race_event::RaceEvent;
 use crate::engine::Engine;
 
+/// A SYN that the loop has no time to send once more waits for so many nanoseconds.
+const BEHIND: u64 = 1_000_000_000;
+
 impl<E: Engine> Checks<E> {
     /// The deadline has passed, or another SYN has its turn.
     pub fn due(&mut self, slot: u32) {
@@ -30,6 +33,9 @@ impl<E: Engine> Checks<E> {
     fn repeat_syn(&mut self, slot: u32, engine_slot: u32) {
         let now = self.clock.round();
         self.clock.read(); // there may be many of them, and the slice ends when the clock says so
+        if self.timers.are_behind(now) {
+            return self.set_timer_at(slot, now + BEHIND); // deadlines come first
+        }
         if self.shared.config.syn_interval_ms > 0
             && let Err(until) = self.room.take_for_repeated_syn(&self.table, now)
         {
