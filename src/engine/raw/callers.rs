@@ -145,12 +145,12 @@ mod tests {
         let target = listener.local_addr().unwrap();
         let ask = |target| callers.ask(&target, 0, clock::now());
         let up = ask(target);
-        let verdict = up.concluded.ok().expect("it answers at once").verdict;
+        let verdict = up.concluded.expect("it answers at once").verdict;
         assert_eq!((verdict.status, verdict.half_open), (Status::Up, true));
         assert!(up.tell_loop && callers.counts.sockets() > 0);
         drop(listener);
         let refused = ask(target);
-        assert_eq!(refused.concluded.ok().expect("it refuses at once").verdict.status, Status::Refused);
+        assert_eq!(refused.concluded.expect("it refuses at once").verdict.status, Status::Refused);
         assert!(!refused.tell_loop, "the loop knows");
         assert!(callers.sweep(), "it was used");
         assert!(!callers.sweep());
