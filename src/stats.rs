@@ -87,6 +87,7 @@ impl Counters {
     }
 
     /// Where engines count segments that answer no check.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
     pub fn unsolicited(&self) -> Arc<AtomicU64> {
         self.unsolicited.clone()
     }

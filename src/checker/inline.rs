@@ -4,6 +4,7 @@ use super::Checker;
 use crate::check::target::Target;
 use crate::check::verdict::{Status, Verdict};
 use crate::completion::Sink;
+#[cfg(any(target_os = "linux", target_os = "android"))]
 use crate::config::EngineKind;
 use crate::engine::Conclusion;
 #[cfg(any(target_os = "linux", target_os = "android"))]

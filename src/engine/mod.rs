@@ -105,8 +105,10 @@ pub(crate) struct NoSocket {
 
 impl NoSocket {
     /// The engine has no room for any check before the time at which it wants to be polled.
+    #[cfg_attr(not(any(target_os = "linux", target_os = "android")), expect(dead_code, reason = "for raw"))]
     pub const NOT_NOW: NoSocket = NoSocket { status: Status::Busy, errno: 0 };
     /// There is none for this target before another check of the same target has ended.
+    #[cfg_attr(not(any(target_os = "linux", target_os = "android")), expect(dead_code, reason = "for raw"))]
     pub const NOT_FOR_THIS_TARGET: NoSocket = NoSocket { status: Status::Busy, errno: EADDRINUSE };
 
     pub fn is_not_now(self) -> bool {

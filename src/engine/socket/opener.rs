@@ -59,6 +59,7 @@ impl Opener {
     }
 
     /// Where sockets are counted, those of others too.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
     pub fn counter(&self) -> Arc<AtomicU64> {
         self.held.clone()
     }
