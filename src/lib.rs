@@ -19,6 +19,8 @@ mod completion;
 mod config;
 mod engine;
 mod event_loop;
+#[cfg_attr(not(test), expect(dead_code, reason = "nothing calls it yet"))]
+mod monitor;
 mod permits;
 mod rate;
 mod resolver;

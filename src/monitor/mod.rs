@@ -1,0 +1,3 @@
+//! Watches targets, and tells when the state of one changes.
+
+mod hysteresis;
