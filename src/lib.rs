@@ -19,7 +19,6 @@ mod completion;
 mod config;
 mod engine;
 mod event_loop;
-#[cfg_attr(not(test), expect(dead_code, reason = "nothing calls it yet"))]
 mod monitor;
 mod permits;
 mod rate;
@@ -34,6 +33,7 @@ pub use check::target::{Name, Target};
 pub use check::verdict::{Report, Status, Verdict};
 pub use checker::Checker;
 pub use config::{Config, EngineKind};
+pub use monitor::{Change, Monitor, MonitorConfig, State, Watch, WatchInfo};
 pub use stats::Stats;
 
 /// What the fuzzer of `fuzz/` calls.

@@ -3,7 +3,7 @@
 use crate::check::target::Target;
 
 /// How the check ends the handshake that it began.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Handshake {
     /// SYN, SYN-ACK, RST: the last ACK is withheld, and the server's application sees nothing.
     #[default]

@@ -9,7 +9,7 @@ use crate::sys::interface::interface_index;
 const NAME_MAX: usize = 253;
 
 /// What to check.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Target {
     /// A socket address, ready to be checked.
     Literal(SocketAddr),

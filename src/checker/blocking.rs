@@ -21,7 +21,7 @@ impl Checker {
             Progress::Done(verdict) => verdict,
             Progress::Pending(queue) => {
                 let mut verdict = None;
-                self.take(&queue, 1, 1, None, |report| verdict = Some(report.verdict));
+                self.take(&queue, None, 1, 1, None, |report| verdict = Some(report.verdict));
                 verdict.unwrap_or_else(|| Verdict::without_segments(self.why_no_verdict(), 0))
             }
         }

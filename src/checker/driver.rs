@@ -2,6 +2,7 @@
 
 use std::ffi::c_int;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use crate::event_loop::{EventLoop, LoopEngine};
@@ -53,16 +54,23 @@ struct DriverState {
     event_loop: Option<Box<dyn DrivenLoop>>,
     has_ended: bool,
     /// Made when the descriptor is first asked for.
-    poll_set: Option<PollSet>,
-    /// The time that the poll set was told.
+    poll_set: Option<Arc<PollSet>>,
+    /// The poll sets of those who wait for results of their own.
+    others: Vec<Weak<PollSet>>,
+    /// The time that the poll sets were told.
     time: Option<u64>,
 }
 
 impl Driver {
     pub fn new(event_loop: EventLoop<impl LoopEngine + Send + 'static>) -> Driver {
         let loop_fd = event_loop.poller_fd();
-        let state =
-            DriverState { event_loop: Some(Box::new(event_loop)), has_ended: false, poll_set: None, time: None };
+        let state = DriverState {
+            event_loop: Some(Box::new(event_loop)),
+            has_ended: false,
+            poll_set: None,
+            others: Vec::new(),
+            time: None,
+        };
         Driver {
             state: Mutex::new(state),
             changed: Condvar::new(),
@@ -198,14 +206,31 @@ impl Driver {
     pub fn raw_fd(&self, completions: c_int) -> Option<c_int> {
         let mut state = self.state.lock();
         if state.poll_set.is_none() {
-            // The number of a descriptor that was closed may be anybody's by now.
-            let members = if state.has_ended { vec![completions] } else { vec![completions, self.loop_fd?] };
-            state.poll_set = Some(PollSet::new(&members).ok()?);
-            if let Some(event_loop) = state.event_loop.take() {
-                state.rest(event_loop);
-            }
+            state.poll_set = Some(self.new_set(&state, &[completions])?);
+            state.rest_anew();
         }
-        state.poll_set.as_ref().map(PollSet::raw_fd)
+        state.poll_set.as_deref().map(PollSet::raw_fd)
+    }
+
+    /// A descriptor that is readable while driving the loop would do anything, or one of these is.
+    pub fn poll_set(&self, members: &[c_int]) -> Option<Arc<PollSet>> {
+        let mut state = self.state.lock();
+        let set = self.new_set(&state, members)?;
+        state.others.retain(|other| other.strong_count() > 0);
+        state.others.push(Arc::downgrade(&set));
+        state.rest_anew();
+        Some(set)
+    }
+
+    fn new_set(&self, state: &DriverState, members: &[c_int]) -> Option<Arc<PollSet>> {
+        let mut members = members.to_vec();
+        // The number of a descriptor that was closed may be anybody's by now.
+        if !state.has_ended {
+            members.push(self.loop_fd?);
+        }
+        let set = PollSet::new(&members).ok()?;
+        set.set_time(state.time);
+        Some(Arc::new(set))
     }
 }
 
@@ -217,12 +242,19 @@ impl DriverState {
         self.event_loop = Some(event_loop);
     }
 
-    /// Has the poll set be readable from then on. A time that has come is told anew, for those who wait for edges.
+    /// A poll set is new: it is told when the loop should be driven, unless somebody does.
+    fn rest_anew(&mut self) {
+        if let Some(event_loop) = self.event_loop.take() {
+            self.rest(event_loop);
+        }
+    }
+
+    /// Has the poll sets be readable from then on. A time that has come is told anew, for those who wait for edges.
     fn set_time(&mut self, time: Option<u64>) {
-        if let Some(poll_set) = &self.poll_set
-            && (time != self.time || time.is_some_and(|time| time <= clock::now()))
-        {
-            poll_set.set_time(time);
+        let has_sets = self.poll_set.is_some() || !self.others.is_empty();
+        if has_sets && (time != self.time || time.is_some_and(|time| time <= clock::now())) {
+            self.poll_set.iter().for_each(|set| set.set_time(time));
+            self.others.iter().filter_map(Weak::upgrade).for_each(|set| set.set_time(time));
             self.time = time;
         }
     }

@@ -88,9 +88,9 @@ impl Checker {
                 to_do[loop_of[report.tag / share]] -= 1;
                 verdict(report.tag, report.verdict);
             };
-            let mut taken = self.take(&queue, usize::MAX, wanted, Some(GATHERING), &mut hand_out);
+            let mut taken = self.take(&queue, None, usize::MAX, wanted, Some(GATHERING), &mut hand_out);
             if taken == 0 && wanted > 0 {
-                taken = self.take(&queue, usize::MAX, 1, None, &mut hand_out);
+                taken = self.take(&queue, None, usize::MAX, 1, None, &mut hand_out);
                 if taken == 0 {
                     return Err(self.why_no_verdict());
                 }

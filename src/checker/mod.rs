@@ -3,6 +3,7 @@
 mod blocking;
 #[cfg(test)]
 mod bursts;
+mod clients;
 #[cfg(test)]
 mod dead_loop;
 mod driver;
@@ -211,17 +212,18 @@ impl Checker {
         }
     }
 
-    /// Takes from a queue of results as [`CompletionQueue::take`](crate::completion::Queue::take) does, and has the
-    /// loop get on meanwhile where callers drive it.
+    /// Takes from a queue of results as [`CompletionQueue::take_unless`](crate::completion::Queue::take_unless) does,
+    /// and has the loop get on meanwhile where callers drive it.
     fn take(
         &self,
         queue: &CompletionQueue,
+        seen: Option<u64>,
         capacity: usize,
         wanted: usize,
         wait: Option<Duration>,
         mut each: impl FnMut(Report),
     ) -> usize {
-        let Some(driver) = &self.driver else { return queue.take(capacity, wanted, wait, each) };
+        let Some(driver) = &self.driver else { return queue.take_unless(seen, capacity, wanted, wait, each) };
         let wanted = wanted.min(capacity);
         let begun = Instant::now();
         let left = || wait.map(|wait| wait.saturating_sub(begun.elapsed()));
@@ -229,13 +231,14 @@ impl Checker {
             if driver.is_driven_here() {
                 return queue.take(capacity, wanted, Some(Duration::ZERO), each);
             }
-            driver.drive(|| queue.has(wanted), left());
+            driver.drive(|| queue.has(wanted, seen), left());
             if self.is_forked() {
                 return 0; // a callback forked, and this is the child
             }
             let taken = queue.take(capacity, wanted, Some(Duration::ZERO), &mut each);
+            let is_over = wanted == 0 || left() == Some(Duration::ZERO) || driver.has_ended();
             // Another reader may have been quicker.
-            if taken > 0 || wanted == 0 || left() == Some(Duration::ZERO) || driver.has_ended() {
+            if taken > 0 || is_over || seen.is_some_and(|seen| seen != queue.interrupts()) {
                 return taken;
             }
         }

@@ -135,7 +135,7 @@ impl Checker {
             return 0;
         }
         let wait = if self.is_own_thread() { Some(Duration::ZERO) } else { wait };
-        self.take(&self.shared.completions, capacity, 1, wait, each)
+        self.take(&self.shared.completions, None, capacity, 1, wait, each)
     }
 
     /// A descriptor that is readable exactly while reports wait to be reaped; `None` if there is none to be had.

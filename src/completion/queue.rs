@@ -25,6 +25,8 @@ struct State<T> {
     sleepers: Sleepers,
     /// Nothing more will come: nobody waits any longer.
     closed: bool,
+    /// How often those who wait were interrupted.
+    interrupts: u64,
     /// Made when the descriptor is first asked for.
     readiness: Option<Readiness>,
     /// The descriptor is readable.
@@ -49,7 +51,8 @@ enum Wake {
 impl<T> Queue<T> {
     pub fn new() -> Queue<T> {
         let sleepers = Sleepers { count: 0, waiting_for_several: 0, least_wanted: usize::MAX };
-        let state = State { ready: VecDeque::new(), sleepers, closed: false, readiness: None, raised: false };
+        let state =
+            State { ready: VecDeque::new(), sleepers, closed: false, interrupts: 0, readiness: None, raised: false };
         Queue { state: Mutex::new(state), arrived: Condvar::new() }
     }
 
@@ -64,19 +67,46 @@ impl<T> Queue<T> {
         self.wake(wake);
     }
 
-    /// Whether at least so many items are there, or nothing more will come.
-    pub fn has(&self, wanted: usize) -> bool {
-        let state = self.state.lock();
-        state.ready.len() >= wanted || state.closed
+    /// Whether at least so many items are there, nothing more will come, or the number of interrupts is another than
+    /// `seen`.
+    pub fn has(&self, wanted: usize, seen: Option<u64>) -> bool {
+        self.state.lock().has(wanted, seen)
+    }
+
+    /// Who waits and has seen this number of interrupts is woken by the next.
+    pub fn interrupts(&self) -> u64 {
+        self.state.lock().interrupts
+    }
+
+    /// Whoever waits, and says what interrupts it has seen, is to look at something else than the queue.
+    pub fn interrupt(&self) {
+        self.state.lock().interrupts += 1;
+        self.arrived.notify_all();
+    }
+
+    pub fn is_closed(&self) -> bool {
+        self.state.lock().closed
     }
 
     /// Hands up to `capacity` items to `each`, waiting until at least `wanted` are there, `wait` has passed
     /// (`None`: for ever) or the queue is closed. Returns how many it handed out.
     ///
     /// If `each` panics, the items that it was not given stay in the queue.
-    pub fn take(&self, capacity: usize, wanted: usize, wait: Option<Duration>, mut each: impl FnMut(T)) -> usize {
+    pub fn take(&self, capacity: usize, wanted: usize, wait: Option<Duration>, each: impl FnMut(T)) -> usize {
+        self.take_unless(None, capacity, wanted, wait, each)
+    }
+
+    /// The same, but waits no longer once the number of interrupts is another than `seen`.
+    pub fn take_unless(
+        &self,
+        seen: Option<u64>,
+        capacity: usize,
+        wanted: usize,
+        wait: Option<Duration>,
+        mut each: impl FnMut(T),
+    ) -> usize {
         let mut group = Group { queue: self, items: VecDeque::with_capacity(capacity.min(MOVED_AT_ONCE)) };
-        let mut state = self.wait(self.state.lock(), wanted.min(capacity), wait);
+        let mut state = self.wait(self.state.lock(), seen, wanted.min(capacity), wait);
         let mut taken = 0;
         loop {
             let count = state.ready.len().min(capacity - taken).min(MOVED_AT_ONCE);
@@ -100,11 +130,12 @@ impl<T> Queue<T> {
     fn wait<'a>(
         &'a self,
         mut state: MutexGuard<'a, State<T>>,
+        seen: Option<u64>,
         wanted: usize,
         wait: Option<Duration>,
     ) -> MutexGuard<'a, State<T>> {
         let until = wait.and_then(|wait| Instant::now().checked_add(wait));
-        while state.ready.len() < wanted && !state.closed {
+        while !state.has(wanted, seen) {
             let left = match (wait, until) {
                 (Some(_), Some(until)) => match until.checked_duration_since(Instant::now()) {
                     Some(left) if !left.is_zero() => Some(left),
@@ -147,6 +178,10 @@ impl<T> Queue<T> {
 }
 
 impl<T> State<T> {
+    fn has(&self, wanted: usize, seen: Option<u64>) -> bool {
+        self.ready.len() >= wanted || self.closed || seen.is_some_and(|seen| seen != self.interrupts)
+    }
+
     /// Whom to wake when so many items are new: a reader for each, since a reader may take no more than one. A reader
     /// that finds nothing left goes back to sleep.
     fn whom_to_wake(&self, new: usize) -> Wake {

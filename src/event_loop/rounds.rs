@@ -101,7 +101,7 @@ impl<E: LoopEngine> EventLoop<E> {
         }
         self.checks.room.shortage.end(&mut self.checks.engine);
         if self.shared.loops.fetch_sub(1, Ordering::SeqCst) == 1 {
-            self.shared.completions.close();
+            self.shared.close_queues();
             self.shared.resolver.close();
         }
     }

@@ -1,7 +1,7 @@
 //! What the loops of one checker, and those who call it, have in common.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 
 use super::command::Command;
 use super::handle::LoopHandle;
@@ -14,6 +14,7 @@ use crate::rate::Rate;
 use crate::resolver::Resolver;
 use crate::stats::Counters;
 use crate::sys::fork::ForkMark;
+use crate::sys::lock::Mutex;
 
 pub(crate) struct Shared {
     pub config: Config,
@@ -23,6 +24,8 @@ pub(crate) struct Shared {
     pub rate: Rate,
     /// Results that wait to be reaped.
     pub completions: Arc<CompletionQueue>,
+    /// The queues of those who have results go elsewhere.
+    other_queues: Mutex<Vec<Weak<CompletionQueue>>>,
     pub counters: Counters,
     /// The raw engine on callers' threads, whose sockets belong to the namespace of the thread that opens them.
     #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -44,6 +47,7 @@ impl Shared {
             resolver: Arc::new(Resolver::new(config.max_lookups)),
             rate: Rate::new(config.max_rate),
             completions: Arc::new(CompletionQueue::new()),
+            other_queues: Mutex::new(Vec::new()),
             #[cfg(any(target_os = "linux", target_os = "android"))]
             callers_engine: CallersEngine::new(
                 config.wire.clone(),
@@ -58,6 +62,25 @@ impl Shared {
             handles,
             config,
         }
+    }
+
+    /// A queue for results that go elsewhere than to [`Shared::completions`], closed when that one is. `None` once the
+    /// checker is shut down.
+    pub fn open_queue(&self) -> Option<Arc<CompletionQueue>> {
+        let queue = Arc::new(CompletionQueue::new());
+        let mut others = self.other_queues.lock();
+        others.retain(|other| other.strong_count() > 0);
+        others.push(Arc::downgrade(&queue));
+        drop(others);
+        // Looked at after the queue is in the list: a shutdown that is not seen here finds it there.
+        (!self.closed.load(Ordering::SeqCst)).then_some(queue)
+    }
+
+    /// Every result there will ever be is in its queue.
+    pub fn close_queues(&self) {
+        let others = std::mem::take(&mut *self.other_queues.lock());
+        self.completions.close();
+        others.iter().filter_map(Weak::upgrade).for_each(|queue| queue.close());
     }
 
     /// Tells this checker from all others that exist now.

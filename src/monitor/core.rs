@@ -1,0 +1,357 @@
+//! What a monitor decides: which checks are due, what their verdicts change, and who is told. It makes no check, has no
+//! thread and reads no clock.
+
+use super::changes::{Change, Changes};
+use super::config::MonitorConfig;
+use super::hysteresis::State;
+use super::records::Records;
+use super::schedule::{LATE, Schedule};
+use super::spread::Spread;
+use super::watch::{Settings, Watch};
+use crate::check::request::Request;
+use crate::check::verdict::{Report, Status, Verdict};
+
+const NANOSECONDS_PER_MS: u64 = 1_000_000;
+
+/// What is known of a watch.
+#[derive(Clone, Copy, Debug)]
+pub struct WatchInfo {
+    /// What is held to be true.
+    pub state: State,
+    /// Verdicts in a row that agree with the latest.
+    pub run: u32,
+    /// Since when it has been in this state, in microseconds of CLOCK_MONOTONIC.
+    pub since_us: u64,
+    /// When the next check begins; `None` while one is in flight, or none is to be made.
+    pub next_us: Option<u64>,
+    /// Checks that ended.
+    pub checks: u32,
+    /// Verdicts that it is up, reports included.
+    pub up: u32,
+    /// Verdicts that it is down, reports included.
+    pub down: u32,
+    /// Checks that ended without a verdict.
+    pub no_verdict: u32,
+    /// How often the state changed.
+    pub changes: u32,
+    /// The latest round trip in microseconds.
+    pub rtt_us: u32,
+    /// Round trips, smoothed as RFC 6298 does.
+    pub rtt_smoothed_us: u32,
+    /// How much they vary, by the same.
+    pub rtt_variation_us: u32,
+    /// No checks are made of it.
+    pub paused: bool,
+    /// What the latest check learned; `None` if none has been made yet.
+    pub last: Option<Verdict>,
+}
+
+/// What speaks for or against a target.
+#[derive(Clone, Copy)]
+enum Evidence {
+    /// A check's answer, or its silence.
+    Check { is_up: bool },
+    /// A silence that this program listened to while it was late itself.
+    Doubtful,
+    /// What the program's own traffic saw.
+    Reported { is_up: bool },
+}
+
+pub(super) struct Core {
+    config: MonitorConfig,
+    records: Records,
+    schedule: Schedule,
+    changes: Changes,
+    spread: Spread,
+    /// How many watches are down, or failing.
+    doubtful: usize,
+    /// Changes to down that were held back.
+    held: u64,
+}
+
+impl Core {
+    pub fn new(config: MonitorConfig, now: u64) -> Core {
+        Core {
+            config,
+            records: Records::new(),
+            schedule: Schedule::new(now),
+            changes: Changes::new(),
+            spread: Spread::new(),
+            doubtful: 0,
+            held: 0,
+        }
+    }
+
+    /// Adds a watch whose settings were read from it. Returns its id.
+    pub fn add(&mut self, watch: Watch, settings: Settings, now: u64) -> u64 {
+        let slot = self.records.add(watch.target, settings, watch.initial, watch.tag, now / 1_000);
+        self.doubtful += usize::from(self.records.watch(slot).hysteresis.may_be_down());
+        self.pause(slot, false, now);
+        self.records.id(slot)
+    }
+
+    pub fn slot(&self, id: u64) -> Option<u32> {
+        self.records.slot(id)
+    }
+
+    /// No change of this watch comes out any more.
+    pub fn remove(&mut self, slot: u32) {
+        self.pause(slot, true, 0);
+        let record = self.records.remove(slot);
+        self.changes.forget(record.pending);
+        self.doubtful -= usize::from(record.hysteresis.may_be_down());
+        self.drop_probe_if_unused(record.probe);
+    }
+
+    /// Where the check of a probe without watches is in flight, the probe stays until it ends: whoever watches the same
+    /// target meanwhile has that check.
+    fn drop_probe_if_unused(&mut self, slot: u32) {
+        if self.records.has_watches(slot) || self.records.probe(slot).is_in_flight {
+            return;
+        }
+        if let Some(timer) = self.records.probe_mut(slot).timer.take() {
+            self.schedule.clear(timer);
+        }
+        self.records.remove_probe(slot);
+    }
+
+    /// No checks are made for a paused watch. One that goes on has its first check as a new one has.
+    pub fn pause(&mut self, slot: u32, is_paused: bool, now: u64) {
+        let (record, probe) = self.records.both(slot);
+        if record.is_paused == is_paused {
+            return;
+        }
+        record.is_paused = is_paused;
+        record.wants_check = false;
+        if is_paused {
+            probe.active -= 1;
+            if probe.active == 0
+                && let Some(timer) = probe.timer.take()
+            {
+                self.schedule.clear(timer);
+            }
+            return;
+        }
+        probe.active += 1;
+        if probe.timer.is_none() && !probe.is_in_flight {
+            let Settings { interval_ms, jitter_percent, .. } = *probe.settings;
+            let at = match self.config.max_spread_ms {
+                Some(window_ms) => self.spread.first(now, u64::from(window_ms) * NANOSECONDS_PER_MS),
+                None => {
+                    let interval = u64::from(interval_ms) * NANOSECONDS_PER_MS;
+                    self.spread.first_with_jitter(now, interval, jitter_percent)
+                }
+            };
+            let slot = record.probe;
+            self.set_timer(slot, at);
+        }
+    }
+
+    /// A check of this watch begins at once, or if one is in flight, when that ends.
+    pub fn check_now(&mut self, slot: u32, now: u64) {
+        let (record, probe) = self.records.both(slot);
+        record.wants_check = record.is_paused;
+        if probe.is_in_flight {
+            probe.again = true;
+            return;
+        }
+        let slot = record.probe;
+        self.set_timer(slot, now);
+    }
+
+    /// The timer of a probe whose check is not in flight.
+    fn set_timer(&mut self, slot: u32, at: u64) {
+        let probe = self.records.probe_mut(slot);
+        if let Some(timer) = probe.timer.take() {
+            self.schedule.clear(timer);
+        }
+        probe.timer = Some(self.schedule.set(at, slot));
+        probe.at = at - self.schedule.behind();
+    }
+
+    /// The next check that is due, tagged with its probe. It is in flight from now on.
+    pub fn next_check(&mut self, now: u64) -> Option<Request> {
+        let slot = self.schedule.due(now)?;
+        let probe = self.records.probe_mut(slot);
+        probe.timer = None;
+        probe.is_in_flight = true;
+        probe.at = now;
+        Some(probe.settings.request(&probe.target, slot as usize))
+    }
+
+    /// When a check is due, or earlier; `None` while none is scheduled.
+    pub fn next_at(&self) -> Option<u64> {
+        self.schedule.next()
+    }
+
+    /// A check that was in flight has ended.
+    pub fn settle(&mut self, report: &Report, now: u64) {
+        let (slot, verdict) = (report.tag as u32, &report.verdict);
+        let probe = self.records.probe_mut(slot);
+        probe.is_in_flight = false;
+        probe.keep(verdict);
+        let again = std::mem::take(&mut probe.again);
+        let waited_long = verdict.elapsed_us > u64::from(probe.settings.timeout_ms) * 1_000 + LATE / 1_000;
+        let evidence = match verdict.status {
+            status if !status.is_verdict() => None,
+            Status::TimedOut if waited_long || self.schedule.was_late_since(probe.at) => Some(Evidence::Doubtful),
+            status => Some(Evidence::Check { is_up: status == Status::Up }),
+        };
+        let mut interval_ms = None;
+        let mut next = self.records.next_of(slot, None);
+        while let Some(watch) = next {
+            next = self.records.next_of(slot, Some(watch));
+            let (record, _) = self.records.both(watch);
+            if record.is_paused && (!record.wants_check || again) {
+                continue;
+            }
+            record.wants_check = false;
+            record.checks = record.checks.wrapping_add(1);
+            let is_paused = record.is_paused;
+            match evidence {
+                Some(evidence) => self.weigh(watch, evidence, now),
+                None => {
+                    record.no_verdict = record.no_verdict.wrapping_add(1);
+                    if self.config.every_result {
+                        let state = record.hysteresis.state();
+                        self.tell(watch, state, false, now);
+                    }
+                }
+            }
+            if !is_paused {
+                let (record, probe) = self.records.both(watch);
+                let own = probe.settings.interval_ms(record.hysteresis.pace());
+                interval_ms = Some(interval_ms.map_or(own, |other: u32| other.min(own)));
+            }
+        }
+        if !self.records.has_watches(slot) {
+            self.records.remove_probe(slot);
+        } else if again {
+            self.set_timer(slot, now);
+        } else if let Some(interval_ms) = interval_ms {
+            let at = now + self.jittered(slot, interval_ms);
+            self.set_timer(slot, at);
+        }
+    }
+
+    /// What the program's own traffic saw counts as one verdict. Where that leads to an earlier check, it is made
+    /// earlier.
+    pub fn report(&mut self, slot: u32, is_up: bool, now: u64) {
+        self.weigh(slot, Evidence::Reported { is_up }, now);
+        let (record, probe) = self.records.both(slot);
+        if probe.timer.is_none() || record.is_paused {
+            return;
+        }
+        let interval_ms = probe.settings.interval_ms(record.hysteresis.pace());
+        let (slot, current) = (record.probe, probe.at + self.schedule.behind());
+        let at = now + self.jittered(slot, interval_ms);
+        if at < current {
+            self.set_timer(slot, at);
+        }
+    }
+
+    fn jittered(&mut self, probe: u32, interval_ms: u32) -> u64 {
+        let percent = self.records.probe(probe).settings.jitter_percent;
+        self.spread.jittered(u64::from(interval_ms) * NANOSECONDS_PER_MS, percent)
+    }
+
+    /// What one verdict makes of a watch.
+    fn weigh(&mut self, slot: u32, evidence: Evidence, now: u64) {
+        let total = self.records.count();
+        let (record, probe) = self.records.both(slot);
+        let (is_up, is_reported) = match evidence {
+            Evidence::Check { is_up } => (is_up, false),
+            Evidence::Reported { is_up } => (is_up, true),
+            Evidence::Doubtful => (false, false),
+        };
+        let count = if is_up { &mut record.up } else { &mut record.down };
+        *count = count.wrapping_add(1);
+        let before = record.hysteresis;
+        let mut after = before.after(is_up, &probe.settings.thresholds);
+        let others = self.doubtful - usize::from(before.may_be_down());
+        let (is_down, would_be_down) = (before.state() == State::Down, after.state() == State::Down);
+        if !is_down && would_be_down {
+            let too_many = (others + 1) * 100 > self.config.max_down_percent as usize * total;
+            if too_many || matches!(evidence, Evidence::Doubtful) {
+                after = before.doubted();
+                self.held += 1;
+            }
+        } else if !is_down && matches!(evidence, Evidence::Doubtful) {
+            after = before.doubted();
+        }
+        record.hysteresis = after;
+        self.doubtful = others + usize::from(after.may_be_down());
+        let (from, to) = (before.state(), after.state());
+        if from != to {
+            record.since_us = now / 1_000;
+            record.changes = record.changes.wrapping_add(1);
+        } else if !self.config.every_result {
+            return;
+        }
+        self.tell(slot, from, is_reported, now);
+    }
+
+    /// A watch has come from one state to its own, maybe the same.
+    fn tell(&mut self, slot: u32, from: State, is_reported: bool, now: u64) {
+        let id = self.records.id(slot);
+        let (record, probe) = self.records.both(slot);
+        let change = Change {
+            id,
+            tag: record.tag,
+            from,
+            to: record.hysteresis.state(),
+            run: record.hysteresis.run(),
+            reported: is_reported,
+            skipped: false,
+            at_us: now / 1_000,
+            last: probe.last(),
+        };
+        self.changes.put(slot, &mut record.pending, change);
+    }
+
+    /// The oldest change that waits.
+    pub fn take_change(&mut self) -> Option<Change> {
+        let (slot, change) = self.changes.take()?;
+        self.records.both(slot).0.pending.shift();
+        Some(change)
+    }
+
+    pub fn has_changes(&self) -> bool {
+        !self.changes.is_empty()
+    }
+
+    pub fn changes_fd(&mut self) -> std::io::Result<std::ffi::c_int> {
+        self.changes.raw_fd()
+    }
+
+    /// How many changes to down were held back, as this program was late or too many would have been down.
+    pub fn held(&self) -> u64 {
+        self.held
+    }
+
+    pub fn info(&self, slot: u32) -> WatchInfo {
+        let record = self.records.watch(slot);
+        let probe = self.records.probe(record.probe);
+        let is_checked = !record.is_paused || record.wants_check;
+        let next = (is_checked && probe.timer.is_some()).then(|| (probe.at + self.schedule.behind()) / 1_000);
+        WatchInfo {
+            state: record.hysteresis.state(),
+            run: record.hysteresis.run(),
+            since_us: record.since_us,
+            next_us: next,
+            checks: record.checks,
+            up: record.up,
+            down: record.down,
+            no_verdict: record.no_verdict,
+            changes: record.changes,
+            rtt_us: probe.rtt_us,
+            rtt_smoothed_us: probe.smoothed_us as u32,
+            rtt_variation_us: probe.variation_us as u32,
+            paused: record.is_paused,
+            last: probe.last(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

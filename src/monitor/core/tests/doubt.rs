@@ -1,0 +1,72 @@
+//! Tests of changes to down that are held back.
+
+use super::*;
+
+#[test]
+fn a_silence_that_a_late_program_listened_to_takes_nothing_down() {
+    let mut core = core(at_once);
+    let (id, now) = one_up(&mut core, watch(0));
+    let checks = due(&mut core, now + 1_001 * MS);
+    let mut late = ended(checks[0], Status::TimedOut);
+    late.verdict.elapsed_us = 3_000_000; // of a timeout of one second
+    core.settle(&late, now + 4 * SECOND);
+    assert_eq!((core.info(slot(&core, id)).state, core.held()), (State::Up, 1));
+    // Judged by what is checked since: one such failure is enough for this watch.
+    check_once(&mut core, now + 5 * SECOND + MS, Status::TimedOut);
+    assert_eq!(changes(&mut core), [(State::Up, State::Down)]);
+}
+
+#[test]
+fn a_late_schedule_makes_the_silences_of_that_time_doubtful_and_no_refusal() {
+    for (status, state) in [(Status::TimedOut, State::Up), (Status::Refused, State::Down)] {
+        let mut core = core(at_once);
+        let (id, now) = one_up(&mut core, watch(0));
+        let early = due(&mut core, now + 1_001 * MS);
+        add(&mut core, watch(1), now + 1_001 * MS);
+        assert_eq!(due(&mut core, now + 1_900 * MS).len(), 1, "900 ms too late");
+        core.settle(&ended(early[0], status), now + 2_002 * MS);
+        assert_eq!(core.info(slot(&core, id)).state, state);
+    }
+}
+
+#[test]
+fn while_too_many_would_be_down_none_goes_down() {
+    let mut core = core(|config| {
+        at_once(config);
+        config.set_max_down_percent(50).unwrap();
+    });
+    let ids: Vec<u64> = (0..10).map(|number| add(&mut core, Watch { fall: 2, ..watch(number) }, START)).collect();
+    let mut now = START;
+    let mut round = |core: &mut Core, status: fn(usize) -> Status| {
+        let checks = due(core, now);
+        assert_eq!(checks.len(), 10);
+        checks.into_iter().for_each(|tag| core.settle(&ended(tag, status(tag)), now));
+        now += 1_001 * MS;
+    };
+    round(&mut core, |_| Status::Up);
+    changes(&mut core);
+    (0..6).for_each(|_| round(&mut core, |_| Status::Unreachable));
+    assert_eq!(changes(&mut core), []);
+    assert_eq!(core.held(), 30, "every second failure of each");
+    // Half of them are really down, and are judged by two failures from now on.
+    let half = |tag: usize| if tag.is_multiple_of(2) { Status::Refused } else { Status::Up };
+    (0..3).for_each(|_| round(&mut core, half));
+    let down = ids.iter().filter(|&&id| core.info(slot(&core, id)).state == State::Down);
+    assert_eq!(down.count(), 5);
+}
+
+#[test]
+fn those_that_left_count_no_more() {
+    let mut core = core(|config| {
+        at_once(config);
+        config.set_max_down_percent(50).unwrap();
+    });
+    let downs: Vec<u64> =
+        (0..8).map(|number| add(&mut core, Watch { initial: State::Down, ..watch(number) }, START)).collect();
+    let up = [8, 9].map(|number| add(&mut core, Watch { initial: State::Up, ..watch(number) }, START));
+    core.report(slot(&core, up[0]), false, START);
+    assert_eq!((core.held(), changes(&mut core)), (1, Vec::new()));
+    downs.iter().for_each(|&id| core.remove(slot(&core, id)));
+    core.report(slot(&core, up[0]), false, START);
+    assert_eq!(changes(&mut core), [(State::Up, State::Down)]);
+}

@@ -1,0 +1,199 @@
+//! Has the checker make the checks that are due, and hands their verdicts to the core: on the monitor's own thread, or
+//! inside the calls of those who reap.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::changes::Change;
+use super::core::Core;
+use crate::check::request::Request;
+use crate::check::verdict::Status;
+use crate::checker::Checker;
+use crate::completion::CompletionQueue;
+use crate::sys::clock;
+use crate::sys::lock::{Condvar, Mutex, MutexGuard};
+use crate::sys::poll_set::PollSet;
+
+/// Checks begun, verdicts weighed and changes taken under one lock.
+const BATCH: usize = 1_024;
+/// So many verdicts in one round make it worth while to let some gather.
+const MANY: usize = 8;
+/// For how long they gather. It is also how late a check may begin for it.
+const GATHERING: Duration = Duration::from_millis(5);
+
+/// What the handle and the monitor's thread share.
+pub(super) struct Rounds {
+    pub checker: Arc<Checker>,
+    pub results: Arc<CompletionQueue>,
+    state: Mutex<State>,
+    /// Changes wait, or nothing more will come.
+    changed: Condvar,
+}
+
+pub(super) struct State {
+    pub core: Core,
+    /// No more checks are made.
+    pub has_ended: bool,
+    /// What the descriptor stands for on a caller-driven checker; made when it is first asked for.
+    pub alarm: Option<Alarm>,
+}
+
+/// A descriptor that is readable while changes wait, or somebody should reap so that the monitor gets on.
+pub(super) struct Alarm {
+    /// Changes and results that wait, and the time of the next check.
+    own: PollSet,
+    /// That, and the checker's own work.
+    pub whole: Arc<PollSet>,
+    /// The time that it was told.
+    time: Option<u64>,
+}
+
+impl Alarm {
+    pub fn new(own: PollSet, whole: Arc<PollSet>) -> Alarm {
+        Alarm { own, whole, time: None }
+    }
+}
+
+impl State {
+    /// The alarm is for the next check. A time that has come is told anew, for those who wait for edges.
+    pub fn set_alarm(&mut self, now: u64) {
+        let time = if self.has_ended { None } else { self.core.next_at() };
+        if let Some(alarm) = &mut self.alarm
+            && (time != alarm.time || time.is_some_and(|time| time <= now))
+        {
+            alarm.own.set_time(time);
+            alarm.time = time;
+        }
+    }
+}
+
+impl Rounds {
+    pub fn new(checker: Arc<Checker>, results: Arc<CompletionQueue>, core: Core) -> Rounds {
+        let state = State { core, has_ended: false, alarm: None };
+        Rounds { checker, results, state: Mutex::new(state), changed: Condvar::new() }
+    }
+
+    pub fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock()
+    }
+
+    /// Changes something in the core, and wakes whom that concerns.
+    pub fn with<R>(&self, change: impl FnOnce(&mut State, u64) -> R) -> R {
+        let mut state = self.lock();
+        let now = clock::now();
+        let next = |state: &State| state.core.next_at().unwrap_or(u64::MAX);
+        let before = next(&state);
+        let result = change(&mut state, now);
+        let is_earlier = next(&state) < before;
+        let has_news = state.core.has_changes() || state.has_ended;
+        state.set_alarm(now);
+        drop(state);
+        if has_news {
+            self.changed.notify_all();
+        }
+        if is_earlier || has_news && self.checker.is_caller_driven() {
+            self.checker.interrupt(&self.results);
+        }
+        result
+    }
+
+    /// One round after another, on the thread that is the monitor's own.
+    pub fn run(&self) {
+        let _end = EndsWithThread(self);
+        let mut settled = 0;
+        while let Some(now_settled) = self.round(None, settled >= MANY) {
+            settled = now_settled;
+        }
+    }
+
+    /// Begins the checks that are due, waits for verdicts no longer than until the next is (and than `limit`), and
+    /// weighs them. Returns how many came; `None` when no more checks are made.
+    pub fn round(&self, limit: Option<Duration>, gathers: bool) -> Option<usize> {
+        let seen = self.results.interrupts(); // read first: whatever changes from now on ends the wait
+        let (due, next) = self.next_checks()?;
+        let is_busy = !due.is_empty();
+        if is_busy && self.checker.submit_to(&self.results, due.into_iter().map(|request| (request, None))).is_err() {
+            self.end();
+            return None;
+        }
+        let until_next = next.map(|at| Duration::from_nanos(at.saturating_sub(clock::now())));
+        let (wanted, wait) = match (is_busy, gathers) {
+            (true, _) => (1, Some(Duration::ZERO)),
+            (false, true) => (BATCH, Some(GATHERING)),
+            (false, false) => (1, limit.into_iter().chain(until_next).min()),
+        };
+        let mut reports = Vec::new();
+        self.checker.take_from(&self.results, seen, BATCH, wanted, wait, |report| reports.push(report));
+        if self.checker.is_forked() {
+            return None; // a callback forked while this thread drove the checker, and this is the child
+        }
+        if !reports.is_empty() {
+            self.with(|state, now| reports.iter().for_each(|report| state.core.settle(report, now)));
+        } else if self.results.is_closed() {
+            self.end();
+            return None;
+        }
+        Some(reports.len())
+    }
+
+    /// The next checks that are due, and when others are; `None` when no more are made.
+    fn next_checks(&self) -> Option<(Vec<Request>, Option<u64>)> {
+        let mut state = self.lock();
+        if state.has_ended {
+            return None;
+        }
+        let now = clock::now();
+        let due: Vec<Request> = std::iter::from_fn(|| state.core.next_check(now)).take(BATCH).collect();
+        state.set_alarm(now);
+        Some((due, state.core.next_at()))
+    }
+
+    /// No more checks are made, and nobody waits for changes.
+    pub fn end(&self) {
+        self.with(|state, _| state.has_ended = true);
+    }
+
+    /// Takes changes that wait, at most so many.
+    pub fn take(&self, changes: &mut Vec<Change>, capacity: usize) -> usize {
+        let mut taken = 0;
+        while taken < capacity {
+            let mut state = self.lock();
+            let before = changes.len();
+            let room = (capacity - taken).min(BATCH);
+            changes.extend(std::iter::from_fn(|| state.core.take_change()).take(room));
+            taken += changes.len() - before;
+            if changes.len() - before < room {
+                break;
+            }
+        }
+        taken
+    }
+
+    /// Waits until changes wait, nothing more will come, or this time has passed; `None` is for ever.
+    pub fn wait(&self, wait: Option<Duration>) {
+        let until = wait.map(|wait| clock::now().saturating_add(wait.as_nanos().min(u64::MAX.into()) as u64));
+        let mut state = self.lock();
+        while !state.core.has_changes() && !state.has_ended {
+            state = match until.map(|until| until.saturating_sub(clock::now())) {
+                Some(0) => return,
+                Some(left) => self.changed.wait_timeout(state, Duration::from_nanos(left)),
+                None => self.changed.wait(state),
+            };
+        }
+    }
+
+    pub fn may_go_on(&self) -> Result<(), Status> {
+        if self.lock().has_ended { Err(Status::Closed) } else { Ok(()) }
+    }
+}
+
+/// Those who wait for changes learn that no more will come, even if the thread dies of a defect.
+struct EndsWithThread<'a>(&'a Rounds);
+
+impl Drop for EndsWithThread<'_> {
+    fn drop(&mut self) {
+        if !self.0.checker.is_forked() {
+            self.0.end();
+        }
+    }
+}

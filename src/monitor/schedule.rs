@@ -1,0 +1,134 @@
+//! When each check is due, and what happens to the schedule when this program was late.
+
+use crate::timer_wheel::{Timer, TimerWheel};
+
+const NANOSECONDS_PER_TICK: u64 = 1_000_000;
+/// A lateness of more than this is made up for by nobody: the whole schedule moves by it, so that what is overdue is no
+/// burst. In ticks.
+const MOVES: u64 = 20;
+/// Whoever was later than this does not trust a silence that it listened to meanwhile. In nanoseconds.
+pub(super) const LATE: u64 = 200_000_000;
+
+/// The wheel has a clock of its own, which stands still while this program does.
+pub(super) struct Schedule {
+    wheel: TimerWheel,
+    /// How far the wheel's clock is behind, in nanoseconds.
+    behind: u64,
+    /// When it was last found out that this program had been late.
+    late_until: u64,
+}
+
+impl Schedule {
+    pub fn new(now: u64) -> Schedule {
+        let mut wheel = TimerWheel::new();
+        wheel.advance(now / NANOSECONDS_PER_TICK);
+        Schedule { wheel, behind: 0, late_until: 0 }
+    }
+
+    /// Sets a timer for a time on the library's clock; never early.
+    pub fn set(&mut self, at: u64, owner: u32) -> Timer {
+        self.wheel.set((at - self.behind).div_ceil(NANOSECONDS_PER_TICK), owner)
+    }
+
+    pub fn clear(&mut self, timer: Timer) {
+        self.wheel.clear(timer);
+    }
+
+    /// When to look again, on the library's clock; `None` while nothing is scheduled.
+    pub fn next(&self) -> Option<u64> {
+        self.wheel.next().map(|tick| tick * NANOSECONDS_PER_TICK + self.behind)
+    }
+
+    /// The owner of the next timer that is due. What is found to be late moves the schedule: what comes after it comes
+    /// later by as much.
+    pub fn due(&mut self, now: u64) -> Option<u32> {
+        loop {
+            if let Some(owner) = self.wheel.expired() {
+                return Some(owner);
+            }
+            let current = (now - self.behind) / NANOSECONDS_PER_TICK;
+            let tick = self.wheel.next().filter(|&tick| tick <= current)?;
+            self.wheel.advance(tick);
+            let Some(owner) = self.wheel.expired() else { continue };
+            let late = current - tick;
+            if late > MOVES {
+                self.behind += late * NANOSECONDS_PER_TICK;
+            }
+            if late * NANOSECONDS_PER_TICK > LATE {
+                self.late_until = now;
+            }
+            return Some(owner);
+        }
+    }
+
+    /// How far the wheel's clock is behind, in nanoseconds: a time that was set when it was less is later by the
+    /// difference.
+    pub fn behind(&self) -> u64 {
+        self.behind
+    }
+
+    /// Whether this program was late at any time since then.
+    pub fn was_late_since(&self, begin: u64) -> bool {
+        self.late_until > begin
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: u64 = NANOSECONDS_PER_TICK;
+    const NOW: u64 = 5_000_000_123;
+
+    fn due(schedule: &mut Schedule, now: u64) -> Vec<u32> {
+        let mut due: Vec<u32> = std::iter::from_fn(|| schedule.due(now)).collect();
+        due.sort_unstable();
+        due
+    }
+
+    #[test]
+    fn a_timer_is_due_at_its_time_and_never_early() {
+        let mut schedule = Schedule::new(NOW);
+        assert_eq!(schedule.next(), None);
+        schedule.set(NOW + 70 * MS, 1);
+        let cleared = schedule.set(NOW + 70 * MS, 2);
+        schedule.clear(cleared);
+        assert_eq!(due(&mut schedule, NOW + 70 * MS), []);
+        assert!(schedule.next().unwrap() <= NOW + 71 * MS);
+        assert_eq!(due(&mut schedule, NOW + 71 * MS), [1]);
+        assert!(!schedule.was_late_since(0));
+    }
+
+    #[test]
+    fn after_a_stop_what_is_overdue_comes_at_its_old_distances() {
+        let mut schedule = Schedule::new(NOW);
+        for number in 0..300 {
+            schedule.set(NOW + (100 + 10 * u64::from(number)) * MS, number);
+        }
+        // Stopped for three seconds: all but one are overdue, and come no faster than before.
+        let resumed = NOW + 3_100 * MS;
+        assert_eq!(due(&mut schedule, resumed), [0]);
+        assert_eq!(due(&mut schedule, resumed + 1_000 * MS), [1], "late once more");
+        let again = resumed + 1_000 * MS;
+        let mut came = Vec::new();
+        for ms in 0..3_000 {
+            let now = due(&mut schedule, again + ms * MS);
+            assert!(now.len() <= 1);
+            came.extend(now);
+        }
+        assert_eq!(came, (2..300).collect::<Vec<u32>>());
+        assert!(schedule.was_late_since(again - 1) && !schedule.was_late_since(again));
+    }
+
+    #[test]
+    fn what_is_set_while_the_schedule_is_behind_is_due_in_time() {
+        let mut schedule = Schedule::new(NOW);
+        schedule.set(NOW, 1);
+        let late = NOW + 1_000 * MS;
+        assert_eq!(due(&mut schedule, late), [1]);
+        schedule.set(late + 50 * MS, 2);
+        assert_eq!(due(&mut schedule, late + 49 * MS), []);
+        assert_eq!(due(&mut schedule, late + 51 * MS), [2]);
+        assert!(!schedule.was_late_since(late), "a little later than its time is not late");
+    }
+}

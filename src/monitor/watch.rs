@@ -1,0 +1,183 @@
+//! What is watched, and how: as a program says it, and as the monitor keeps it.
+
+use super::hysteresis::{Pace, State, Thresholds};
+use crate::check::request::{Family, Handshake, Request};
+use crate::check::target::Target;
+use crate::check::verdict::Status;
+
+/// HAProxy's `inter`.
+const INTERVAL_MS: u32 = 2_000;
+/// HAProxy's `fall` and `rise`.
+const FALL: u32 = 3;
+const RISE: u32 = 2;
+/// More would make two intervals of one watch differ by more than three to one.
+const JITTER_MAX: u32 = 50;
+
+/// A target to be checked again and again. 0 stands for a default, which is HAProxy's.
+#[derive(Clone, Debug)]
+pub struct Watch {
+    /// What to check. A name is looked up at each check.
+    pub target: Target,
+    /// As of a [`Request`](crate::Request).
+    pub timeout_ms: u32,
+    /// As of a [`Request`](crate::Request).
+    pub handshake: Handshake,
+    /// As of a [`Request`](crate::Request).
+    pub linger: bool,
+    /// As of a [`Request`](crate::Request).
+    pub family: Family,
+    /// As of a [`Request`](crate::Request).
+    pub mark: u32,
+    /// From a verdict to the start of the next check, while up and well. 0: 2000.
+    pub interval_ms: u32,
+    /// The same while up, after a failure that was not the last straw. 0: `interval_ms`.
+    pub falling_ms: u32,
+    /// The same while down or unknown, after a success that was not yet enough. 0: `interval_ms`.
+    pub rising_ms: u32,
+    /// The same while down. 0: `interval_ms`.
+    pub down_ms: u32,
+    /// How many failures in a row take it down. 0: 3.
+    pub fall: u32,
+    /// How many successes in a row bring it up. 0: 2.
+    pub rise: u32,
+    /// `fall` until the initial state was left or confirmed. 0: 1.
+    pub first_fall: u32,
+    /// `rise` until the initial state was left or confirmed. 0: 1.
+    pub first_rise: u32,
+    /// Each interval is longer or shorter by up to so many percent; at most 50.
+    pub jitter_percent: u32,
+    /// What holds before the first verdict.
+    pub initial: State,
+    /// Comes back in each change, untouched.
+    pub tag: usize,
+}
+
+impl Watch {
+    /// A watch with every default.
+    pub fn new(target: impl Into<Target>) -> Watch {
+        Watch {
+            target: target.into(),
+            timeout_ms: 0,
+            handshake: Handshake::HalfOpen,
+            linger: false,
+            family: Family::Any,
+            mark: 0,
+            interval_ms: 0,
+            falling_ms: 0,
+            rising_ms: 0,
+            down_ms: 0,
+            fall: 0,
+            rise: 0,
+            first_fall: 0,
+            first_rise: 0,
+            jitter_percent: 0,
+            initial: State::Unknown,
+            tag: 0,
+        }
+    }
+}
+
+/// All of a watch but its target, its initial state and its tag, with the defaults filled in. Watches of one target
+/// that have the same settings share their checks.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Settings {
+    pub timeout_ms: u32,
+    handshake: Handshake,
+    linger: bool,
+    family: Family,
+    mark: u32,
+    pub interval_ms: u32,
+    falling_ms: u32,
+    rising_ms: u32,
+    down_ms: u32,
+    pub thresholds: Thresholds,
+    pub jitter_percent: u32,
+}
+
+impl Settings {
+    /// `timeout_ms` is that of watches which name none.
+    pub fn of(watch: &Watch, timeout_ms: u32) -> Result<Settings, Status> {
+        if matches!(watch.target, Target::Malformed(_)) {
+            return Err(Status::BadAddress);
+        }
+        if watch.jitter_percent > JITTER_MAX {
+            return Err(Status::Invalid);
+        }
+        let or = |value, default| if value == 0 { default } else { value };
+        let interval_ms = or(watch.interval_ms, INTERVAL_MS);
+        Ok(Settings {
+            timeout_ms: or(watch.timeout_ms, timeout_ms),
+            handshake: watch.handshake,
+            linger: watch.linger,
+            family: watch.family,
+            mark: watch.mark,
+            interval_ms,
+            falling_ms: or(watch.falling_ms, interval_ms),
+            rising_ms: or(watch.rising_ms, interval_ms),
+            down_ms: or(watch.down_ms, interval_ms),
+            thresholds: Thresholds {
+                fall: or(watch.fall, FALL),
+                rise: or(watch.rise, RISE),
+                first_fall: or(watch.first_fall, 1),
+                first_rise: or(watch.first_rise, 1),
+            },
+            jitter_percent: watch.jitter_percent,
+        })
+    }
+
+    /// From a verdict to the next check's start.
+    pub fn interval_ms(&self, pace: Pace) -> u32 {
+        match pace {
+            Pace::Steady => self.interval_ms,
+            Pace::Falling => self.falling_ms,
+            Pace::Rising => self.rising_ms,
+            Pace::Down => self.down_ms,
+        }
+    }
+
+    pub fn request(&self, target: &Target, tag: usize) -> Request {
+        Request {
+            target: target.clone(),
+            timeout_ms: self.timeout_ms,
+            handshake: self.handshake,
+            linger: self.linger,
+            family: self.family,
+            mark: self.mark,
+            tag,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(change: impl FnOnce(&mut Watch)) -> Result<Settings, Status> {
+        let mut watch = Watch::new("127.0.0.1:80");
+        change(&mut watch);
+        Settings::of(&watch, 700)
+    }
+
+    #[test]
+    fn what_is_zero_is_haproxys_default_or_the_interval() {
+        let defaults = settings(|_| ()).unwrap();
+        assert_eq!(defaults.thresholds, Thresholds { fall: 3, rise: 2, first_fall: 1, first_rise: 1 });
+        assert_eq!(defaults.timeout_ms, 700);
+        let paces = [Pace::Steady, Pace::Falling, Pace::Rising, Pace::Down];
+        assert_eq!(paces.map(|pace| defaults.interval_ms(pace)), [2_000; 4]);
+        let own = settings(|watch| {
+            (watch.interval_ms, watch.falling_ms, watch.rising_ms, watch.down_ms) = (50, 60, 70, 80);
+            watch.timeout_ms = 90;
+        });
+        let own = own.unwrap();
+        assert_eq!(paces.map(|pace| own.interval_ms(pace)), [50, 60, 70, 80]);
+        assert_eq!(own.timeout_ms, 90);
+    }
+
+    #[test]
+    fn what_can_be_no_watch_is_refused() {
+        assert_eq!(settings(|watch| watch.jitter_percent = 51), Err(Status::Invalid));
+        assert!(settings(|watch| watch.jitter_percent = 50).is_ok());
+        assert_eq!(settings(|watch| watch.target = Target::from("127.0.0.1")), Err(Status::BadAddress));
+    }
+}
