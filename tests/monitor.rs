@@ -506,16 +506,18 @@ mod a_host {
         let _listener = Listener::on(V4, PORT);
         with_every_kind(|checker| {
             let monitor = monitor(&checker);
-            let id = add(&monitor, Watch { timeout_ms: 500, fall: 1, ..quick(PORT) });
+            let id = add(&monitor, Watch { timeout_ms: 1_000, fall: 1, ..quick(PORT) });
             assert_next(&monitor, State::Unknown, State::Up);
-            // The answers of a few checks are lost while this program is stopped, and until it has gone on.
+            // A check whose answer is lost is in flight, and its deadline passes while this program is stopped.
             silence(PORT);
+            quiet_until(&monitor, "a check without an answer", || checker.stats().in_flight == 1);
             let stop = Forked::new(|| {
                 stop_parent_during(|| std::thread::sleep(Duration::from_secs(2)));
                 0
             });
             assert_eq!(stop.wait(), 0);
             firewall::open();
+            quiet_until(&monitor, "a failure that is not believed", || monitor.held() == 1);
             quiet_until(&monitor, "it is checked", || monitor.get(id).unwrap().last.unwrap().status == Status::Up);
         });
     }

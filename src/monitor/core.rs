@@ -126,6 +126,7 @@ impl Core {
         if is_paused {
             probe.active -= 1;
             if probe.active == 0
+                && !probe.again
                 && let Some(timer) = probe.timer.take()
             {
                 self.schedule.clear(timer);
@@ -151,12 +152,11 @@ impl Core {
     pub fn check_now(&mut self, slot: u32, now: u64) {
         let (record, probe) = self.records.both(slot);
         record.wants_check = record.is_paused;
-        if probe.is_in_flight {
-            probe.again = true;
-            return;
+        probe.again = true;
+        if !probe.is_in_flight {
+            let slot = record.probe;
+            self.set_timer(slot, now);
         }
-        let slot = record.probe;
-        self.set_timer(slot, now);
     }
 
     /// The timer of a probe whose check is not in flight.
@@ -175,6 +175,7 @@ impl Core {
         let probe = self.records.probe_mut(slot);
         probe.timer = None;
         probe.is_in_flight = true;
+        probe.again = false;
         probe.at = now;
         Some(probe.settings.request(&probe.target, slot as usize))
     }

@@ -56,7 +56,7 @@ pub(super) struct Probe {
     /// When the timer expires, on the schedule's clock; or since when the check has been in flight.
     pub at: u64,
     pub is_in_flight: bool,
-    /// The next check begins as soon as this one ends.
+    /// A check was asked for that has not begun yet: it begins at once, or as soon as the one in flight ends.
     pub again: bool,
     last: Last,
     /// Round trips in microseconds: the latest, and as RFC 6298 smooths them.

@@ -268,3 +268,22 @@ mod descriptor {
         assert!(!is_readable(&queue));
     }
 }
+
+#[test]
+fn an_interrupt_wakes_all_who_had_not_seen_it_and_nobody_else() {
+    let queue = Queue::<usize>::new();
+    let seen = queue.interrupts();
+    std::thread::scope(|scope| {
+        let interrupted: Vec<_> =
+            (0..2).map(|_| scope.spawn(|| queue.take_unless(Some(seen), 1, 1, FOR_EVER, |_| ()))).collect();
+        let other = scope.spawn(|| take(&queue, 1, FOR_EVER));
+        until_asleep(&queue, 3);
+        queue.interrupt();
+        interrupted.into_iter().for_each(|reader| assert_eq!(reader.join().unwrap(), 0));
+        until_asleep(&queue, 1);
+        assert!(queue.has(1, Some(seen)) && !queue.has(1, Some(queue.interrupts())) && !queue.has(1, None));
+        assert_eq!(queue.take_unless(Some(seen), 1, 1, FOR_EVER, |_| ()), 0, "it has not seen that one");
+        queue.put(std::iter::once(7));
+        assert_eq!(other.join().unwrap(), [7]);
+    });
+}

@@ -177,6 +177,18 @@ fn check_now_while_one_is_in_flight_makes_one_more_at_its_end() {
 }
 
 #[test]
+fn a_check_that_a_paused_watch_asks_for_is_made_though_the_others_of_its_target_are_paused_too() {
+    let mut core = core(at_once);
+    let ids = [0, 1].map(|_| add(&mut core, watch(0), START));
+    core.pause(slot(&core, ids[0]), true, START);
+    core.check_now(slot(&core, ids[0]), START);
+    core.pause(slot(&core, ids[1]), true, START);
+    check_once(&mut core, START, Status::Up);
+    assert_eq!(ids.map(|id| core.info(slot(&core, id)).checks), [1, 0]);
+    assert_eq!(core.next_at(), None);
+}
+
+#[test]
 fn a_report_brings_the_next_check_forward_and_never_back() {
     let mut core = core(at_once);
     let (id, now) = one_up(&mut core, Watch { falling_ms: 100, fall: 2, ..watch(0) });
