@@ -379,6 +379,7 @@ mod a_checker {
         namespaced!();
         with_every_kind(|checker| {
             let monitor = monitor(&checker);
+            let fd = monitor.raw_fd().expect("a descriptor");
             let id = add(&monitor, on_demand(DEAD_PORT));
             std::thread::scope(|scope| {
                 let reaper = scope.spawn(|| monitor.reap(&mut Vec::new(), 1, None));
@@ -389,9 +390,11 @@ mod a_checker {
             assert_eq!(monitor.add(&[quick(PORT)]), Err(Status::Closed));
             assert_eq!(monitor.check_now(id), Err(Status::Closed));
             monitor.report(id, true).unwrap();
+            assert!(is_readable(fd, Duration::ZERO));
             let mut changes = Vec::new();
             assert_eq!(monitor.reap(&mut changes, 9, None), 1, "what was reported can still be reaped");
             assert_eq!(monitor.reap(&mut changes, 9, None), 0);
+            assert!(!is_readable(fd, Duration::ZERO));
             assert!(matches!(Monitor::new(checker.clone(), &MonitorConfig::default()), Err(Status::Closed)));
         });
     }

@@ -115,7 +115,8 @@ impl Core {
         self.records.remove_probe(slot);
     }
 
-    /// No checks are made for a paused watch. One that goes on has its first check as a new one has.
+    /// No checks are made for a paused watch. One that goes on has its first check as a new one has, or earlier with the
+    /// others of its target.
     pub fn pause(&mut self, slot: u32, is_paused: bool, now: u64) {
         let (record, probe) = self.records.both(slot);
         if record.is_paused == is_paused {
@@ -134,7 +135,8 @@ impl Core {
             return;
         }
         probe.active += 1;
-        if probe.timer.is_none() && !probe.is_in_flight {
+        if !probe.is_in_flight {
+            let planned = probe.timer.is_some().then_some(probe.at + self.schedule.behind());
             let Settings { interval_ms, jitter_percent, .. } = *probe.settings;
             let at = match self.config.max_spread_ms {
                 Some(window_ms) => self.spread.first(now, u64::from(window_ms) * NANOSECONDS_PER_MS),
@@ -144,7 +146,9 @@ impl Core {
                 }
             };
             let slot = record.probe;
-            self.set_timer(slot, at);
+            if planned.is_none_or(|planned| at < planned) {
+                self.set_timer(slot, at);
+            }
         }
     }
 

@@ -110,11 +110,10 @@ impl Rounds {
     /// weighs them. Returns how many came; `None` when no more checks are made.
     pub fn round(&self, limit: Option<Duration>, gathers: bool) -> Option<usize> {
         let seen = self.results.interrupts(); // read first: whatever changes from now on ends the wait
-        let (due, next) = self.next_checks()?;
+        let Some((due, next)) = self.next_checks() else { return self.end_rounds() };
         let is_busy = !due.is_empty();
         if is_busy && self.checker.submit_to(&self.results, due.into_iter().map(|request| (request, None))).is_err() {
-            self.end();
-            return None;
+            return self.end_rounds();
         }
         let until_next = next.map(|at| Duration::from_nanos(at.saturating_sub(clock::now())));
         let (wanted, wait) = match (is_busy, gathers) {
@@ -130,10 +129,16 @@ impl Rounds {
         if !reports.is_empty() {
             self.with(|state, now| reports.iter().for_each(|report| state.core.settle(report, now)));
         } else if self.results.is_closed() {
-            self.end();
-            return None;
+            return self.end_rounds();
         }
         Some(reports.len())
+    }
+
+    /// No more checks are made, and what is known of those in flight is nobody's concern: the descriptor shows changes.
+    fn end_rounds(&self) -> Option<usize> {
+        self.end();
+        self.results.take(usize::MAX, 0, Some(Duration::ZERO), drop);
+        None
     }
 
     /// The next checks that are due, and when others are; `None` when no more are made.

@@ -5,7 +5,7 @@ use crate::timer_wheel::{Timer, TimerWheel};
 const NANOSECONDS_PER_TICK: u64 = 1_000_000;
 /// A lateness of more than this is made up for by nobody: the whole schedule moves by it, so that what is overdue is no
 /// burst. In ticks.
-const MOVES: u64 = 20;
+const MOVES: u64 = 10;
 /// Whoever was later than this does not trust a silence that it listened to meanwhile. In nanoseconds.
 pub(super) const LATE: u64 = 200_000_000;
 

@@ -133,6 +133,16 @@ fn watches_of_one_target_share_their_checks_and_each_has_its_own_state() {
 }
 
 #[test]
+fn a_new_watch_does_not_wait_for_the_interval_of_those_that_it_shares_checks_with() {
+    let mut core = core(at_once);
+    let (_, now) = one_up(&mut core, watch(0));
+    let other = add(&mut core, watch(0), now + 500 * MS);
+    check_once(&mut core, now + 501 * MS, Status::Up);
+    assert_eq!(core.info(slot(&core, other)).state, State::Up);
+    assert_eq!(due(&mut core, now + 1_400 * MS), []);
+}
+
+#[test]
 fn a_paused_watch_has_no_checks_but_those_it_is_asked_for() {
     let mut core = core(at_once);
     let (id, _) = one_up(&mut core, watch(0));
