@@ -146,6 +146,11 @@ impl TimerWheel {
         Some(owner)
     }
 
+    /// Whether [`TimerWheel::expired`] would hand out a timer now.
+    pub fn has_expired(&self) -> bool {
+        self.due != NONE
+    }
+
     /// The tick to which the wheel is to be advanced next; `None` while no timer is set.
     pub fn next(&self) -> Option<u64> {
         if self.due != NONE {

@@ -181,6 +181,7 @@ impl Core {
         probe.is_in_flight = true;
         probe.again = false;
         probe.at = now;
+        probe.behind_ms = (self.schedule.behind() / NANOSECONDS_PER_MS) as u32;
         Some(probe.settings.request(&probe.target, slot as usize))
     }
 
@@ -192,6 +193,7 @@ impl Core {
     /// A check that was in flight has ended.
     pub fn settle(&mut self, report: &Report, now: u64) {
         let (slot, verdict) = (report.tag as u32, &report.verdict);
+        self.schedule.look(now); // whether this program was late is to be known first
         let probe = self.records.probe_mut(slot);
         probe.is_in_flight = false;
         probe.keep(verdict);
@@ -234,9 +236,24 @@ impl Core {
         } else if again {
             self.set_timer(slot, now);
         } else if let Some(interval_ms) = interval_ms {
-            let at = now + self.jittered(slot, interval_ms);
+            let at = self.ended_at(slot, verdict, now) + self.jittered(slot, interval_ms);
             self.set_timer(slot, at);
         }
+    }
+
+    /// From when on the interval of a check runs that was just settled: from now on. But if the schedule has moved since
+    /// it began, all that were in flight end at once, and their next checks would be a burst: then each has the end that
+    /// it would have had, later by as much as the schedule has moved.
+    fn ended_at(&self, slot: u32, verdict: &Verdict, now: u64) -> u64 {
+        let probe = self.records.probe(slot);
+        let behind_ms = (self.schedule.behind() / NANOSECONDS_PER_MS) as u32;
+        let moved_ms = behind_ms.wrapping_sub(probe.behind_ms);
+        if moved_ms == 0 {
+            return now;
+        }
+        let timeout = u64::from(probe.settings.timeout_ms) * NANOSECONDS_PER_MS;
+        let took = verdict.elapsed_us.saturating_mul(1_000).min(timeout);
+        (probe.at + took + u64::from(moved_ms) * NANOSECONDS_PER_MS).clamp(now, now + timeout)
     }
 
     /// What the program's own traffic saw counts as one verdict. Where that leads to an earlier check, it is made

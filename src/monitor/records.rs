@@ -55,6 +55,8 @@ pub(super) struct Probe {
     pub timer: Option<Timer>,
     /// When the timer expires, on the schedule's clock; or since when the check has been in flight.
     pub at: u64,
+    /// How far the schedule's clock was behind then, in milliseconds modulo 2^32.
+    pub behind_ms: u32,
     pub is_in_flight: bool,
     /// A check was asked for that has not begun yet: it begins at once, or as soon as the one in flight ends.
     pub again: bool,
@@ -99,6 +101,7 @@ impl Probe {
             active: 0,
             timer: None,
             at: 0,
+            behind_ms: 0,
             is_in_flight: false,
             again: false,
             last,

@@ -39,17 +39,22 @@ impl Schedule {
         self.wheel.next().map(|tick| tick * NANOSECONDS_PER_TICK + self.behind)
     }
 
-    /// The owner of the next timer that is due. What is found to be late moves the schedule: what comes after it comes
-    /// later by as much.
+    /// The owner of the next timer that is due.
     pub fn due(&mut self, now: u64) -> Option<u32> {
-        loop {
-            if let Some(owner) = self.wheel.expired() {
-                return Some(owner);
-            }
-            let current = (now - self.behind) / NANOSECONDS_PER_TICK;
-            let tick = self.wheel.next().filter(|&tick| tick <= current)?;
+        self.look(now);
+        self.wheel.expired()
+    }
+
+    /// Looks at the time. What is found to be late moves the schedule: what comes after it comes later by as much.
+    pub fn look(&mut self, now: u64) {
+        let current = (now - self.behind) / NANOSECONDS_PER_TICK;
+        while !self.wheel.has_expired()
+            && let Some(tick) = self.wheel.next().filter(|&tick| tick <= current)
+        {
             self.wheel.advance(tick);
-            let Some(owner) = self.wheel.expired() else { continue };
+            if !self.wheel.has_expired() {
+                continue; // the tick was that of a coarser level
+            }
             let late = current - tick;
             if late > MOVES {
                 self.behind += late * NANOSECONDS_PER_TICK;
@@ -57,7 +62,6 @@ impl Schedule {
             if late * NANOSECONDS_PER_TICK > LATE {
                 self.late_until = now;
             }
-            return Some(owner);
         }
     }
 

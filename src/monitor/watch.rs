@@ -18,15 +18,15 @@ const JITTER_MAX: u32 = 50;
 pub struct Watch {
     /// What to check. A name is looked up at each check.
     pub target: Target,
-    /// As of a [`Request`](crate::Request).
+    /// As of a [`Request`].
     pub timeout_ms: u32,
-    /// As of a [`Request`](crate::Request).
+    /// As of a [`Request`].
     pub handshake: Handshake,
-    /// As of a [`Request`](crate::Request).
+    /// As of a [`Request`].
     pub linger: bool,
-    /// As of a [`Request`](crate::Request).
+    /// As of a [`Request`].
     pub family: Family,
-    /// As of a [`Request`](crate::Request).
+    /// As of a [`Request`].
     pub mark: u32,
     /// From a verdict to the start of the next check, while up and well. 0: 2000.
     pub interval_ms: u32,

@@ -273,6 +273,32 @@ fn many_watches_are_checked_evenly() {
     }
 }
 
+/// The answers of 20,000 silent watches take a second, and a third of them are in flight when this program is stopped.
+#[test]
+fn after_a_stop_there_is_no_burst() {
+    let mut core = core(|_| ());
+    for number in 0..20_000 {
+        add(&mut core, Watch { interval_ms: 2_000, ..watch(number) }, START);
+    }
+    let mut in_flight: Vec<(u64, usize)> = Vec::new();
+    let mut begun = Vec::new();
+    for ms in (0..7_000).chain(10_000..20_000) {
+        let now = START + ms * MS;
+        let is_over = |&mut (since, _): &mut (u64, usize)| now >= since + SECOND;
+        for (since, tag) in in_flight.extract_if(.., is_over).collect::<Vec<_>>() {
+            let mut report = ended(tag, Status::TimedOut);
+            report.verdict.elapsed_us = (now - since) / 1_000;
+            core.settle(&report, now);
+        }
+        let checks = due(&mut core, now);
+        begun.push(checks.len());
+        in_flight.extend(checks.into_iter().map(|tag| (now, tag)));
+    }
+    let most = begun[3_000..].windows(100).map(|tenth| tenth.iter().sum::<usize>()).max().unwrap();
+    // As many as before: the first checks were spread over the interval, a thousand in each tenth of a second.
+    assert!(most <= 1_200, "{most} in a tenth of a second");
+}
+
 #[derive(Clone, Debug)]
 enum Step {
     Add(u32),
