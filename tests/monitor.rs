@@ -279,6 +279,38 @@ mod a_watch {
     }
 }
 
+/// How often the monitor's thread has gone to sleep by itself, as each system call that waits has it do.
+fn sleeps_of_monitor() -> String {
+    let tasks = || std::fs::read_dir("/proc/self/task").expect("/proc").map(|entry| entry.unwrap().path());
+    let is_monitor = |path: &std::path::PathBuf| {
+        std::fs::read_to_string(path.join("comm")).is_ok_and(|name| name.trim() == "shaker-monitor")
+    };
+    let task = tasks().find(is_monitor).expect("the monitor's thread");
+    let status = std::fs::read_to_string(task.join("status")).expect("its status");
+    status.lines().find(|line| line.starts_with("voluntary_ctxt_switches")).expect("a count").to_owned()
+}
+
+#[test]
+fn a_monitor_whose_watches_are_all_paused_sleeps() {
+    namespaced!();
+    let _listener = Listener::on(V4, PORT);
+    for engine in [EngineKind::Socket, EngineKind::Raw] {
+        let checker = of_kind(engine, false, |_| ());
+        let monitor = monitor(&checker);
+        let id = add(&monitor, quick(PORT));
+        assert_next(&monitor, State::Unknown, State::Up);
+        let before = sleeps_of_monitor();
+        quiet_until(&monitor, "it works", || sleeps_of_monitor() != before);
+        monitor.pause(id, true).unwrap();
+        quiet_until(&monitor, "nothing in flight", || checker.stats().in_flight == 0);
+        until("it sleeps for half a second", || {
+            let before = sleeps_of_monitor();
+            std::thread::sleep(Duration::from_millis(500));
+            sleeps_of_monitor() == before
+        });
+    }
+}
+
 mod changes {
     use super::*;
 
