@@ -47,6 +47,8 @@ struct State {
     sweep_expected: bool,
     /// Targets that did not answer at once: the loop asks them, so that their first SYN is no lost one each time.
     slow: HashSet<SocketAddr>,
+    /// There was no descriptor for an engine.
+    short: bool,
 }
 
 impl CallersEngine {
@@ -57,14 +59,16 @@ impl CallersEngine {
     /// Makes a check, if its target is on this host and answers at once; if not, says how many SYNs it has sent.
     pub fn ask(&self, target: &SocketAddr, mark: u32, syn_at: u64) -> Asked {
         let Some(mut engine) = self.take(target) else { return Asked { concluded: Err(0), tell_loop: false } };
-        let concluded = ask_at_once(&mut engine, target, mark, syn_at);
-        let slow = matches!(concluded, Err(1..)).then_some(*target);
-        Asked { concluded, tell_loop: self.put_back(engine, slow) }
+        let asked = ask_at_once(&mut engine, target, mark, syn_at);
+        let slow = matches!(asked, Err(NotAnswered::Sent)).then_some(*target);
+        let keep = (!matches!(asked, Err(NotAnswered::NoRoom))).then_some(engine);
+        let concluded = asked.map_err(|why| u8::from(why == NotAnswered::Sent));
+        Asked { concluded, tell_loop: self.put_back(keep, slow) }
     }
 
     fn take(&self, target: &SocketAddr) -> Option<Box<RawEngine>> {
         let mut state = self.state.lock();
-        if state.slow.contains(target) {
+        if state.short || state.slow.contains(target) {
             return None;
         }
         if std::mem::replace(&mut state.in_use, true) {
@@ -82,13 +86,15 @@ impl CallersEngine {
         made
     }
 
-    fn put_back(&self, engine: Box<RawEngine>, slow: Option<SocketAddr>) -> bool {
+    /// The engine is for the next caller; `None`: it had no room for a check, and its descriptors are for others.
+    fn put_back(&self, engine: Option<Box<RawEngine>>, slow: Option<SocketAddr>) -> bool {
         let mut state = self.state.lock();
         if state.slow.len() >= MOST_SLOW {
             state.slow.clear();
         }
         state.slow.extend(slow);
-        state.idle = Some(engine);
+        state.short = engine.is_none();
+        state.idle = engine;
         state.in_use = false;
         state.touched = true;
         !std::mem::replace(&mut state.sweep_expected, true)
@@ -100,19 +106,28 @@ impl CallersEngine {
         let is_needed = std::mem::take(&mut state.touched) || state.in_use;
         let unneeded = if is_needed { None } else { state.idle.take() };
         state.sweep_expected = is_needed;
-        state.slow = HashSet::new();
+        (state.slow, state.short) = (HashSet::new(), false);
         drop(state);
         drop(unneeded); // system calls, and not under the lock
         is_needed
     }
 }
 
-/// Makes a check, if its target is here and answers before sending returns; if not, says how many SYNs have left.
-fn ask_at_once(engine: &mut RawEngine, target: &SocketAddr, mark: u32, syn_at: u64) -> Result<Conclusion, u8> {
+/// Why a caller's check has no answer at once.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum NotAnswered {
+    Elsewhere,
+    NoRoom,
+    /// Its SYN has left.
+    Sent,
+}
+
+/// Makes a check, if its target is here and answers before sending returns.
+fn ask_at_once(engine: &mut RawEngine, target: &SocketAddr, mark: u32, syn_at: u64) -> Result<Conclusion, NotAnswered> {
     if !engine.is_here(target, mark) {
-        return Err(0);
+        return Err(NotAnswered::Elsewhere);
     }
-    let slot = engine.acquire(target, CloseMode::HALF_OPEN, mark, u32::MAX).map_err(|_| 0)?;
+    let slot = engine.acquire(target, CloseMode::HALF_OPEN, mark, u32::MAX).map_err(|_| NotAnswered::NoRoom)?;
     if let Start::Concluded(conclusion) = engine.start(slot, SlotKey::of(0), target, syn_at) {
         return Ok(conclusion);
     }
@@ -120,11 +135,11 @@ fn ask_at_once(engine: &mut RawEngine, target: &SocketAddr, mark: u32, syn_at: u
     engine.read_now();
     while let Some((_, answered)) = engine.next_event() {
         if answered == slot {
-            return engine.look(slot, target, syn_at).ok_or(1);
+            return engine.look(slot, target, syn_at).ok_or(NotAnswered::Sent);
         }
     }
     engine.last_look(slot, target, syn_at);
-    Err(1)
+    Err(NotAnswered::Sent)
 }
 
 #[cfg(test)]

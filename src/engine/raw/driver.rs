@@ -99,6 +99,8 @@ impl RawEngine {
     pub fn read_now(&mut self) {
         self.families.iter_mut().flatten().for_each(|family| family.readable = true);
         self.read();
+        self.read_errors(false);
+        self.read_errors(true);
     }
 
     /// Whether a target is on this host.
