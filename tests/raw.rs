@@ -160,7 +160,7 @@ mod the_wire {
 
     #[test]
     fn has_no_more_syns_than_a_silent_target_may_have() {
-        namespaced!("nft");
+        namespaced!("nft", "tcpdump");
         silence(SILENT_PORT);
         for (interval, timeout, expected) in [(50, 900, 4), (300, 300, 1), (0, 900, 1), (0, 1_500, 2)] {
             let checker = raw(|config| config.set_syn_interval(interval).unwrap());
@@ -177,7 +177,7 @@ mod the_wire {
     /// The first one leaves from the caller's thread, where an address of this host mostly answers at once.
     #[test]
     fn has_no_more_than_four_syns_of_a_blocking_check_of_this_host() {
-        namespaced!("nft");
+        namespaced!("nft", "tcpdump");
         silence(SILENT_PORT);
         let checker = raw(|config| config.set_syn_interval(50).unwrap());
         for _ in 0..2 {

@@ -137,7 +137,7 @@ mod a_stalled_process {
 
     const CHECKS: usize = 100_000;
 
-    /// Stops this process for three seconds when its checks are under way: `answers` segments have come in.
+    /// Stops this process for three seconds when its checks are under way: so many segments have come in.
     fn stop_when(segments: u64) -> Forked {
         let arrived = Rise::of("TcpInSegs");
         Forked::new(move || {
