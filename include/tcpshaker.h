@@ -141,7 +141,9 @@ enum shaker_status
   // for the deadline; gai_strerror(3) has its text.
   SHAKER_ERR_RESOLVE = -3,
   // This machine could not make the check; os_error is the errno: EMFILE, ENFILE, ENOBUFS, ENOMEM, EADDRNOTAVAIL (no
-  // port left, or no such source address), EACCES, EPERM, EAFNOSUPPORT, ENODEV ...
+  // port left, or no such source address), EACCES, EPERM, EAFNOSUPPORT, ENODEV ... On SHAKER_ENGINE_RAW also ENOBUFS
+  // if this machine may have dropped the answer, and EADDRINUSE if the target told of nothing but the half-open
+  // connection of an older check.
   SHAKER_ERR_LOCAL = -4,
   // Cancelled by shaker_cancel.
   SHAKER_ERR_CANCELLED = -5,
@@ -151,8 +153,8 @@ enum shaker_status
   SHAKER_ERR_FORKED = -7,
   // A blocking call made from one of the checker's own callbacks.
   SHAKER_ERR_DEADLOCK = -8,
-  // The deadline passed while the check still waited for its turn (max_in_flight, max_rate, or descriptors: then
-  // os_error is EMFILE).
+  // The deadline passed while the check still waited for its turn (max_in_flight, max_rate, a port to its target on
+  // SHAKER_ENGINE_RAW, or descriptors: then os_error is EMFILE).
   SHAKER_ERR_BUSY = -9,
   // Not on this platform, or not with these privileges.
   SHAKER_ERR_UNSUPPORTED = -10,
@@ -226,15 +228,15 @@ typedef struct shaker_stats {
   uint64_t err_unsupported;
   // Results with SHAKER_ERR_INTERNAL.
   uint64_t err_internal;
-  // Checks that hold a socket now.
+  // Checks in flight now. Each holds a socket, but not on SHAKER_ENGINE_RAW.
   uint64_t in_flight;
   // Checks that wait now, for their turn or for their name.
   uint64_t queued;
   // Half-open checks whose target was up but whose last ACK the kernel sent of its own accord, or may have: at
   // most so many handshakes did it complete against our will. An ACK that another segment of the peer's drew
-  // between the look and the reset (SHAKER_HALF_OPEN) is not among them.
+  // between the look and the reset (SHAKER_HALF_OPEN) is not among them. Always 0 on SHAKER_ENGINE_RAW.
   uint64_t completed_handshakes;
-  // Sockets held now, idle ones included.
+  // Sockets held now, idle ones included, and on SHAKER_ENGINE_RAW those that hold its ports.
   uint64_t sockets;
   // Segments that came to the ports of a raw engine (SHAKER_ENGINE_RAW) and answered no check: late ones, forged
   // ones, or such as other programs drew. None of them changes a verdict.
@@ -261,8 +263,8 @@ typedef struct shaker_result {
   shaker_status status;
   // The errno (or EAI_ code, with SHAKER_ERR_RESOLVE) behind the status, on Windows Winsock's; 0 if there is none.
   int32_t os_error;
-  // From SYN to SYN-ACK in microseconds, as the kernel measured it (tcpi_rtt, tcp(7)), or where it does not tell as
-  // the library saw it; 0 unless SHAKER_OK.
+  // From SYN to SYN-ACK in microseconds, as the kernel measured it (tcpi_rtt, tcp(7); on SHAKER_ENGINE_RAW up to when
+  // it received the answer, SO_TIMESTAMPNS), or where it does not tell as the library saw it; 0 unless SHAKER_OK.
   uint32_t rtt_us;
   // SYNs beyond the first: early ones (shaker_config_set_syn_interval), and those that the kernel sent again, where
   // it tells (Linux). rtt_us is that of the SYN which was answered.
@@ -357,8 +359,12 @@ void shaker_config_free(struct shaker_config *config);
 // and SHAKER_CAN_RAW whether this process has the privilege now.
 //
 // On SHAKER_ENGINE_RAW no check holds a descriptor, so shaker_config_set_max_in_flight defaults to 262,144, and a
-// million are a matter of memory. No handshake is ever completed, whatever becomes of this process: the kernel knows
-// no connection, and resets each SYN-ACK by itself. So each result with SHAKER_OK has SHAKER_HALF_OPEN. A check with
+// million are a matter of memory. What each loop holds are ports, 64 while it is in use, and a descriptor for each: a
+// port carries one check of one target (address and port) at a time, and any number of others. For more checks of one
+// target at once it takes more, up to 1,024 or a quarter of the soft limit on descriptors; beyond that they wait.
+//
+// No handshake is ever completed on SHAKER_ENGINE_RAW, whatever becomes of this process: the kernel knows no
+// connection, and resets each SYN-ACK by itself. So each result with SHAKER_OK has SHAKER_HALF_OPEN. A check with
 // SHAKER_LINGER or SHAKER_FULL_HANDSHAKE, or after shaker_config_set_zero_linger with false, is
 // SHAKER_ERR_UNSUPPORTED at once, and nothing is sent. While such a checker listens for answers, every TCP segment that
 // reaches this host costs about 0.1 us more, whichever program it is for.
@@ -423,7 +429,7 @@ shaker_status shaker_config_set_syn_interval(struct shaker_config *config, uint3
 //
 // An answered socket must be reset within 200 ms, or the kernel's ACK completes the handshake: drive the checker as
 // soon as its descriptor is readable. A verdict that comes late is right all the same, lacks SHAKER_HALF_OPEN, and is
-// counted in completed_handshakes.
+// counted in completed_handshakes. On SHAKER_ENGINE_RAW no ACK can leave, however late the checker is driven.
 //
 // Returns SHAKER_OK; SHAKER_ERR_INVALID for NULL; SHAKER_ERR_UNSUPPORTED where there is no such descriptor (Linux and
 // Android have it).

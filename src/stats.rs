@@ -36,14 +36,14 @@ pub struct Stats {
     pub unsupported: u64,
     #[allow(missing_docs)]
     pub internal: u64,
-    /// Checks that hold a socket now.
+    /// Checks in flight now. Each holds a socket, but not on a raw engine.
     pub in_flight: u64,
     /// Checks that wait for their turn, or for their name, now.
     pub queued: u64,
     /// Half-open checks whose target was up but whose last ACK the kernel sent of its own accord, or may have. An ACK
     /// that another segment of the peer's drew in the last microseconds of a check is not among them.
     pub completed_handshakes: u64,
-    /// Sockets held now, idle ones included.
+    /// Sockets held now, idle ones included, and those that hold a raw engine's ports.
     pub sockets: u64,
     /// Segments that came to the ports of a raw engine and answered no check: late ones, or forged ones.
     pub unsolicited: u64,

@@ -13,7 +13,7 @@ type Stats struct {
 	Up, TimedOut, Refused, Unreachable                                         uint64
 	Invalid, BadAddress, Local, Cancelled, Closed, Busy, Unsupported, Internal uint64
 
-	InFlight uint64 // checks that hold a socket now
+	InFlight uint64 // checks in flight now
 	Queued   uint64 // checks that wait for their turn now
 	Sockets  uint64 // held now, idle ones included
 	// Segments that came to the ports of a raw engine and answered no check.

@@ -72,7 +72,7 @@ void metrics_print(const shaker_stats *stats, const struct rtt *rtt, FILE *out)
     print_one(out, "tcpshaker_completed_handshakes_total", "counter",
               "Half-open checks whose target was up but whose last ACK went out, or may have.",
               stats->completed_handshakes);
-    print_one(out, "tcpshaker_in_flight_checks", "gauge", "Checks that hold a socket now.", stats->in_flight);
+    print_one(out, "tcpshaker_in_flight_checks", "gauge", "Checks in flight now.", stats->in_flight);
     print_one(out, "tcpshaker_queued_checks", "gauge", "Checks that wait now, for their turn or for their name.",
               stats->queued);
     print_one(out, "tcpshaker_sockets", "gauge", "Sockets held now, idle ones included.", stats->sockets);

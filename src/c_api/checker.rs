@@ -173,15 +173,15 @@ pub struct shaker_stats {
     pub err_unsupported: u64,
     /// Results with SHAKER_ERR_INTERNAL.
     pub err_internal: u64,
-    /// Checks that hold a socket now.
+    /// Checks in flight now. Each holds a socket, but not on SHAKER_ENGINE_RAW.
     pub in_flight: u64,
     /// Checks that wait now, for their turn or for their name.
     pub queued: u64,
     /// Half-open checks whose target was up but whose last ACK the kernel sent of its own accord, or may have: at
     /// most so many handshakes did it complete against our will. An ACK that another segment of the peer's drew
-    /// between the look and the reset (SHAKER_HALF_OPEN) is not among them.
+    /// between the look and the reset (SHAKER_HALF_OPEN) is not among them. Always 0 on SHAKER_ENGINE_RAW.
     pub completed_handshakes: u64,
-    /// Sockets held now, idle ones included.
+    /// Sockets held now, idle ones included, and on SHAKER_ENGINE_RAW those that hold its ports.
     pub sockets: u64,
     /// Segments that came to the ports of a raw engine (SHAKER_ENGINE_RAW) and answered no check: late ones, forged
     /// ones, or such as other programs drew. None of them changes a verdict.

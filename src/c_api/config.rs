@@ -67,8 +67,12 @@ impl From<EngineKind> for shaker_engine {
 /// and SHAKER_CAN_RAW whether this process has the privilege now.
 ///
 /// On SHAKER_ENGINE_RAW no check holds a descriptor, so shaker_config_set_max_in_flight defaults to 262,144, and a
-/// million are a matter of memory. No handshake is ever completed, whatever becomes of this process: the kernel knows
-/// no connection, and resets each SYN-ACK by itself. So each result with SHAKER_OK has SHAKER_HALF_OPEN. A check with
+/// million are a matter of memory. What each loop holds are ports, 64 while it is in use, and a descriptor for each: a
+/// port carries one check of one target (address and port) at a time, and any number of others. For more checks of one
+/// target at once it takes more, up to 1,024 or a quarter of the soft limit on descriptors; beyond that they wait.
+///
+/// No handshake is ever completed on SHAKER_ENGINE_RAW, whatever becomes of this process: the kernel knows no
+/// connection, and resets each SYN-ACK by itself. So each result with SHAKER_OK has SHAKER_HALF_OPEN. A check with
 /// SHAKER_LINGER or SHAKER_FULL_HANDSHAKE, or after shaker_config_set_zero_linger with false, is
 /// SHAKER_ERR_UNSUPPORTED at once, and nothing is sent. While such a checker listens for answers, every TCP segment that
 /// reaches this host costs about 0.1 us more, whichever program it is for.
@@ -172,7 +176,7 @@ pub unsafe extern "C" fn shaker_config_set_syn_interval(config: *mut shaker_conf
 ///
 /// An answered socket must be reset within 200 ms, or the kernel's ACK completes the handshake: drive the checker as
 /// soon as its descriptor is readable. A verdict that comes late is right all the same, lacks SHAKER_HALF_OPEN, and is
-/// counted in completed_handshakes.
+/// counted in completed_handshakes. On SHAKER_ENGINE_RAW no ACK can leave, however late the checker is driven.
 ///
 /// Returns SHAKER_OK; SHAKER_ERR_INVALID for NULL; SHAKER_ERR_UNSUPPORTED where there is no such descriptor (Linux and
 /// Android have it).

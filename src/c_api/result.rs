@@ -40,8 +40,8 @@ pub struct shaker_result {
     pub status: StatusCode,
     /// The errno (or EAI_ code, with SHAKER_ERR_RESOLVE) behind the status, on Windows Winsock's; 0 if there is none.
     pub os_error: i32,
-    /// From SYN to SYN-ACK in microseconds, as the kernel measured it (tcpi_rtt, tcp(7)), or where it does not tell as
-    /// the library saw it; 0 unless SHAKER_OK.
+    /// From SYN to SYN-ACK in microseconds, as the kernel measured it (tcpi_rtt, tcp(7); on SHAKER_ENGINE_RAW up to when
+    /// it received the answer, SO_TIMESTAMPNS), or where it does not tell as the library saw it; 0 unless SHAKER_OK.
     pub rtt_us: u32,
     /// SYNs beyond the first: early ones (shaker_config_set_syn_interval), and those that the kernel sent again, where
     /// it tells (Linux). rtt_us is that of the SYN which was answered.

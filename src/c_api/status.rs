@@ -28,7 +28,9 @@ pub enum shaker_status {
     /// for the deadline; gai_strerror(3) has its text.
     SHAKER_ERR_RESOLVE = -3,
     /// This machine could not make the check; os_error is the errno: EMFILE, ENFILE, ENOBUFS, ENOMEM, EADDRNOTAVAIL (no
-    /// port left, or no such source address), EACCES, EPERM, EAFNOSUPPORT, ENODEV ...
+    /// port left, or no such source address), EACCES, EPERM, EAFNOSUPPORT, ENODEV ... On SHAKER_ENGINE_RAW also ENOBUFS
+    /// if this machine may have dropped the answer, and EADDRINUSE if the target told of nothing but the half-open
+    /// connection of an older check.
     SHAKER_ERR_LOCAL = -4,
     /// Cancelled by shaker_cancel.
     SHAKER_ERR_CANCELLED = -5,
@@ -38,8 +40,8 @@ pub enum shaker_status {
     SHAKER_ERR_FORKED = -7,
     /// A blocking call made from one of the checker's own callbacks.
     SHAKER_ERR_DEADLOCK = -8,
-    /// The deadline passed while the check still waited for its turn (max_in_flight, max_rate, or descriptors: then
-    /// os_error is EMFILE).
+    /// The deadline passed while the check still waited for its turn (max_in_flight, max_rate, a port to its target on
+    /// SHAKER_ENGINE_RAW, or descriptors: then os_error is EMFILE).
     SHAKER_ERR_BUSY = -9,
     /// Not on this platform, or not with these privileges.
     SHAKER_ERR_UNSUPPORTED = -10,
