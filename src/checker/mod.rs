@@ -46,8 +46,8 @@ use driver::Driver;
 
 /// Nobody has more descriptors than this to spare for one checker, whatever the limit says.
 const IN_FLIGHT_MAX: u64 = 1 << 20;
-/// After one to two spans of this length without a check, raw sockets are closed: each costs the host's other traffic
-/// something.
+/// After one to two spans of this length without a check, ports are given back and raw sockets hear nothing any more:
+/// one that hears costs the host's other traffic something.
 const RAW_IDLE_MS: u32 = 5_000;
 /// What a checker may have in flight by default where no check holds a descriptor.
 const RAW_IN_FLIGHT: u32 = 1 << 18;

@@ -28,8 +28,8 @@ pub(crate) const WAKE: Token = Token(usize::MAX);
 /// What the loop asks of an engine. The engine keeps no deadline and no permit. It names a check by the loop's slot
 /// (`SlotKey`), and the loop names the engine's slot.
 pub(crate) trait Engine {
-    /// Another SYN to an address that gives no answer is the same segment once more ([`Engine::repeat_syn`]), not a
-    /// check of its own.
+    /// Another SYN to an address that gives no answer is one more of the same check, in the same slot
+    /// ([`Engine::repeat_syn`]), and not a check of its own.
     const REPEATS_SYN: bool;
 
     /// A descriptor that is readable while an answer or a wake-up waits; `None` where the poller has none.
@@ -53,8 +53,9 @@ pub(crate) trait Engine {
     /// Concludes the check of this slot in any case: deadline, cancel, shutdown.
     fn last_look(&mut self, slot: u32, target: &SocketAddr, syn_at: u64) -> Conclusion;
 
-    /// Sends the SYN of a check in flight once more, or leaves it to [`Engine::flush`]. Only where
-    /// [`Engine::REPEATS_SYN`]. False if there is no room for it now.
+    /// Sends another SYN of a check in flight, or leaves it to [`Engine::flush`]. The engine chooses its port and its
+    /// ISN, and an answer to any SYN of the check counts. Only where [`Engine::REPEATS_SYN`]. False if there is no room
+    /// for it now.
     fn repeat_syn(&mut self, slot: u32, target: &SocketAddr) -> bool;
 
     /// Sends what [`Engine::start`] and [`Engine::repeat_syn`] have left to be sent together.
@@ -68,12 +69,12 @@ pub(crate) trait Engine {
     /// When it wants to be polled again even if nothing comes in, as after a pause in sending.
     fn wants_poll_at(&self) -> Option<u64>;
 
-    /// Whether this loop may keep what lies idle while others have no descriptor.
+    /// Whether this loop has no descriptor left, and needs what lies idle itself.
     fn set_short_of_descriptors(&mut self, short: bool);
 
     fn has_idle(&self) -> bool;
 
-    /// Closes up to `most` idle sockets. True if there was one.
+    /// Closes up to `most` idle sockets, or all that lies idle. True if there was anything.
     fn close_idle(&mut self, most: usize) -> bool;
 
     /// From now on, what lies idle and is not used counts as not needed.
@@ -95,7 +96,7 @@ pub(crate) struct Conclusion {
     pub closed: bool,
 }
 
-/// Why there is no socket for a check.
+/// Why there is no slot for a check: no socket, or no port.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct NoSocket {
     /// The check's own, if it is to be told.

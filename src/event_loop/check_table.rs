@@ -178,7 +178,7 @@ impl CheckTable {
         self.put_in_flight(slot, syn_at, engine_slot);
     }
 
-    /// The check has its socket and its SYN is about to leave.
+    /// The check has its slot of the engine, and its SYN is about to leave.
     pub fn put_in_flight(&mut self, slot: u32, syn_at: u64, engine_slot: u32) {
         let check = &mut self.checks[slot as usize];
         check.starts(engine_slot, syn_at);

@@ -283,7 +283,7 @@ impl<E: Engine> Checks<E> {
         self.settle(slot, conclusion.verdict, conclusion.at);
     }
 
-    /// A check has its verdict, and holds no socket any more.
+    /// A check has its verdict, and holds no slot of the engine any more.
     fn settle(&mut self, slot: u32, mut verdict: Verdict, now: u64) {
         let check = self.remove(slot);
         verdict.elapsed_us = check.elapsed_us(now);

@@ -66,7 +66,7 @@ pub(crate) enum Command {
     },
     Cancel(u64),
     CancelAll,
-    /// Callers left spare sockets: see in a while whether anybody needs them.
+    /// Callers left spare sockets, or a raw engine: see in a while whether anybody needs them.
     Sweep,
     /// Another loop wants a descriptor: close what is idle.
     CloseIdle,

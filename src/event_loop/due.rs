@@ -5,7 +5,7 @@ use super::checks::Checks;
 use super::race_event::RaceEvent;
 use crate::engine::Engine;
 
-/// A SYN that the loop has no time to send once more waits for so many nanoseconds.
+/// A further SYN that the loop has no time for waits for so many nanoseconds.
 const BEHIND: u64 = 1_000_000_000;
 
 impl<E: Engine> Checks<E> {
@@ -28,8 +28,8 @@ impl<E: Engine> Checks<E> {
         }
     }
 
-    /// Sends the SYN of a check once more. It takes no place of another check, but it pays a token of the rate, unless
-    /// it is sent when the kernel would have sent it.
+    /// Sends another SYN of a check. It takes no place of another check, but it pays a token of the rate, unless it is
+    /// sent when the kernel would have sent it.
     fn repeat_syn(&mut self, slot: u32, engine_slot: u32) {
         let now = self.clock.round();
         self.clock.read(); // there may be many of them, and the slice ends when the clock says so

@@ -56,8 +56,8 @@ impl<E: Engine> Checks<E> {
         Some((reply_to, target, terms))
     }
 
-    /// Sends another SYN to an address that gave no answer so far, from a socket of its own. `None` if there is no
-    /// room for it now, or if it could not be sent: that is no verdict on the check.
+    /// Sends another SYN to an address that gave no answer so far, as a check of its own. `None` if there is no room
+    /// for it now, or if it could not be sent: that is no verdict on the check.
     pub fn start_early(&mut self, race: u32, target: SocketAddr, terms: Terms) -> Option<u32> {
         if !self.room.take_for_early_syn(&self.table, self.clock.round()) {
             return None;

@@ -22,7 +22,7 @@ impl Shortage {
         Shortage { shared, handle }
     }
 
-    /// The slot of a socket for a check. When the process has no descriptor left, idle sockets are closed first.
+    /// A slot of the engine for a check. When the process has no descriptor left, idle sockets are closed first.
     pub fn acquire_socket(
         &self,
         engine: &mut impl Engine,

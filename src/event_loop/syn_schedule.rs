@@ -1,4 +1,4 @@
-//! When a SYN is sent once more, by an engine that repeats it.
+//! When a check has another SYN, on an engine where that is no check of its own.
 
 /// SYNs of a check where early ones are sent.
 const SYNS: u8 = 4;

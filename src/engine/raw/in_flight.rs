@@ -16,7 +16,7 @@ use crate::sys::sockaddr::canonical;
 
 /// How often a bare ACK has a SYN sent again: a forged one must not have many leave.
 const REPEATS_BY_ACK: u8 = 2;
-/// When so many flows have ended the key is renewed as soon as there is none. One slot has as many generations.
+/// When so many flows have ended the key is renewed as soon as there is none. One slot has twice as many generations.
 const FLOWS_OF_A_KEY: u32 = 1 << 9;
 
 /// What became of a flow.
