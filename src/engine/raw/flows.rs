@@ -16,6 +16,8 @@ const SLOT_BITS: u32 = 22;
 pub(super) const MOST: usize = 1 << SLOT_BITS;
 /// Which port of a target's has its turn is remembered for so many targets; those that share an entry take turns.
 const TURNS: usize = 1 << 12;
+/// Unused slots rest while there are fewer: a number comes again after so many checks for each of its generations.
+const RESTING: usize = 1 << 12;
 /// A unit of a flow's times is so many nanoseconds, 2 to this power: they are 32 bits, which wrap after an hour.
 const UNIT_BITS: u32 = 10;
 
@@ -66,7 +68,7 @@ impl CoarseTime {
 }
 
 pub(super) struct Flow {
-    /// The loop's check. In an unused slot the next unused one.
+    /// The loop's check. In an unused slot the one that was left next.
     check: Option<SlotKey>,
     pub destination: Destination,
     /// When its last SYN left.
@@ -109,7 +111,9 @@ pub(super) struct Flows {
     flows: Vec<Flow>,
     /// The flow of each pair that is in use.
     pairs: HashTable<u32>,
-    unused: Option<SlotKey>,
+    /// The unused slots that were left first and last, and how many there are.
+    unused: Option<(SlotKey, SlotKey)>,
+    resting: usize,
     turns: Vec<u16>,
     /// The port that a destination without a turn has: another one after each rest.
     first_turn: u16,
@@ -193,12 +197,11 @@ impl Flows {
     }
 
     fn take_slot(&mut self) -> Option<u32> {
-        if let Some(key) = self.unused {
-            self.unused = self.flows[key.slot()].check;
-            return Some(key.slot() as u32);
-        }
-        if self.flows.len() == MOST {
-            return None;
+        if self.resting >= RESTING || self.flows.len() == MOST {
+            let (first, last) = self.unused?;
+            self.unused = self.flows[first.slot()].check.map(|next| (next, last));
+            self.resting -= 1;
+            return Some(first.slot() as u32);
         }
         if self.flows.len() == self.flows.capacity() {
             // A sixteenth more, not twice as much: the memory of a check in flight is a promise.
@@ -216,9 +219,14 @@ impl Flows {
     pub fn close(&mut self, slot: u32) {
         self.remove_pair(slot);
         let generation = self.flows[slot as usize].generation;
-        let next = self.unused.replace(SlotKey::of(slot as usize));
         let generation = generation.wrapping_add(1) & ((1 << (32 - SLOT_BITS)) - 1);
-        self.flows[slot as usize] = Flow { check: next, ..unused_flow(generation) };
+        self.flows[slot as usize] = unused_flow(generation);
+        let left = SlotKey::of(slot as usize);
+        if let Some((_, last)) = self.unused {
+            self.flows[last.slot()].check = Some(left);
+        }
+        self.unused = Some((self.unused.map_or(left, |(first, _)| first), left));
+        self.resting += 1;
     }
 
     pub fn flow(&mut self, slot: u32) -> &mut Flow {
@@ -325,10 +333,18 @@ mod tests {
         assert_eq!(flows.get(number).map(|(check, _)| check), Some(SlotKey::of(7)));
         flows.close(slot);
         assert!(flows.get(number).is_none());
-        let next = flows.open(destination, 64).unwrap();
-        flows.begin(next, SlotKey::of(8));
-        assert_eq!(next, slot);
-        assert!(flows.get(number).is_none(), "the slot is another flow's");
+        let mut others = 0;
+        loop {
+            let next = flows.open(destination, 64).unwrap();
+            flows.begin(next, SlotKey::of(8));
+            assert!(flows.get(number).is_none(), "the slot is another flow's");
+            if next == slot {
+                break;
+            }
+            flows.close(next);
+            others += 1;
+        }
+        assert_eq!(others, RESTING - 1, "a slot rests while there are others");
         assert!(flows.get(FlowNumber::of(u32::MAX)).is_none());
     }
 
