@@ -1,7 +1,8 @@
 //! When a check has another SYN, on an engine where that is no check of its own.
 
-/// SYNs of a check where early ones are sent.
-const SYNS: u8 = 4;
+/// SYNs of a check that leave early. A socket's are sent again by the kernel after that, and so are these: a network may
+/// be gone for longer than the first four take, and a check may have minutes.
+const EARLY: u8 = 4;
 /// SYNs of a check that follows the schedule of Linux: tcp_syn_retries in tcp(7) is 6.
 const SYNS_OF_THE_KERNEL: u8 = 7;
 /// How long Linux waits for an answer to its first SYN, in nanoseconds (TCP_TIMEOUT_INIT in include/net/tcp.h). It
@@ -13,7 +14,8 @@ const KERNEL_WAITS: u64 = 1_000_000_000;
 pub(super) fn delay_of_next(syns: u8, interval_ms: u32) -> Option<u64> {
     match interval_ms {
         0 => (1..SYNS_OF_THE_KERNEL).contains(&syns).then(|| KERNEL_WAITS << (syns - 1)),
-        _ => (syns < SYNS).then(|| u64::from(interval_ms) * 1_000_000),
+        _ if syns < EARLY => Some(u64::from(interval_ms) * 1_000_000),
+        _ => delay_of_next(syns - EARLY + 1, 0),
     }
 }
 
@@ -31,8 +33,8 @@ mod tests {
     }
 
     #[test]
-    fn four_syns_leave_in_the_interval_and_seven_in_the_kernels() {
-        assert_eq!(sent_after(300), [0, 300, 600, 900]);
+    fn four_syns_leave_in_the_interval_and_what_follows_as_the_kernels_would() {
+        assert_eq!(sent_after(300), [0, 300, 600, 900, 1900, 3900, 7900, 15_900, 31_900, 63_900]);
         assert_eq!(sent_after(0), [0, 1000, 3000, 7000, 15_000, 31_000, 63_000]);
     }
 }
