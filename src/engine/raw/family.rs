@@ -235,11 +235,9 @@ impl Family {
 
     /// SYNs that a pause kept back are not sent for checks that have ended meanwhile.
     fn drop_those_of_ended(&mut self, flows: &mut Flows) {
-        let is_wanted: Vec<bool> = self.waiting.iter().map(|one| flows.get(one.syn.flow).is_some()).collect();
-        let mut index = is_wanted.iter();
-        self.waiting.retain(|_| *index.next().unwrap_or(&true));
-        let mut index = is_wanted.iter();
-        self.outgoing.retain(|_| *index.next().unwrap_or(&true));
+        let both = self.waiting.drain(..).zip(self.outgoing.drain(..));
+        let (waiting, outgoing) = both.filter(|(one, _)| flows.get(one.syn.flow).is_some()).unzip();
+        (self.waiting, self.outgoing) = (waiting, outgoing);
     }
 
     /// Writes a segment anew whose source address this host does not have any more. False if that is not the reason, or
