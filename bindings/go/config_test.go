@@ -91,27 +91,13 @@ func TestChecksLeaveThroughTheInterface(t *testing.T) {
 
 func TestChecksLeaveFromTheNetworkNamespace(t *testing.T) {
 	target := listen(t, "tcp4", "127.0.0.1")
-	checker, err := tcp.NewCheckerWithConfig(tcp.Config{NetworkNamespace: "/proc/self/ns/net"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- checker.CheckingLoop(ctx) }()
-	select {
-	case <-checker.WaitReady():
+	checker, err := looped(t, tcp.Config{NetworkNamespace: "/proc/self/ns/net"})
+	if err == nil {
 		if err := checker.CheckAddr(target.addr, patience); err != nil {
 			t.Error(err)
 		}
-		cancel()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
-	case err := <-ended:
-		cancel()
-		if !errors.Is(err, syscall.EPERM) || os.Geteuid() == 0 {
-			t.Error(err)
-		}
+	} else if !errors.Is(err, syscall.EPERM) || os.Geteuid() == 0 {
+		t.Error(err)
 	}
 	nowhere, _ := tcp.NewCheckerWithConfig(tcp.Config{NetworkNamespace: "/dev/null"})
 	if err := nowhere.CheckingLoop(context.Background()); err == nil || !strings.Contains(err.Error(), "/dev/null") {
