@@ -158,7 +158,8 @@ pub unsafe extern "C" fn shaker_config_set_max_lookups(config: *mut shaker_confi
 /// shaker_config_set_max_rate. An early SYN takes no other check's turn, and is given up for one that comes later: with
 /// a limit of 1 there is none. A list (shaker_check_many) holds at most three quarters of the limit by first SYNs, so
 /// that early ones find room. On SHAKER_ENGINE_RAW none of this holds, since another SYN holds nothing: it only pays the
-/// rate, after checks whose time runs.
+/// rate, after checks whose time runs. And while there is time left after the fourth, further ones follow it there on
+/// the kernel's schedule, as the kernel itself sends those of sockets again.
 ///
 /// Returns SHAKER_OK; SHAKER_ERR_INVALID for NULL.
 #[unsafe(no_mangle)]
