@@ -254,6 +254,29 @@ mod an_answer {
         assert_peer(REFUSED, |syn| vec![send(syn.answer(RST | ACK, 0)), send(syn.answer(SYN | ACK, ISN))]);
     }
 
+    /// A half-open connection that is left of an older check resets a SYN whose number lies in its window.
+    #[test]
+    fn that_refuses_where_one_was_up_a_moment_ago_counts_when_another_port_is_refused_too() {
+        namespaced!();
+        let [syns, later] = [0, 0].map(AtomicUsize::new);
+        let _peer = Peer::start(move |segment| match (segment.flags, segment.destination.port()) {
+            (SYN, 80) if syns.fetch_add(1, Ordering::Relaxed) % 2 == 1 => vec![send(segment.answer(RST | ACK, 0))],
+            (SYN, 81) if later.fetch_add(1, Ordering::Relaxed) > 0 => vec![send(segment.answer(RST | ACK, 0)); 2],
+            (SYN, _) => vec![send(segment.answer(SYN | ACK, ISN))],
+            _ => Vec::new(),
+        });
+        let checker = raw(|config| config.set_syn_interval(0).unwrap());
+        let check = |port| checker.check(&with_timeout(30_000, Peer::at(port)));
+        let verdicts: Vec<Verdict> = (0..9).map(|_| check(80)).collect();
+        assert!(verdicts.iter().all(|verdict| said(verdict) == UP), "{:?}", tally(&verdicts));
+        let asked_again = verdicts.iter().map(|verdict| verdict.syn_retransmits).collect::<Vec<_>>();
+        assert_eq!(asked_again, [0, 1, 1, 1, 1, 1, 1, 1, 1]);
+        assert_eq!(said(&check(81)), UP);
+        let verdicts = [check(81), check(81), check(81)];
+        assert!(verdicts.iter().all(|verdict| said(verdict) == REFUSED), "{:?}", tally(&verdicts));
+        assert_eq!(verdicts.map(|verdict| verdict.syn_retransmits), [1, 0, 0], "it is certain from the second on");
+    }
+
     #[test]
     fn may_have_options_and_data_and_flags_of_congestion() {
         namespaced!();

@@ -131,11 +131,14 @@ fn ask_at_once(engine: &mut RawEngine, target: &SocketAddr, mark: u32, syn_at: u
     if let Start::Concluded(conclusion) = engine.start(slot, SlotKey::of(0), target, syn_at) {
         return Ok(conclusion);
     }
-    engine.flush();
-    engine.read_now();
-    while let Some((_, answered)) = engine.next_event() {
-        if answered == slot {
-            return engine.look(slot, target, syn_at).ok_or(NotAnswered::Sent);
+    // Once more for those of whom another SYN has to ask (`Heard`).
+    for _ in 0..2 {
+        engine.flush();
+        engine.read_now();
+        while let Some((_, answered)) = engine.next_event() {
+            if answered == slot {
+                return engine.look(slot, target, syn_at).ok_or(NotAnswered::Sent);
+            }
         }
     }
     engine.last_look(slot, target, syn_at);

@@ -44,7 +44,7 @@ pub(crate) struct RawEngine {
     deaf: [Option<RawSocket>; 2],
     in_flight: InFlight,
     routes: Routes,
-    /// Flows whose SYN is to be sent once more, since a bare ACK says so, and where to.
+    /// Flows of which a SYN is to be sent at once, since a segment that came in says so, and where to.
     repeats: Vec<(u32, SocketAddr)>,
     /// What the last event was.
     current: Option<(u32, Outcome)>,
@@ -225,7 +225,7 @@ impl RawEngine {
         match self.in_flight.hear(&answer, at) {
             Heard::Answer => {}
             Heard::Nothing => self.counts.heard_nothing(),
-            Heard::OlderSyn(slot) => {
+            Heard::OlderSyn(slot) | Heard::MaybeRefused(slot) => {
                 self.repeats.push((slot, incoming.sender(answer.source, answer.source_port)));
             }
         }

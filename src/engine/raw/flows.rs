@@ -25,6 +25,13 @@ const UNIT_BITS: u32 = 10;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Destination(u32);
 
+impl Destination {
+    /// Its place in a table of so many entries.
+    pub fn index(self, entries: usize) -> usize {
+        self.0 as usize % entries
+    }
+}
+
 /// Tells a flow from all others, earlier ones in its slot too.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct FlowNumber(u32);
@@ -89,6 +96,8 @@ pub(super) struct Flow {
 enum State {
     Unused,
     Open,
+    /// It was refused by a target that had been up lately, and asks once more.
+    RefusedOnce,
     /// Its answer is on the way to the loop.
     Answered,
 }
@@ -103,6 +112,14 @@ impl Flow {
 
     pub fn set_answered(&mut self) {
         self.state = State::Answered;
+    }
+
+    pub fn is_refused_once(&self) -> bool {
+        self.state == State::RefusedOnce
+    }
+
+    pub fn set_refused_once(&mut self) {
+        self.state = State::RefusedOnce;
     }
 }
 
@@ -174,7 +191,7 @@ impl Flows {
         if self.turns.is_empty() {
             self.turns = vec![self.first_turn; TURNS];
         }
-        let turn = &mut self.turns[destination.0 as usize % TURNS];
+        let turn = &mut self.turns[destination.index(TURNS)];
         let first = *turn % ports.max(1);
         let is_free = |port: &u16| find(&self.pairs, &self.flows, destination, *port).is_none();
         let port = (first..ports).chain(0..first).find(is_free)?;

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 
 use super::flows::{CoarseTime, Destination, Flow, FlowNumber, Flows};
 use super::isn::IsnKey;
+use super::lately_up::LatelyUp;
 use super::ports::Ports;
 use super::receiving::IcmpError;
 use super::segment::{Answer, AnswerKind, SynFields, parse_quote};
@@ -41,6 +42,9 @@ pub(super) enum Heard {
     /// A bare ACK: the target has a half-open connection of an older SYN from the port of this flow, whose RST was
     /// lost. The kernel resets it now, so that the same SYN, sent once more, is answered (RFC 9293, section 3.5.2).
     OlderSyn(u32),
+    /// A RST from a target that has been up lately. It may come from a half-open connection, so a SYN from another port
+    /// is to ask once more; the flow has that port now.
+    MaybeRefused(u32),
     /// It answers nothing.
     Nothing,
 }
@@ -57,6 +61,7 @@ pub(super) struct InFlight {
     pub flows: Flows,
     pub ports: Ports,
     key: IsnKey,
+    lately_up: LatelyUp,
     /// The marks of flows that have one.
     marks: HashMap<u32, u32>,
     /// What the loop has not been told of yet; some of it is of flows that have ended.
@@ -73,6 +78,7 @@ impl InFlight {
             flows: Flows::default(),
             ports,
             key: IsnKey::random(),
+            lately_up: LatelyUp::default(),
             marks: HashMap::new(),
             outcomes: VecDeque::new(),
             lost_at: [None; 2],
@@ -114,18 +120,28 @@ impl InFlight {
             return self.hear_ack(destination, port);
         }
         let number = self.number_of(answer.ack.wrapping_sub(1), destination, port);
-        match self.flows.get(number) {
-            Some((_, flow)) if flow.destination == destination => {
-                if !flow.is_answered() {
-                    flow.set_answered();
-                    let of_last = flow.port == port;
-                    let Answer { kind, ts_echo, .. } = *answer;
-                    self.outcomes.push_back((number, Outcome::Answered { kind, at, ts_echo, of_last }));
-                }
-                Heard::Answer
-            }
-            _ => Heard::Nothing,
+        let Some((_, flow)) = self.flows.get(number).filter(|(_, flow)| flow.destination == destination) else {
+            return Heard::Nothing;
+        };
+        if flow.is_answered() {
+            return Heard::Answer;
         }
+        let of_last = flow.port == port;
+        match answer.kind {
+            AnswerKind::Reset if flow.is_refused_once() && !of_last => return Heard::Answer, // to an earlier SYN
+            AnswerKind::Reset if !flow.is_refused_once() && self.lately_up.has(destination, at) => {
+                flow.set_refused_once();
+                flow.errno = libc::ECONNREFUSED as u8; // if no more is heard, that is what was said
+                self.change_port(number.slot());
+                return Heard::MaybeRefused(number.slot());
+            }
+            AnswerKind::Reset => self.lately_up.forget(destination),
+            _ => self.lately_up.note(destination, at),
+        }
+        flow.set_answered();
+        let Answer { kind, ts_echo, .. } = *answer;
+        self.outcomes.push_back((number, Outcome::Answered { kind, at, ts_echo, of_last }));
+        Heard::Answer
     }
 
     /// The number of the flow whose SYN to this destination from this port has this ISN. Over the ISN lies a hash of both,

@@ -11,6 +11,7 @@ mod flows;
 pub(crate) mod fuzzing;
 mod in_flight;
 mod isn;
+mod lately_up;
 mod ports;
 mod raw_socket;
 mod receiving;

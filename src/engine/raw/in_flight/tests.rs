@@ -91,3 +91,85 @@ fn what_kept_a_syn_here_says_nothing_of_the_target_once_another_has_left() {
         assert_eq!(end(&mut in_flight, slot, 1), (Status::TimedOut, 0), "{errno}");
     }
 }
+
+/// An answer to the SYN that a flow would send now.
+fn answer(in_flight: &mut InFlight, slot: u32, kind: AnswerKind) -> Answer {
+    let (_, fields) = in_flight.next_syn(slot, 80, 0);
+    let (source, ack) = (target().ip(), fields.isn.wrapping_add(1));
+    Answer { source, source_port: 80, port: fields.source_port, ack, kind, ts_echo: None }
+}
+
+const SYN_ACK: AnswerKind = AnswerKind::SynAck { zero_window: false };
+
+/// Hears answers to a flow's SYN at this time, and ends it with the outcome that is there.
+fn hear_and_end(in_flight: &mut InFlight, kind: AnswerKind, at: u64) -> Status {
+    let (slot, number, _) = begin(in_flight, at);
+    in_flight.left(number, at);
+    let answer = answer(in_flight, slot, kind);
+    in_flight.hear(&answer, at);
+    let outcome = in_flight.next_outcome().map(|(.., outcome)| outcome);
+    in_flight.conclude(slot, outcome, &target(), at).status
+}
+
+#[test]
+fn a_refusal_counts_at_once_where_nobody_has_been_up_lately() {
+    let mut in_flight = in_flight();
+    let second = 1_000_000_000;
+    assert_eq!(hear_and_end(&mut in_flight, AnswerKind::Reset, second), Status::Refused);
+    assert_eq!(hear_and_end(&mut in_flight, SYN_ACK, 2 * second), Status::Up);
+    let later = 200 * second;
+    let (slot, number, _) = begin(&mut in_flight, later);
+    in_flight.left(number, later);
+    let refusal = answer(&mut in_flight, slot, AnswerKind::Reset);
+    assert_eq!(in_flight.hear(&refusal, later), Heard::Answer);
+    assert!(in_flight.has_outcomes());
+}
+
+#[test]
+fn a_refusal_of_a_target_that_has_been_up_lately_counts_when_another_port_is_refused_too() {
+    let mut in_flight = in_flight();
+    assert_eq!(hear_and_end(&mut in_flight, SYN_ACK, 1), Status::Up);
+    let (slot, number, before) = begin(&mut in_flight, 2);
+    in_flight.left(number, 2);
+    let refusal = answer(&mut in_flight, slot, AnswerKind::Reset);
+    assert_eq!(in_flight.hear(&refusal, 3), Heard::MaybeRefused(slot));
+    let (_, after) = in_flight.next_syn(slot, 80, 3);
+    assert_ne!(before.source_port, after.source_port);
+    assert_eq!(in_flight.hear(&refusal, 4), Heard::Answer, "it came twice");
+    assert!(!in_flight.has_outcomes(), "the same refusal is no second one");
+    in_flight.left(number, 4);
+    let refusal = answer(&mut in_flight, slot, AnswerKind::Reset);
+    assert_eq!(in_flight.hear(&refusal, 5), Heard::Answer);
+    let (_, slot, outcome) = in_flight.next_outcome().unwrap();
+    let verdict = in_flight.conclude(slot, Some(outcome), &target(), 2);
+    assert_eq!((verdict.status, verdict.os_error), (Status::Refused, libc::ECONNREFUSED));
+    // From now on it is known.
+    assert_eq!(hear_and_end(&mut in_flight, AnswerKind::Reset, 6), Status::Refused);
+}
+
+#[test]
+fn a_target_whose_half_open_connection_refused_is_up_when_another_port_is_answered() {
+    let mut in_flight = in_flight();
+    assert_eq!(hear_and_end(&mut in_flight, SYN_ACK, 1), Status::Up);
+    let (slot, number, _) = begin(&mut in_flight, 2);
+    in_flight.left(number, 2);
+    let refusal = answer(&mut in_flight, slot, AnswerKind::Reset);
+    assert_eq!(in_flight.hear(&refusal, 3), Heard::MaybeRefused(slot));
+    in_flight.left(number, 4);
+    let up = answer(&mut in_flight, slot, SYN_ACK);
+    assert_eq!(in_flight.hear(&up, 5), Heard::Answer);
+    let (_, slot, outcome) = in_flight.next_outcome().unwrap();
+    assert_eq!(in_flight.conclude(slot, Some(outcome), &target(), 2).status, Status::Up);
+}
+
+#[test]
+fn a_refusal_that_nothing_follows_is_what_was_said() {
+    let mut in_flight = in_flight();
+    assert_eq!(hear_and_end(&mut in_flight, SYN_ACK, 1), Status::Up);
+    let (slot, number, _) = begin(&mut in_flight, 2);
+    in_flight.left(number, 2);
+    let refusal = answer(&mut in_flight, slot, AnswerKind::Reset);
+    in_flight.hear(&refusal, 3);
+    in_flight.left(number, 4);
+    assert_eq!(end(&mut in_flight, slot, 2), (Status::Refused, libc::ECONNREFUSED));
+}
