@@ -20,7 +20,10 @@
  * Ways to ask. Blocking: shaker_check_addr, shaker_check_sockaddr, shaker_check, and shaker_check_many for lists.
  * Not blocking: shaker_submit, then a callback for each result, or shaker_reap, when shaker_checker_fd is readable.
  *
- * Ownership. What _new returns is freed by the matching _free, in any order; NULL is fine there. The library keeps
+ * Monitors. shaker_monitor_new watches targets: it checks each again and again, and shaker_monitor_reap tells whose state
+ * has changed, when shaker_monitor_fd is readable.
+ *
+ * Ownership. What _new returns is freed by the matching _free, a monitor before its checker; NULL is fine there. The library keeps
  * no pointer of the caller's after a call returns, but the user_data and callback of a submitted check. Texts it
  * returns are static. Structs may be zero-initialised; reserved fields must be 0. Outputs are written whole or not
  * at all.
@@ -114,6 +117,13 @@
 // shaker_request.flags: IPv6 only, whatever the checker's own family is. Not together with SHAKER_IPV4.
 #define SHAKER_IPV6 8
 
+// shaker_change.flags: shaker_monitor_report led to it, not a check.
+#define SHAKER_CHANGE_REPORTED 1
+
+// shaker_change.flags: changes of this watch between the one that was reaped before and this one were not reaped in
+// time, and are gone.
+#define SHAKER_CHANGE_SKIPPED 2
+
 // The answer to a check, or the outcome of a call.
 //
 // 0: up. Positive: down, and how. Negative: no verdict; nothing was learned about the target, so nobody may mark
@@ -190,6 +200,27 @@ typedef int32_t shaker_engine;
 #endif // __STDC_VERSION__ >= 202311L
 #endif // __cplusplus
 
+// What a monitor holds to be true of a target.
+enum shaker_state
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+  // Too few verdicts yet.
+  SHAKER_STATE_UNKNOWN = 0,
+  // It answers.
+  SHAKER_STATE_UP = 1,
+  // It does not: it refuses, is silent, or cannot be reached.
+  SHAKER_STATE_DOWN = 2,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum shaker_state shaker_state;
+#else
+typedef int32_t shaker_state;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
 // Checks TCP ports. Opaque, thread-safe, and meant to be shared: one is enough for a process.
 typedef struct shaker_checker shaker_checker;
 
@@ -197,6 +228,12 @@ typedef struct shaker_checker shaker_checker;
 //
 // A checker copies its settings when it is made, so a configuration may be changed, used again or freed after that.
 typedef struct shaker_config shaker_config;
+
+// Checks targets again and again, and tells when the state of one changes. Opaque, thread-safe, and meant to be shared.
+typedef struct shaker_monitor shaker_monitor;
+
+// The settings of a monitor. Opaque; belongs to one thread at a time. A monitor copies them when it is made.
+typedef struct shaker_monitor_config shaker_monitor_config;
 
 // What a checker has done since it was made, and what it is doing. The struct may grow at its end.
 typedef struct shaker_stats {
@@ -313,6 +350,105 @@ typedef struct shaker_request {
   // Must be 0.
   uint32_t reserved[3];
 } shaker_request;
+
+// A target to be checked again and again. Zero-initialise it, then name the target: addr, or sockaddr and sockaddr_len.
+// 0 stands for a default, which is HAProxy's.
+//
+// The library reads it during the call only. Watches of one target that have the same settings share their checks.
+typedef struct shaker_watch {
+  // "host:port", or NULL and:
+  const char *addr;
+  // An IPv4 or IPv6 address with its port. Exactly one of addr and sockaddr must be given.
+  const struct sockaddr *sockaddr;
+  // The length of *sockaddr in bytes.
+  socklen_t sockaddr_len;
+  // As in shaker_request: SHAKER_FULL_HANDSHAKE, SHAKER_LINGER, SHAKER_IPV4, SHAKER_IPV6.
+  uint32_t flags;
+  // As in shaker_request.
+  uint32_t mark;
+  // For one check, resolving included, in milliseconds. 0: the checker's default.
+  uint32_t timeout_ms;
+  // From a verdict to the start of the next check, while up and well, in milliseconds. 0: 2000.
+  uint32_t interval_ms;
+  // The same while up, after a failure that was not the last straw. 0: interval_ms.
+  uint32_t falling_ms;
+  // The same while down or unknown, after a success that was not yet enough. 0: interval_ms.
+  uint32_t rising_ms;
+  // The same while down. 0: interval_ms.
+  uint32_t down_ms;
+  // How many failures in a row take it down. 0: 3.
+  uint32_t fall;
+  // How many successes in a row bring it up. 0: 2.
+  uint32_t rise;
+  // fall until the initial state was left or confirmed. 0: 1.
+  uint32_t first_fall;
+  // rise until the initial state was left or confirmed. 0: 1.
+  uint32_t first_rise;
+  // Each interval is longer or shorter by up to so many percent, by chance; at most 50.
+  uint32_t jitter_percent;
+  // A shaker_state: what holds before the first verdict.
+  int32_t initial;
+  // Comes back in each change, untouched.
+  void *user_data;
+  // Must be 0.
+  uint64_t reserved[4];
+} shaker_watch;
+
+// What is known of a watch. The struct may grow at its end.
+typedef struct shaker_watch_info {
+  // A shaker_state.
+  int32_t state;
+  // How many verdicts in a row agree with the latest.
+  uint32_t run;
+  // Since when it has been in this state, in microseconds of CLOCK_MONOTONIC.
+  uint64_t since_us;
+  // When the next check begins, on the same clock; 0 while one is in flight, or none is to be made.
+  uint64_t next_us;
+  // Checks that ended.
+  uint64_t checks;
+  // Verdicts that it is up, reports included.
+  uint64_t up;
+  // Verdicts that it is down, reports included.
+  uint64_t down;
+  // Checks that ended without a verdict.
+  uint64_t no_verdict;
+  // How often the state changed.
+  uint64_t changes;
+  // The latest round trip in microseconds; 0 before the first.
+  uint32_t rtt_us;
+  // Round trips in microseconds, smoothed as RFC 6298 does (SRTT).
+  uint32_t rtt_smoothed_us;
+  // How much they vary, by the same (RTTVAR).
+  uint32_t rtt_variation_us;
+  // 1 while it is paused, else 0.
+  uint32_t paused;
+  // What the latest check learned, as in shaker_change.
+  struct shaker_result last;
+} shaker_watch_info;
+
+// The state of a watch has changed; or where every result is asked for, a check of it has ended.
+typedef struct shaker_change {
+  // The watch's, from shaker_monitor_add.
+  uint64_t id;
+  // The watch's own.
+  void *user_data;
+  // A shaker_state: the one before.
+  int32_t from;
+  // A shaker_state: the one after. The same only where every result is asked for
+  // (shaker_monitor_config_set_every_result).
+  int32_t to;
+  // How many verdicts in a row led here.
+  uint32_t run;
+  // SHAKER_CHANGE_REPORTED and SHAKER_CHANGE_SKIPPED, or-ed. A program must expect flags it does not know.
+  uint32_t flags;
+  // When, in microseconds of CLOCK_MONOTONIC.
+  uint64_t at_us;
+  // What the latest check learned, with id 0 and the watch's user_data. Before the first check SHAKER_ERR_BUSY: its
+  // turn has not come.
+  struct shaker_result last;
+  // 0.
+  uint64_t reserved[2];
+} shaker_change;
 
 #ifdef __cplusplus
 extern "C" {
@@ -647,6 +783,132 @@ int shaker_checker_fd(const struct shaker_checker *checker);
 // Returns SHAKER_OK, also when no such check is under way; SHAKER_ERR_INVALID if checker is NULL; SHAKER_ERR_CLOSED or
 // SHAKER_ERR_FORKED.
 shaker_status shaker_cancel(struct shaker_checker *checker, uint64_t id);
+
+// Makes a configuration with every setting at its default.
+//
+// Returns it, to be freed with shaker_monitor_config_free; NULL only if the library is at fault.
+struct shaker_monitor_config *shaker_monitor_config_new(void);
+
+// Frees a configuration; NULL is fine. Monitors made from it are not affected.
+void shaker_monitor_config_free(struct shaker_monitor_config *config);
+
+// Within how many milliseconds the first check of a watch is made: the first checks of many are spread evenly over this
+// time. Default: the interval of each watch. 0 makes them at once.
+//
+// Returns SHAKER_OK; SHAKER_ERR_INVALID for NULL.
+shaker_status shaker_monitor_config_set_max_spread(struct shaker_monitor_config *config, uint32_t ms);
+
+// Whether every result is told as a change, also one that changes nothing: from and to are the same then. Default false.
+//
+// Returns SHAKER_OK; SHAKER_ERR_INVALID for NULL.
+shaker_status shaker_monitor_config_set_every_result(struct shaker_monitor_config *config,
+                                                     bool on);
+
+// How many percent of the watches may be down at once, or failing. While more would be, none of them goes down: it is
+// more likely that this host has lost its network. What is held back so (shaker_monitor_held) is judged by the checks
+// that are made once it is over. Default 100: any number may.
+//
+// Returns SHAKER_OK; SHAKER_ERR_INVALID for NULL or more than 100.
+shaker_status shaker_monitor_config_set_max_down_percent(struct shaker_monitor_config *config, uint32_t percent);
+
+// Makes a monitor of a checker, without any watch, with these settings; NULL means the defaults.
+//
+// It has one thread; on a caller-driven checker (shaker_config_set_caller_driven) none: there it gets on, as the checker
+// does, inside shaker_monitor_reap. A checker may have several monitors beside its other checks, with which they share
+// its limits (shaker_config_set_max_in_flight, shaker_config_set_max_rate).
+//
+// Returns SHAKER_OK, and in *monitor the monitor, to be freed with shaker_monitor_free before its checker. Otherwise
+// *monitor is NULL, and the status is SHAKER_ERR_INVALID (checker or monitor is NULL), SHAKER_ERR_LOCAL (no thread for
+// it), SHAKER_ERR_CLOSED or SHAKER_ERR_FORKED.
+shaker_status shaker_monitor_new(struct shaker_checker *checker,
+                                 const struct shaker_monitor_config *config,
+                                 struct shaker_monitor **monitor);
+
+// Ends a monitor's checks, waits for its thread, and frees it with the changes that wait; NULL is fine. No other call on
+// it may be under way or follow. A monitor that is freed after its checker keeps what the checker holds until then.
+//
+// Returns SHAKER_OK; SHAKER_ERR_DEADLOCK from one of the checker's own callbacks: then nothing was freed. In a forked
+// child only the handle's memory is freed.
+shaker_status shaker_monitor_free(struct shaker_monitor *monitor);
+
+// Adds watches. Their first checks are spread (shaker_monitor_config_set_max_spread).
+//
+// If ids is not NULL, it is an array of count, and receives each watch's id: unique for the monitor's life, never 0.
+//
+// Returns SHAKER_OK: every watch was added. SHAKER_ERR_INVALID if monitor is NULL, watches is NULL while count is not 0,
+// or any watch has no target or two, an unknown flag, a setting out of range, or reserved fields that are not 0;
+// SHAKER_ERR_ADDRESS if the target of one is malformed; SHAKER_ERR_UNSUPPORTED for a flag that the engine cannot do
+// (SHAKER_FULL_HANDSHAKE and SHAKER_LINGER on SHAKER_ENGINE_RAW); SHAKER_ERR_LOCAL without the memory;
+// SHAKER_ERR_CLOSED or SHAKER_ERR_FORKED. Then none was added, and ids is not written.
+shaker_status shaker_monitor_add(struct shaker_monitor *monitor,
+                                 const struct shaker_watch *watches,
+                                 size_t count,
+                                 uint64_t *ids);
+
+// Removes watches. No change of theirs comes out of a call of shaker_monitor_reap that begins afterwards.
+//
+// Returns SHAKER_OK; SHAKER_ERR_INVALID if monitor is NULL, ids is NULL while count is not 0, or one of the ids is no
+// watch's: then the others are removed all the same; SHAKER_ERR_FORKED.
+shaker_status shaker_monitor_remove(struct shaker_monitor *monitor, const uint64_t *ids, size_t count);
+
+// Makes no checks of a watch (true), or goes on with them (false). Meanwhile it keeps its state, and can be reported.
+//
+// Returns SHAKER_OK, also if that is so already; SHAKER_ERR_INVALID if monitor is NULL or the id is no watch's;
+// SHAKER_ERR_FORKED.
+shaker_status shaker_monitor_pause(struct shaker_monitor *monitor, uint64_t id, bool paused);
+
+// Has a check of a watch begin at once, or if one is in flight, when that has ended. Also of one that is paused.
+//
+// Returns SHAKER_OK; SHAKER_ERR_INVALID if monitor is NULL or the id is no watch's; SHAKER_ERR_CLOSED or
+// SHAKER_ERR_FORKED.
+shaker_status shaker_monitor_check_now(struct shaker_monitor *monitor, uint64_t id);
+
+// Tells what the program's own traffic saw of a target: a request that was answered, a connection that was refused. It
+// counts as one verdict. A change that it leads to has SHAKER_CHANGE_REPORTED.
+//
+// Returns SHAKER_OK; SHAKER_ERR_INVALID if monitor is NULL or the id is no watch's; SHAKER_ERR_FORKED.
+shaker_status shaker_monitor_report(struct shaker_monitor *monitor, uint64_t id, bool up);
+
+// Reads what is known of a watch.
+//
+// size is sizeof *info as the program knows it: fields that the library does not know are set to 0, and it writes no
+// more than size bytes.
+//
+// Returns SHAKER_OK; SHAKER_ERR_INVALID for NULL, size 0 or an id that is no watch's; SHAKER_ERR_FORKED. Then nothing
+// was written.
+shaker_status shaker_monitor_get(const struct shaker_monitor *monitor,
+                                 uint64_t id,
+                                 struct shaker_watch_info *info,
+                                 size_t size);
+
+// Moves changes into an array, waiting up to wait_ms milliseconds for the first: 0 does not wait, UINT32_MAX waits for
+// ever. Several threads may reap at once; each change comes out once, those of one watch in their order.
+//
+// Of a watch that changes faster than it is reaped, two changes wait: the first that was not reaped, and the latest,
+// which has SHAKER_CHANGE_SKIPPED if there were others in between.
+//
+// Returns how many changes were written, at most capacity. 0: none came in time, an argument was NULL, the checker was
+// shut down and all changes were reaped, or it belongs to the parent process. From one of the checker's own callbacks it
+// does not wait.
+size_t shaker_monitor_reap(struct shaker_monitor *monitor,
+                           struct shaker_change *changes,
+                           size_t capacity,
+                           uint32_t wait_ms);
+
+// A descriptor that is readable exactly while changes wait to be reaped (of a caller-driven checker: while
+// shaker_monitor_reap has anything to do), for poll, epoll, select, io_uring and event loops over them; level- or
+// edge-triggered (then reap until shaker_monitor_reap returns less than was asked for).
+//
+// Returns the descriptor, which stays the same, belongs to the monitor, and is closed with it: never read, write or close
+// it. -1 if monitor is NULL, in a forked child, where the platform has none (SHAKER_CAN_POLL_FD), or if the process has
+// none left, in which case a later call tries again.
+int shaker_monitor_fd(const struct shaker_monitor *monitor);
+
+// How many changes to SHAKER_STATE_DOWN were held back since the monitor was made, as this program was late itself, or too
+// many watches would have been down (shaker_monitor_config_set_max_down_percent).
+//
+// Returns that number; 0 if monitor is NULL, and in a forked child.
+uint64_t shaker_monitor_held(const struct shaker_monitor *monitor);
 
 #ifdef __cplusplus
 }  // extern "C"

@@ -26,6 +26,7 @@ boundary! {
     results_are_whole_and_counted: "results",
     callbacks_run_once_and_may_all_but_block: "callbacks",
     shutdown_and_cancel_wake_everybody: "endings",
+    monitors_tell_each_change_once: "monitors",
 }
 
 #[test]

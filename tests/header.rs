@@ -18,7 +18,7 @@ fn generated() -> String {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let config = cbindgen::Config::from_file(root.join("cbindgen.toml")).unwrap();
     let mut builder = cbindgen::Builder::new().with_config(config);
-    for file in ["about", "status", "config", "checker", "result", "request", "check", "submit"] {
+    for file in ["about", "status", "config", "checker", "result", "request", "check", "submit", "watch", "monitor"] {
         builder = builder.with_src(root.join(format!("src/c_api/{file}.rs")));
     }
     let mut header = Vec::new();
@@ -198,6 +198,49 @@ mod seen_from_c {
                 unsolicited,
             }
         );
+        layout!(
+            facts,
+            shaker_watch {
+                addr,
+                sockaddr,
+                sockaddr_len,
+                flags,
+                mark,
+                timeout_ms,
+                interval_ms,
+                falling_ms,
+                rising_ms,
+                down_ms,
+                fall,
+                rise,
+                first_fall,
+                first_rise,
+                jitter_percent,
+                initial,
+                user_data,
+                reserved,
+            }
+        );
+        layout!(facts, shaker_change { id, user_data, from, to, run, flags, at_us, last, reserved });
+        layout!(
+            facts,
+            shaker_watch_info {
+                state,
+                run,
+                since_us,
+                next_us,
+                checks,
+                up,
+                down,
+                no_verdict,
+                changes,
+                rtt_us,
+                rtt_smoothed_us,
+                rtt_variation_us,
+                paused,
+                last,
+            }
+        );
         facts.add("sizeof(shaker_address)", size_of::<shaker_address>() as i64);
         facts.add("offsetof(shaker_address, sa)", offset_of!(shaker_address, sa) as i64);
         facts.add("offsetof(shaker_address, in)", offset_of!(shaker_address, r#in) as i64);
@@ -223,10 +266,13 @@ mod seen_from_c {
             SHAKER_ERR_RESOLVE, SHAKER_ERR_LOCAL, SHAKER_ERR_CANCELLED, SHAKER_ERR_CLOSED, SHAKER_ERR_FORKED,
             SHAKER_ERR_DEADLOCK, SHAKER_ERR_BUSY, SHAKER_ERR_UNSUPPORTED, SHAKER_ERR_INTERNAL);
         values!(tcpshaker::c_api::shaker_engine: SHAKER_ENGINE_SOCKET, SHAKER_ENGINE_RAW, SHAKER_ENGINE_AUTO);
+        values!(tcpshaker::c_api::shaker_state: SHAKER_STATE_UNKNOWN, SHAKER_STATE_UP, SHAKER_STATE_DOWN);
+        facts.add("sizeof(shaker_state)", size_of::<shaker_state>() as i64);
         values!(tcpshaker::c_api:
             SHAKER_VERSION_MAJOR, SHAKER_VERSION_MINOR, SHAKER_VERSION_PATCH, SHAKER_CAN_HALF_OPEN,
             SHAKER_CAN_POLL_FD, SHAKER_CAN_REUSE_SOCKET, SHAKER_CAN_BIND_INTERFACE, SHAKER_CAN_MARK, SHAKER_CAN_TOS,
-            SHAKER_CAN_RAW, SHAKER_HALF_OPEN, SHAKER_ZERO_WINDOW, SHAKER_FULL_HANDSHAKE, SHAKER_LINGER, SHAKER_IPV4, SHAKER_IPV6);
+            SHAKER_CAN_RAW, SHAKER_HALF_OPEN, SHAKER_ZERO_WINDOW, SHAKER_FULL_HANDSHAKE, SHAKER_LINGER, SHAKER_IPV4, SHAKER_IPV6,
+            SHAKER_CHANGE_REPORTED, SHAKER_CHANGE_SKIPPED);
         named.sort();
         assert_eq!(named, header::constants(), "the test must name every number of the header");
 
@@ -308,6 +354,22 @@ mod seen_from_c {
             "shaker_cancel",
             "shaker_checker_stats",
             "shaker_checker_engine",
+            "shaker_monitor_config_new",
+            "shaker_monitor_config_free",
+            "shaker_monitor_config_set_max_spread",
+            "shaker_monitor_config_set_every_result",
+            "shaker_monitor_config_set_max_down_percent",
+            "shaker_monitor_new",
+            "shaker_monitor_free",
+            "shaker_monitor_add",
+            "shaker_monitor_remove",
+            "shaker_monitor_pause",
+            "shaker_monitor_check_now",
+            "shaker_monitor_report",
+            "shaker_monitor_get",
+            "shaker_monitor_reap",
+            "shaker_monitor_fd",
+            "shaker_monitor_held",
         ];
         functions.sort_unstable();
         assert_eq!(header::functions(), functions);

@@ -1,7 +1,8 @@
-use std::mem::size_of;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
 use super::config::{shaker_config, shaker_engine};
+use super::growing::write_growing;
 use super::guard::{guard, silence_panics};
 use super::status::shaker_status;
 use crate::check::verdict::Status;
@@ -10,10 +11,15 @@ use crate::config::Config;
 use crate::sys::dso;
 
 /// Checks TCP ports. Opaque, thread-safe, and meant to be shared: one is enough for a process.
-pub struct shaker_checker(Checker);
+pub struct shaker_checker(Arc<Checker>);
 
 impl shaker_checker {
     pub(super) fn core(&self) -> &Checker {
+        &self.0
+    }
+
+    /// For a monitor of it.
+    pub(super) fn shared(&self) -> &Arc<Checker> {
         &self.0
     }
 }
@@ -49,7 +55,7 @@ pub unsafe extern "C" fn shaker_checker_new(
 fn make(settings: Option<&Config>) -> Result<Box<shaker_checker>, Status> {
     silence_panics();
     let checker = Checker::new(settings.unwrap_or(&Config::default()))?;
-    Ok(Box::new(shaker_checker(checker)))
+    Ok(Box::new(shaker_checker(Arc::new(checker))))
 }
 
 static DEFAULT: AtomicPtr<shaker_checker> = AtomicPtr::new(std::ptr::null_mut());
@@ -132,8 +138,11 @@ pub unsafe extern "C" fn shaker_checker_free(checker: *mut shaker_checker) -> sh
         }
         // SAFETY: a checker that is not freed.
         let core = unsafe { &(*checker).0 };
-        if !core.is_forked() && core.is_own_thread() {
-            return shaker_status::SHAKER_ERR_DEADLOCK;
+        if !core.is_forked() {
+            if core.is_own_thread() {
+                return shaker_status::SHAKER_ERR_DEADLOCK;
+            }
+            core.shutdown(); // a monitor that is not freed yet holds it, too
         }
         // SAFETY: it came from shaker_checker_new, and the caller gives it up.
         drop(unsafe { Box::from_raw(checker) });
@@ -231,15 +240,8 @@ pub unsafe extern "C" fn shaker_checker_stats(
             sockets: core.sockets,
             unsolicited: core.unsolicited,
         };
-        // SAFETY: the caller's `size` bytes; of the library's own struct no more is read than there is.
-        unsafe {
-            stats.cast::<u8>().write_bytes(0, size);
-            std::ptr::copy_nonoverlapping(
-                (&raw const known).cast::<u8>(),
-                stats.cast::<u8>(),
-                size.min(size_of::<shaker_stats>()),
-            );
-        }
+        // SAFETY: the caller's `size` bytes.
+        unsafe { write_growing(&known, stats, size) };
         shaker_status::SHAKER_OK
     })
 }

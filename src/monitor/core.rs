@@ -16,6 +16,8 @@ const NANOSECONDS_PER_MS: u64 = 1_000_000;
 /// What is known of a watch.
 #[derive(Clone, Copy, Debug)]
 pub struct WatchInfo {
+    /// The watch's own tag.
+    pub tag: usize,
     /// What is held to be true.
     pub state: State,
     /// Verdicts in a row that agree with the latest.
@@ -357,6 +359,7 @@ impl Core {
         let is_checked = !record.is_paused || record.wants_check;
         let next = (is_checked && probe.timer.is_some()).then(|| (probe.at + self.schedule.behind()) / 1_000);
         WatchInfo {
+            tag: record.tag,
             state: record.hysteresis.state(),
             run: record.hysteresis.run(),
             since_us: record.since_us,

@@ -9,8 +9,10 @@ use super::config::MonitorConfig;
 use super::core::{Core, WatchInfo};
 use super::rounds::{Alarm, Rounds};
 use super::watch::{Settings, Watch};
+use crate::check::request::Handshake;
 use crate::check::verdict::Status;
 use crate::checker::Checker;
+use crate::config::EngineKind;
 use crate::sys::clock;
 use crate::sys::poll_set::PollSet;
 use crate::sys::thread::{self, Thread};
@@ -70,10 +72,14 @@ impl Monitor {
     ///
     /// # Errors
     /// [`Status::BadAddress`] if one of the targets is none, [`Status::Invalid`] if a setting is out of range,
-    /// [`Status::Closed`] or [`Status::Forked`]; then none was added.
+    /// [`Status::Unsupported`] for a handshake that the engine cannot make, [`Status::Closed`] or [`Status::Forked`]; then none was added.
     pub fn add(&self, watches: &[Watch]) -> Result<Vec<u64>, Status> {
         self.not_forked()?;
         self.rounds.may_go_on()?;
+        let is_full = |watch: &Watch| watch.linger || watch.handshake == Handshake::Full;
+        if self.rounds.checker.engine() == EngineKind::Raw && watches.iter().any(is_full) {
+            return Err(Status::Unsupported);
+        }
         let timeout_ms = self.rounds.checker.default_timeout_ms();
         let settings = watches.iter().map(|watch| Settings::of(watch, timeout_ms)).collect::<Result<Vec<_>, _>>()?;
         let mut ids = Vec::with_capacity(watches.len());
@@ -213,6 +219,12 @@ impl Monitor {
     /// They are judged by the checks that were made since.
     pub fn held(&self) -> u64 {
         if self.rounds.checker.is_forked() { 0 } else { self.rounds.lock().core.held() }
+    }
+
+    /// Whether this is one of the checker's own callbacks, which cannot wait for the monitor's thread.
+    pub(crate) fn is_called_by_checker(&self) -> bool {
+        let checker = &self.rounds.checker;
+        !checker.is_forked() && checker.is_own_thread()
     }
 
     fn not_forked(&self) -> Result<(), Status> {

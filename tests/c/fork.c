@@ -173,6 +173,46 @@ static void a_callback_may_fork(void) {
   EXPECT_EQ(shaker_checker_free(checker), SHAKER_OK);
 }
 
+/* A monitor of a checker, too. */
+static void a_monitor_is_its_parents(void) {
+  shaker_monitor *monitor = NULL;
+  shaker_watch watch = {.addr = up.text, .interval_ms = 10};
+  shaker_change change;
+  uint64_t id = 0;
+  checker = new_checker();
+  EXPECT_EQ(shaker_monitor_new(checker, NULL, &monitor), SHAKER_OK);
+  EXPECT_EQ(shaker_monitor_add(monitor, &watch, 1, &id), SHAKER_OK);
+  EXPECT_EQ(shaker_monitor_reap(monitor, &change, 1, PATIENCE_MS), 1);
+  EXPECT_EQ(change.to, SHAKER_STATE_UP);
+  pid_t one = fork_child();
+  if (one == 0) {
+    shaker_watch_info info;
+    shaker_monitor *another = monitor;
+    EXPECT_EQ(shaker_monitor_new(checker, NULL, &another), SHAKER_ERR_FORKED);
+    EXPECT(another == NULL);
+    EXPECT_EQ(shaker_monitor_add(monitor, &watch, 1, NULL), SHAKER_ERR_FORKED);
+    EXPECT_EQ(shaker_monitor_remove(monitor, &id, 1), SHAKER_ERR_FORKED);
+    EXPECT_EQ(shaker_monitor_pause(monitor, id, true), SHAKER_ERR_FORKED);
+    EXPECT_EQ(shaker_monitor_check_now(monitor, id), SHAKER_ERR_FORKED);
+    EXPECT_EQ(shaker_monitor_report(monitor, id, true), SHAKER_ERR_FORKED);
+    EXPECT_EQ(shaker_monitor_get(monitor, id, &info, sizeof info), SHAKER_ERR_FORKED);
+    EXPECT_EQ(shaker_monitor_reap(monitor, &change, 1, UINT32_MAX), 0);
+    EXPECT_EQ(shaker_monitor_fd(monitor), -1);
+    EXPECT_EQ(shaker_monitor_held(monitor), 0);
+    EXPECT_EQ(shaker_monitor_free(monitor), SHAKER_OK);
+    EXPECT_EQ(shaker_checker_free(checker), SHAKER_OK);
+    end_child();
+  }
+  EXPECT_EQ(wait_for(one), 0);
+  /* Here it goes on. */
+  for (int i = 0; i < 3; i++) EXPECT_EQ(shaker_monitor_report(monitor, id, false), SHAKER_OK);
+  EXPECT_EQ(shaker_monitor_reap(monitor, &change, 1, PATIENCE_MS), 1);
+  EXPECT_EQ(shaker_monitor_reap(monitor, &change, 1, PATIENCE_MS), 1);
+  EXPECT(change.from == SHAKER_STATE_DOWN && change.to == SHAKER_STATE_UP);
+  EXPECT_EQ(shaker_monitor_free(monitor), SHAKER_OK);
+  EXPECT_EQ(shaker_checker_free(checker), SHAKER_OK);
+}
+
 /* How many sockets of this machine try to connect to the target. The table is not read at one instant, so that an
  * entry may be missed or seen twice while others come and go: a single look proves nothing. */
 static int connecting_to(const struct target *target) {
@@ -349,6 +389,7 @@ int main(void) {
   checks_in_flight_outlive_a_child();
   a_bare_clone_is_a_child_too();
   a_callback_may_fork();
+  a_monitor_is_its_parents();
   /* Where closing is the reset, a connection under way at the fork lives until the child closes its copy, too. */
   if (reuses_sockets()) a_child_that_lives_on_keeps_nothing_alive();
   forks_beside_the_checks_change_no_verdict();

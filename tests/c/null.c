@@ -126,6 +126,51 @@ static void submitting(shaker_checker *checker, const struct target *up) {
   EXPECT_EQ(result.status, SHAKER_OK);
 }
 
+static void monitors(shaker_checker *checker, const struct target *up) {
+  shaker_monitor *monitor = NULL;
+  shaker_monitor_config_free(NULL);
+  EXPECT_EQ(shaker_monitor_config_set_max_spread(NULL, 1), SHAKER_ERR_INVALID);
+  EXPECT_EQ(shaker_monitor_config_set_every_result(NULL, true), SHAKER_ERR_INVALID);
+  EXPECT_EQ(shaker_monitor_config_set_max_down_percent(NULL, 1), SHAKER_ERR_INVALID);
+  EXPECT_EQ(shaker_monitor_new(checker, NULL, NULL), SHAKER_ERR_INVALID);
+  monitor = (shaker_monitor *)&monitor;
+  EXPECT_EQ(shaker_monitor_new(NULL, NULL, &monitor), SHAKER_ERR_INVALID);
+  EXPECT(monitor == NULL);
+  EXPECT_EQ(shaker_monitor_new(checker, NULL, &monitor), SHAKER_OK);
+
+  shaker_watch watch = {0};
+  watch.addr = up->text;
+  uint64_t id = UNTOUCHED;
+  EXPECT_EQ(shaker_monitor_add(NULL, &watch, 1, &id), SHAKER_ERR_INVALID);
+  EXPECT_EQ(shaker_monitor_add(monitor, NULL, 1, &id), SHAKER_ERR_INVALID);
+  EXPECT_EQ(shaker_monitor_add(monitor, NULL, 0, &id), SHAKER_OK);
+  EXPECT_EQ(id, UNTOUCHED);
+  EXPECT_EQ(shaker_monitor_add(monitor, NULL, 0, NULL), SHAKER_OK);
+  EXPECT_EQ(shaker_monitor_add(monitor, &watch, 1, NULL), SHAKER_OK);
+  EXPECT_EQ(shaker_monitor_add(monitor, &watch, 1, &id), SHAKER_OK);
+  EXPECT(id != 0 && id != UNTOUCHED);
+  EXPECT_EQ(shaker_monitor_pause(NULL, id, true), SHAKER_ERR_INVALID);
+  EXPECT_EQ(shaker_monitor_check_now(NULL, id), SHAKER_ERR_INVALID);
+  EXPECT_EQ(shaker_monitor_report(NULL, id, true), SHAKER_ERR_INVALID);
+  shaker_watch_info info;
+  memset(&info, 0xAA, sizeof info);
+  EXPECT_EQ(shaker_monitor_get(NULL, id, &info, sizeof info), SHAKER_ERR_INVALID);
+  EXPECT_EQ(shaker_monitor_get(monitor, id, NULL, sizeof info), SHAKER_ERR_INVALID);
+  EXPECT_EQ(info.checks, UNTOUCHED);
+  shaker_change change;
+  EXPECT_EQ(shaker_monitor_reap(NULL, &change, 1, UINT32_MAX), 0);
+  EXPECT_EQ(shaker_monitor_reap(monitor, NULL, 1, UINT32_MAX), 0);
+  EXPECT_EQ(shaker_monitor_reap(monitor, NULL, 0, UINT32_MAX), 0);
+  EXPECT_EQ(shaker_monitor_reap(monitor, &change, 0, UINT32_MAX), 0);
+  EXPECT_EQ(shaker_monitor_fd(NULL), -1);
+  EXPECT_EQ(shaker_monitor_held(NULL), 0);
+  EXPECT_EQ(shaker_monitor_remove(NULL, &id, 1), SHAKER_ERR_INVALID);
+  EXPECT_EQ(shaker_monitor_remove(monitor, NULL, 1), SHAKER_ERR_INVALID);
+  EXPECT_EQ(shaker_monitor_remove(monitor, NULL, 0), SHAKER_OK);
+  EXPECT_EQ(shaker_monitor_free(NULL), SHAKER_OK);
+  EXPECT_EQ(shaker_monitor_free(monitor), SHAKER_OK);
+}
+
 int main(void) {
   struct target up = live(AF_INET);
   shaker_checker *checker = new_checker();
@@ -134,8 +179,10 @@ int main(void) {
   checkers();
   blocking(checker, &up);
   submitting(checker, &up);
+  uint64_t submitted = stats_of(checker).submitted;
+  monitors(checker, &up);
   EXPECT_EQ(shaker_checker_stats(checker, NULL, sizeof(shaker_stats)), SHAKER_ERR_INVALID);
-  EXPECT_EQ(stats_of(checker).submitted, 5);
+  EXPECT_EQ(submitted, 5);
   EXPECT_EQ(shaker_checker_free(checker), SHAKER_OK);
   close_target(&up);
   return outcome();

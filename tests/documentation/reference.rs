@@ -9,16 +9,22 @@ use crate::c_programs::{Finished, finish};
 use crate::page::Directory;
 use crate::support::namespace::{find_program, skip};
 
-const TYPES: [&str; 9] = [
+const TYPES: [&str; 15] = [
     "shaker_address",
     "shaker_callback",
+    "shaker_change",
     "shaker_checker",
     "shaker_config",
     "shaker_engine",
+    "shaker_monitor",
+    "shaker_monitor_config",
     "shaker_request",
     "shaker_result",
+    "shaker_state",
     "shaker_stats",
     "shaker_status",
+    "shaker_watch",
+    "shaker_watch_info",
 ];
 
 /// Whether a program that the test needs is missing; then it says so.
@@ -109,16 +115,18 @@ fn types_and_the_whole_have_man_pages_that_name_every_part_of_them() {
     for name in header::functions().iter().map(String::as_str).chain(TYPES) {
         assert!(whole.contains(&format!(" {name}(3) ")), "{name} is not in tcpshaker(3)");
     }
-    for part in ["The sign rule", "Threads", "Ways to ask", "Ownership", "Promises", "Fork", "Addresses"] {
+    for part in ["The sign rule", "Threads", "Ways to ask", "Monitors", "Ownership", "Promises", "Fork", "Addresses"] {
         assert!(whole.contains(&format!(" {part} ")), "{part} is not in tcpshaker(3)");
     }
-    let enums = ["shaker_status", "shaker_engine"].map(|name| reference.man_page(name));
+    let enums = ["shaker_status", "shaker_engine", "shaker_state"].map(|name| reference.man_page(name));
     for constant in header::constants() {
         let value = format!(" {constant} = ");
         assert!(whole.contains(&constant) || enums.iter().any(|page| page.contains(&value)), "{constant}");
     }
     let code = header::code();
-    for name in ["shaker_request", "shaker_result", "shaker_stats"] {
+    for name in
+        ["shaker_request", "shaker_result", "shaker_stats", "shaker_watch", "shaker_change", "shaker_watch_info"]
+    {
         let (_, body) = code.split_once(&format!("typedef struct {name} {{")).expect("a struct");
         let (body, _) = body.split_once('}').expect("its end");
         let page = reference.man_page(name);
