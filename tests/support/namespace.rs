@@ -111,7 +111,9 @@ fn namespaces_work() -> Result<(), &'static str> {
 }
 
 fn run_inside(test: &str) {
-    let log = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{}.log", test.replace("::", ".")));
+    // The same test may run in another column at the same time (tests/run).
+    let log = format!("{}-{}.log", test.replace("::", "."), std::process::id());
+    let log = Path::new(env!("CARGO_TARGET_TMPDIR")).join(log);
     let output = File::create(&log).expect("a log in the target directory");
     let child = unshare()
         .arg(std::env::current_exe().expect("the path of this test"))
@@ -125,6 +127,7 @@ fn run_inside(test: &str) {
         .expect("unshare starts");
     let ended = wait_for(child);
     let said = String::from_utf8_lossy(&std::fs::read(&log).expect("the log")).into_owned();
+    let _ = std::fs::remove_file(&log);
     // The harness has begun the line with the test's name.
     for line in said.lines().filter_map(|line| line.find("SKIPPED ").map(|at| &line[at..])) {
         tell_skipped(line);
@@ -159,11 +162,21 @@ struct Turn {
 }
 
 impl Turn {
+    /// Who wants to be alone keeps others waiting at the gate, or would wait as long as they come one after another.
     fn take(company: Company) -> Turn {
-        let lock = File::create(Path::new(env!("CARGO_TARGET_TMPDIR")).join("turn.lock")).expect("a lock file");
-        let kind = if company == Company::Alone { libc::LOCK_EX } else { libc::LOCK_SH };
-        // SAFETY: the descriptor is open; closing it gives the lock back.
-        assert_eq!(unsafe { libc::flock(lock.as_raw_fd(), kind) }, 0, "{}", std::io::Error::last_os_error());
-        Turn { _lock: lock }
+        let gate = locked("gate", libc::LOCK_EX);
+        let turn = locked("turn", if company == Company::Alone { libc::LOCK_EX } else { libc::LOCK_SH });
+        drop(gate);
+        Turn { _lock: turn }
     }
+}
+
+/// A lock that the test programs of all builds share.
+fn locked(name: &str, kind: libc::c_int) -> File {
+    // SAFETY: getuid only returns a number.
+    let user = unsafe { libc::getuid() };
+    let file = File::create(std::env::temp_dir().join(format!("tcpshaker-tests-{user}.{name}"))).expect("a lock file");
+    // SAFETY: the descriptor is open; closing it gives the lock back.
+    assert_eq!(unsafe { libc::flock(file.as_raw_fd(), kind) }, 0, "{}", std::io::Error::last_os_error());
+    file
 }
