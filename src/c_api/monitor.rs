@@ -160,7 +160,7 @@ pub unsafe extern "C" fn shaker_monitor_add(
     ids: *mut u64,
 ) -> shaker_status {
     // SAFETY: as the header asks.
-    with(monitor, |monitor| unsafe { add(monitor, watches, count, ids) })
+    guard(shaker_status::SHAKER_ERR_INTERNAL, || with(monitor, |monitor| unsafe { add(monitor, watches, count, ids) }))
 }
 
 /// # Safety
@@ -193,15 +193,17 @@ pub unsafe extern "C" fn shaker_monitor_remove(
     ids: *const u64,
     count: usize,
 ) -> shaker_status {
-    with(monitor, |monitor| {
-        if count == 0 {
-            return monitor.remove(&[]).into();
-        }
-        if ids.is_null() || count > isize::MAX as usize / size_of::<u64>() {
-            return shaker_status::SHAKER_ERR_INVALID;
-        }
-        // SAFETY: the caller's array of `count` ids.
-        monitor.remove(unsafe { std::slice::from_raw_parts(ids, count) }).into()
+    guard(shaker_status::SHAKER_ERR_INTERNAL, || {
+        with(monitor, |monitor| {
+            if count == 0 {
+                return monitor.remove(&[]).into();
+            }
+            if ids.is_null() || count > isize::MAX as usize / size_of::<u64>() {
+                return shaker_status::SHAKER_ERR_INVALID;
+            }
+            // SAFETY: the caller's array of `count` ids.
+            monitor.remove(unsafe { std::slice::from_raw_parts(ids, count) }).into()
+        })
     })
 }
 
@@ -211,7 +213,7 @@ pub unsafe extern "C" fn shaker_monitor_remove(
 /// SHAKER_ERR_FORKED.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn shaker_monitor_pause(monitor: *mut shaker_monitor, id: u64, paused: bool) -> shaker_status {
-    with(monitor, |monitor| monitor.pause(id, paused).into())
+    guard(shaker_status::SHAKER_ERR_INTERNAL, || with(monitor, |monitor| monitor.pause(id, paused).into()))
 }
 
 /// Has a check of a watch begin at once, or if one is in flight, when that has ended. Also of one that is paused.
@@ -220,7 +222,7 @@ pub unsafe extern "C" fn shaker_monitor_pause(monitor: *mut shaker_monitor, id: 
 /// SHAKER_ERR_FORKED.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn shaker_monitor_check_now(monitor: *mut shaker_monitor, id: u64) -> shaker_status {
-    with(monitor, |monitor| monitor.check_now(id).into())
+    guard(shaker_status::SHAKER_ERR_INTERNAL, || with(monitor, |monitor| monitor.check_now(id).into()))
 }
 
 /// Tells what the program's own traffic saw of a target: a request that was answered, a connection that was refused. It
@@ -229,7 +231,7 @@ pub unsafe extern "C" fn shaker_monitor_check_now(monitor: *mut shaker_monitor, 
 /// Returns SHAKER_OK; SHAKER_ERR_INVALID if monitor is NULL or the id is no watch's; SHAKER_ERR_FORKED.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn shaker_monitor_report(monitor: *mut shaker_monitor, id: u64, up: bool) -> shaker_status {
-    with(monitor, |monitor| monitor.report(id, up).into())
+    guard(shaker_status::SHAKER_ERR_INTERNAL, || with(monitor, |monitor| monitor.report(id, up).into()))
 }
 
 /// Reads what is known of a watch.
@@ -246,18 +248,20 @@ pub unsafe extern "C" fn shaker_monitor_get(
     info: *mut shaker_watch_info,
     size: usize,
 ) -> shaker_status {
-    with(monitor, |monitor| {
-        if info.is_null() || size == 0 {
-            return shaker_status::SHAKER_ERR_INVALID;
-        }
-        match monitor.get(id) {
-            Ok(known) => {
-                // SAFETY: the caller's `size` bytes.
-                unsafe { write_growing(&shaker_watch_info::from(&known), info, size) };
-                shaker_status::SHAKER_OK
+    guard(shaker_status::SHAKER_ERR_INTERNAL, || {
+        with(monitor, |monitor| {
+            if info.is_null() || size == 0 {
+                return shaker_status::SHAKER_ERR_INVALID;
             }
-            Err(status) => status.into(),
-        }
+            match monitor.get(id) {
+                Ok(known) => {
+                    // SAFETY: the caller's `size` bytes.
+                    unsafe { write_growing(&shaker_watch_info::from(&known), info, size) };
+                    shaker_status::SHAKER_OK
+                }
+                Err(status) => status.into(),
+            }
+        })
     })
 }
 
@@ -323,11 +327,9 @@ pub unsafe extern "C" fn shaker_monitor_held(monitor: *const shaker_monitor) -> 
 
 /// Runs the body of a function of a monitor, unless that is NULL.
 fn with(monitor: *const shaker_monitor, body: impl FnOnce(&Monitor) -> shaker_status) -> shaker_status {
-    guard(shaker_status::SHAKER_ERR_INTERNAL, || {
-        // SAFETY: NULL, or a monitor that is not freed.
-        match unsafe { monitor.as_ref() } {
-            Some(monitor) => body(&monitor.0),
-            None => shaker_status::SHAKER_ERR_INVALID,
-        }
-    })
+    // SAFETY: NULL, or a monitor that is not freed.
+    match unsafe { monitor.as_ref() } {
+        Some(monitor) => body(&monitor.0),
+        None => shaker_status::SHAKER_ERR_INVALID,
+    }
 }
