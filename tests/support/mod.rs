@@ -19,6 +19,7 @@ pub mod etc;
 pub mod far_host;
 pub mod firewall;
 pub mod lists;
+pub mod monitors;
 pub mod name_server;
 pub mod network;
 pub mod peer;
