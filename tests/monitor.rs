@@ -8,6 +8,8 @@ mod support;
 mod a_checker;
 #[path = "monitor/a_host.rs"]
 mod a_host;
+#[path = "monitor/a_name.rs"]
+mod a_name;
 #[path = "monitor/a_target.rs"]
 mod a_target;
 #[path = "monitor/a_watch.rs"]

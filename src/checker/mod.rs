@@ -43,6 +43,7 @@ use crate::sys::thread::{self, Thread};
 use crate::sys::waker::Waker;
 
 use driver::Driver;
+pub(crate) use submit::Submission;
 
 /// Nobody has more descriptors than this to spare for one checker, whatever the limit says.
 const IN_FLIGHT_MAX: u64 = 1 << 20;
@@ -298,7 +299,7 @@ impl Checker {
         let close_mode = CloseMode { handshake: request.handshake, linger };
         let mark = if request.mark == 0 { self.shared.opener.mark() } else { request.mark };
         let terms = Terms { submitted, timeout_ms, close_mode, mark, paced, has_token: false, syns: 0 };
-        SubmittedCheck { id, tag: request.tag, target: request.target, family, terms }
+        SubmittedCheck { id, tag: request.tag, target: request.target, family, name_age_ms: 0, terms }
     }
 }
 

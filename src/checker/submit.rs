@@ -17,6 +17,15 @@ use crate::sys::clock;
 /// A batch smaller than this is not worth waking a second loop for.
 const WORTH_SPLITTING: usize = 64;
 
+/// A check to be made, and how.
+pub(crate) struct Submission {
+    pub request: Request,
+    /// Where its report goes, if not to a queue.
+    pub callback: Option<Callback>,
+    /// How old an answer of the resolver may be, if the target is a name; 0: it is looked up for this check.
+    pub name_age_ms: u32,
+}
+
 impl Checker {
     /// Submits checks whose reports go to [`Checker::reap`]. Returns the id of the first; the others' follow one by
     /// one.
@@ -40,7 +49,8 @@ impl Checker {
         &self,
         requests: impl ExactSizeIterator<Item = (Request, Option<Callback>)>,
     ) -> Result<u64, Status> {
-        self.submit_to(&self.shared.completions, requests)
+        let all = requests.map(|(request, callback)| Submission { request, callback, name_age_ms: 0 });
+        self.submit_to(&self.shared.completions, all)
     }
 
     /// Submits checks whose reports go to their callback, or without one to `queue`. Its owner closes it: the checker
@@ -48,7 +58,7 @@ impl Checker {
     pub(crate) fn submit_to(
         &self,
         queue: &Arc<CompletionQueue>,
-        requests: impl ExactSizeIterator<Item = (Request, Option<Callback>)>,
+        requests: impl ExactSizeIterator<Item = Submission>,
     ) -> Result<u64, Status> {
         self.not_forked()?;
         let count = requests.len();
@@ -60,10 +70,10 @@ impl Checker {
         let first_id = self.next_id.fetch_add(count as u64, Ordering::Relaxed);
         let mut requests = (first_id..).zip(requests).peekable();
         if count == 1
-            && let Some((id, (request, _))) = requests
-                .next_if(|(_, (request, callback))| callback.is_none() && matches!(request.target, Target::Literal(_)))
+            && let Some((id, one)) =
+                requests.next_if(|(_, one)| one.callback.is_none() && matches!(one.request.target, Target::Literal(_)))
         {
-            return self.submit_one(queue, self.submitted_check(request, id, submitted, false));
+            return self.submit_one(queue, self.submitted_check(one.request, id, submitted, false));
         }
         let handles = &self.shared.handles;
         let loops = if count < WORTH_SPLITTING { 1 } else { handles.len() };
@@ -73,8 +83,8 @@ impl Checker {
             let share = count / loops + usize::from(index < count % loops);
             let mut commands = Vec::new();
             let mut room = share;
-            for (id, (request, callback)) in requests.by_ref().take(share) {
-                let check = self.submitted_check(request, id, submitted, false);
+            for (id, Submission { request, callback, name_age_ms }) in requests.by_ref().take(share) {
+                let check = SubmittedCheck { name_age_ms, ..self.submitted_check(request, id, submitted, false) };
                 match (callback, commands.last_mut()) {
                     (Some(callback), _) => {
                         commands.push(Command::Batch { sink: Sink::Callback(callback), checks: vec![check] })

@@ -31,6 +31,8 @@ pub(crate) struct SubmittedCheck {
     pub tag: usize,
     pub target: Target,
     pub family: Family,
+    /// How old an answer of the resolver may be; 0: asked for by this check.
+    pub name_age_ms: u32,
     pub terms: Terms,
 }
 

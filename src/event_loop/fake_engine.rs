@@ -207,7 +207,7 @@ impl Bench {
         let submitted = clock::now();
         let close_mode = CloseMode::HALF_OPEN;
         let terms = Terms { submitted, timeout_ms, close_mode, mark: 0, paced: false, has_token: false, syns: 0 };
-        let check = |(id, target)| SubmittedCheck { id, tag: 0, target, family: Family::V4, terms };
+        let check = |(id, target)| SubmittedCheck { id, tag: 0, target, family: Family::V4, name_age_ms: 0, terms };
         let sink = Sink::Queue(self.shared.completions.clone());
         self.handle.inbox.give(Command::Batch { sink, checks: (1..).zip(targets).map(check).collect() }).unwrap();
     }

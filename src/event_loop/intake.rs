@@ -144,8 +144,14 @@ mod tests {
             has_token: false,
             syns: 0,
         };
-        let check =
-            |id| SubmittedCheck { id, tag: 0, target: Target::from("127.0.0.1:80"), family: Family::Any, terms };
+        let check = |id| SubmittedCheck {
+            id,
+            tag: 0,
+            target: Target::from("127.0.0.1:80"),
+            family: Family::Any,
+            name_age_ms: 0,
+            terms,
+        };
         ids.map(check).collect()
     }
 

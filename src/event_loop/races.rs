@@ -20,7 +20,7 @@ use crate::check::request::Family;
 use crate::check::target::Name;
 use crate::check::verdict::{Status, Verdict};
 use crate::engine::Engine;
-use crate::resolver::{self, Query, Waiter, WaiterKey};
+use crate::resolver::{self, Asked, Query, Waiter, WaiterKey};
 use crate::sys::clock;
 
 pub(super) struct Races {
@@ -52,13 +52,14 @@ impl Races {
         self.races.capacity() as u32
     }
 
-    /// Has a submitted check's name looked up.
+    /// Has a submitted check's name looked up, unless an answer is known that is no older than `age_ms`.
     pub fn submit(
         &mut self,
         checks: &mut Checks<impl Engine>,
         reply_to: ReplyTo,
         name: Name,
         family: Family,
+        age_ms: u32,
         terms: Terms,
     ) {
         let generation = checks.table.next_generation();
@@ -70,13 +71,17 @@ impl Races {
             race.deadline()
         });
         let key = WaiterKey { slot, generation };
-        let waiter = Waiter { listener: self.handle.clone(), key, deadline, timeout_ms: terms.timeout_ms };
+        let waiter = Waiter { listener: self.handle.clone(), key, deadline, timeout_ms: terms.timeout_ms, age_ms };
         match self.shared.resolver.ask(Query { name, family }, waiter) {
-            Ok(ticket) => {
+            Ok(Asked::Waits(ticket)) => {
                 self.races[slot as usize].ticket = Some(ticket);
                 if ticket.began {
                     self.lookup_began(checks, slot, generation);
                 }
+            }
+            Ok(Asked::Known(addresses)) => {
+                self.lookup_began(checks, slot, generation);
+                self.resolved(checks, slot, generation, Ok(addresses));
             }
             Err(errno) => self.end(checks, slot, Verdict::without_segments(Status::LocalFault, errno), clock::now()),
         }

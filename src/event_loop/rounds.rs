@@ -248,7 +248,7 @@ impl<E: LoopEngine> EventLoop<E> {
     }
 
     fn accept(&mut self, arrived: Arrived) {
-        let Arrived { sink, check: SubmittedCheck { id, tag, target, family, terms }, ended } = arrived;
+        let Arrived { sink, check: SubmittedCheck { id, tag, target, family, name_age_ms, terms }, ended } = arrived;
         let reply_to = ReplyTo { sink, id, tag };
         if let Some(status) = ended.or_else(|| self.shared.config.engine.refusal(terms.close_mode)) {
             return self.checks.finish(reply_to, Verdict::without_segments(status, 0));
@@ -259,7 +259,7 @@ impl<E: LoopEngine> EventLoop<E> {
         }
         match target {
             Target::Literal(target) if family.allows(&target) => self.checks.submit(reply_to, target, terms),
-            Target::Name(name) => self.races.submit(&mut self.checks, reply_to, *name, family, terms),
+            Target::Name(name) => self.races.submit(&mut self.checks, reply_to, *name, family, name_age_ms, terms),
             Target::Literal(_) | Target::Malformed(_) => {
                 self.checks.finish(reply_to, Verdict::without_segments(Status::BadAddress, 0))
             }

@@ -8,8 +8,8 @@ use super::records::Records;
 use super::schedule::{LATE, Schedule};
 use super::spread::Spread;
 use super::watch::{Settings, Watch};
-use crate::check::request::Request;
 use crate::check::verdict::{Report, Status, Verdict};
+use crate::checker::Submission;
 
 const NANOSECONDS_PER_MS: u64 = 1_000_000;
 
@@ -176,7 +176,7 @@ impl Core {
     }
 
     /// The next check that is due, tagged with its probe. It is in flight from now on.
-    pub fn next_check(&mut self, now: u64) -> Option<Request> {
+    pub fn next_check(&mut self, now: u64) -> Option<Submission> {
         let slot = self.schedule.due(now)?;
         let probe = self.records.probe_mut(slot);
         probe.timer = None;
@@ -184,7 +184,8 @@ impl Core {
         probe.again = false;
         probe.at = now;
         probe.behind_ms = (self.schedule.behind() / NANOSECONDS_PER_MS) as u32;
-        Some(probe.settings.request(&probe.target, slot as usize))
+        let request = probe.settings.request(&probe.target, slot as usize);
+        Some(Submission { request, callback: None, name_age_ms: probe.settings.interval_ms })
     }
 
     /// When a check is due, or earlier; `None` while none is scheduled.

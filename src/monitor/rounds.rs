@@ -6,9 +6,8 @@ use std::time::Duration;
 
 use super::changes::Change;
 use super::core::Core;
-use crate::check::request::Request;
 use crate::check::verdict::Status;
-use crate::checker::Checker;
+use crate::checker::{Checker, Submission};
 use crate::completion::CompletionQueue;
 use crate::sys::clock;
 use crate::sys::lock::{Condvar, Mutex, MutexGuard};
@@ -112,7 +111,7 @@ impl Rounds {
         let seen = self.results.interrupts(); // read first: whatever changes from now on ends the wait
         let Some((due, next)) = self.next_checks() else { return self.end_rounds() };
         let is_busy = !due.is_empty();
-        if is_busy && self.checker.submit_to(&self.results, due.into_iter().map(|request| (request, None))).is_err() {
+        if is_busy && self.checker.submit_to(&self.results, due.into_iter()).is_err() {
             return self.end_rounds();
         }
         let until_next = next.map(|at| Duration::from_nanos(at.saturating_sub(clock::now())));
@@ -142,13 +141,13 @@ impl Rounds {
     }
 
     /// The next checks that are due, and when others are; `None` when no more are made.
-    fn next_checks(&self) -> Option<(Vec<Request>, Option<u64>)> {
+    fn next_checks(&self) -> Option<(Vec<Submission>, Option<u64>)> {
         let mut state = self.lock();
         if state.has_ended {
             return None;
         }
         let now = clock::now();
-        let due: Vec<Request> = std::iter::from_fn(|| state.core.next_check(now)).take(BATCH).collect();
+        let due: Vec<Submission> = std::iter::from_fn(|| state.core.next_check(now)).take(BATCH).collect();
         state.set_alarm(now);
         Some((due, state.core.next_at()))
     }

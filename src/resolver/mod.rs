@@ -7,6 +7,7 @@
 //! One lock guards the state. Nobody starts or joins a thread, calls a listener or drops many waiters under it, so
 //! that a loop never waits long for it.
 
+mod answers;
 mod lookup;
 mod lookups;
 mod query;
@@ -22,11 +23,12 @@ use crate::sys::clock;
 use crate::sys::lock::{Condvar, Mutex, MutexGuard};
 use crate::sys::thread::{self, Thread};
 
+use answers::Answers;
 pub(crate) use lookup::NOT_IN_TIME;
 use lookup::{NO_THREAD, look_up};
 use lookups::{Begun, Ending, Lookups};
 pub(crate) use query::Query;
-pub(crate) use waiter::{Listener, Ticket, Waiter, WaiterKey};
+pub(crate) use waiter::{Asked, Listener, Ticket, Waiter, WaiterKey};
 
 /// For getaddrinfo and the modules of nsswitch.conf(5).
 const STACK: usize = 256 << 10;
@@ -39,6 +41,7 @@ pub(crate) struct Resolver {
 
 struct State {
     lookups: Lookups,
+    answers: Answers,
     /// Threads that have not ended.
     running: usize,
     /// Threads without work, the latest last, and what wakes each. The latest is called first, so that those that are
@@ -61,6 +64,7 @@ impl Resolver {
     pub fn new(max_lookups: u32) -> Resolver {
         let state = State {
             lookups: Lookups::new(max_lookups as usize),
+            answers: Answers::default(),
             running: 0,
             idle: Vec::new(),
             coming: 0,
@@ -73,18 +77,24 @@ impl Resolver {
         Resolver { state: Mutex::new(state) }
     }
 
-    /// Has a name looked up; the listener hears the answer. An errno if no thread can be had.
-    pub fn ask(self: &Arc<Resolver>, query: Query, waiter: Waiter) -> Result<Ticket, i32> {
+    /// Has a name looked up; the listener hears the answer, unless one is known that will do. An errno if no thread can
+    /// be had.
+    pub fn ask(self: &Arc<Resolver>, query: Query, waiter: Waiter) -> Result<Asked, i32> {
         let mut state = self.lock();
         if state.closed {
-            return Ok(Ticket::NOBODY); // the loops end every check themselves
+            return Ok(Asked::Waits(Ticket::NOBODY)); // the loops end every check themselves
         }
         let now = clock::now();
+        if waiter.age_ms > 0
+            && let Some(addresses) = state.answers.find(&query, waiter.age_ms, now)
+        {
+            return Ok(Asked::Known(addresses.to_vec()));
+        }
         let ticket = state.lookups.join(query, waiter, now);
         let missing = state.call_threads(now);
         drop(state);
         self.start_threads(missing).inspect_err(|_| self.withdraw(ticket))?;
-        Ok(ticket)
+        Ok(Asked::Waits(ticket))
     }
 
     /// The waiter does not need the answer any more. It may be on its way, and is then to be ignored.
@@ -201,7 +211,15 @@ impl Resolver {
             0 => (Err(NOT_IN_TIME), Ending::CutShort), // everybody's deadline passed while the name was queued
             left => look_up(&begun.query, left.div_ceil(1_000_000_000)),
         };
-        let is_wanted = self.lock().lookups.end(begun, clock::now(), ending);
+        let mut state = self.lock();
+        let now = clock::now();
+        if let Ok(addresses) = &addresses
+            && state.lookups.is_to_be_kept(begun.id)
+        {
+            state.answers.keep(begun.query.clone(), addresses.clone(), now);
+        }
+        let is_wanted = state.lookups.end(begun, now, ending);
+        drop(state);
         if is_wanted {
             self.answer(begun.id, &addresses);
         }

@@ -30,9 +30,19 @@ pub(crate) struct Waiter {
     pub deadline: Option<u64>,
     /// How long after that it is of no more use.
     pub timeout_ms: u32,
+    /// How old an answer it takes; 0: none but one that it waited for.
+    pub age_ms: u32,
 }
 
-/// What [`Resolver::ask`](super::Resolver::ask) returns, to withdraw the waiter by.
+/// What [`Resolver::ask`](super::Resolver::ask) returns.
+pub(crate) enum Asked {
+    /// The listener will hear the answer.
+    Waits(Ticket),
+    /// A kept answer that is new enough. The listener hears nothing.
+    Known(Vec<SocketAddr>),
+}
+
+/// To withdraw a waiter by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Ticket {
     pub(super) lookup: u64,

@@ -1,11 +1,9 @@
 //! Which changes are told of a target.
 
-use tcpshaker::{EngineKind, State, Status, Watch};
+use tcpshaker::{State, Status, Watch};
 
-use super::support::etc;
 use super::support::lists::*;
 use super::support::monitors::*;
-use super::support::name_server::{Answer, NameServer};
 use super::support::targets::{DEAD_PORT, Listener, V4, at};
 
 #[test]
@@ -46,27 +44,6 @@ fn that_refuses_or_is_silent_is_down_at_its_first_verdict() {
         let change = assert_next(&monitor, State::Unknown, State::Down);
         assert_eq!((change.id, change.last.unwrap().status), (silent, Status::TimedOut));
     });
-}
-
-#[test]
-fn whose_name_does_not_resolve_has_no_verdict_and_one_that_does_has() {
-    namespaced!();
-    etc::replace();
-    etc::use_name_server(5, 1);
-    let _server = NameServer::start(&[("here.test", Answer::Addresses(vec![V4]))]);
-    let _listener = Listener::on(V4, PORT);
-    for caller_driven in [false, true] {
-        let checker = of_kind(EngineKind::Socket, caller_driven, |_| ());
-        let monitor = monitor(&checker);
-        let named = |name: &str| Watch { interval_ms: 20, ..Watch::new(format!("{name}:{PORT}").as_str()) };
-        let nowhere = add(&monitor, named("nowhere.test"));
-        quiet_until(&monitor, "lookups that fail", || monitor.get(nowhere).unwrap().no_verdict >= 3);
-        let info = monitor.get(nowhere).unwrap();
-        assert_eq!((info.state, info.last.unwrap().status), (State::Unknown, Status::Unresolved));
-        let here = add(&monitor, named("here.test"));
-        let change = assert_next(&monitor, State::Unknown, State::Up);
-        assert_eq!((change.id, change.last.unwrap().address), (here, Some(at(V4, PORT))));
-    }
 }
 
 #[test]

@@ -41,7 +41,7 @@ fn ended(tag: usize, status: Status) -> Report {
 
 /// The checks that are due by then, and no later.
 fn due(core: &mut Core, now: u64) -> Vec<usize> {
-    std::iter::from_fn(|| core.next_check(now)).map(|request| request.tag).collect()
+    std::iter::from_fn(|| core.next_check(now)).map(|check| check.request.tag).collect()
 }
 
 /// Has the one watch checked once at this time.

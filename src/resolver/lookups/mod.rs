@@ -53,6 +53,8 @@ struct Lookup {
     began: u64,
     /// When the last waiter left, if none has come since.
     left: Option<u64>,
+    /// Some of those who wait, or have waited, would have taken an answer that was kept.
+    is_to_be_kept: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -111,6 +113,7 @@ impl Lookups {
         let Some(lookup) = self.lookups.get_mut(&id) else { return Ticket::NOBODY };
         lookup.waiting += 1;
         lookup.left = None;
+        lookup.is_to_be_kept |= waiter.age_ms > 0;
         let began = matches!(lookup.stage, Stage::UnderWay(_));
         if began && waiter.deadline.is_none() {
             waiter.deadline = Some(deadline(now, waiter.timeout_ms));
@@ -192,6 +195,11 @@ impl Lookups {
         seen.then_some(group)
     }
 
+    /// Whether its answer will be of use to others who ask.
+    pub fn is_to_be_kept(&self, id: u64) -> bool {
+        self.lookups.get(&id).is_some_and(|lookup| lookup.is_to_be_kept)
+    }
+
     /// Ends a lookup. Returns whether its waiters get its answer ([`Lookups::take_group`]): after one that was cut
     /// short, those who came later and have more time get another, and the others wait with them.
     pub fn end(&mut self, begun: &Begun, now: u64, ending: Ending) -> bool {
@@ -234,7 +242,9 @@ impl Lookups {
         let query = Arc::new(query);
         self.by_query.insert(query.clone(), id);
         let stage = Stage::Queued { slow: false };
-        self.lookups.insert(id, Lookup { query, stage, waiting: 0, deadline: 0, longest_ms: 0, began: 0, left: None });
+        let lookup =
+            Lookup { query, stage, waiting: 0, deadline: 0, longest_ms: 0, began: 0, left: None, is_to_be_kept: false };
+        self.lookups.insert(id, lookup);
         self.queue(id, now);
         id
     }

@@ -20,7 +20,13 @@ fn query(host: &str) -> Query {
 }
 
 fn waiter(slot: u32, deadline: Option<u64>) -> Waiter {
-    Waiter { listener: Arc::new(Nobody), key: WaiterKey { slot, generation: 7 }, deadline, timeout_ms: 1_000 }
+    Waiter {
+        listener: Arc::new(Nobody),
+        key: WaiterKey { slot, generation: 7 },
+        deadline,
+        timeout_ms: 1_000,
+        age_ms: 0,
+    }
 }
 
 fn lookups(max: usize) -> Lookups {
