@@ -1,6 +1,7 @@
 //! Tests of what a monitor decides, on a clock of their own and with checks that never leave the test.
 
 mod doubt;
+mod mapped;
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::{Ipv4Addr, SocketAddr};
