@@ -4,7 +4,7 @@
 use super::changes::{Change, Changes};
 use super::config::MonitorConfig;
 use super::hysteresis::State;
-use super::records::Records;
+use super::records::{Asked, Records};
 use super::schedule::{LATE, Schedule};
 use super::spread::Spread;
 use super::watch::{Settings, Watch};
@@ -98,7 +98,9 @@ impl Core {
 
     /// No change of this watch comes out any more.
     pub fn remove(&mut self, slot: u32) {
-        self.pause(slot, true, 0);
+        if self.records.watch(slot).wants_checks() {
+            self.want_less(slot);
+        }
         let record = self.records.remove(slot);
         self.changes.forget(record.pending);
         self.doubtful -= usize::from(record.hysteresis.may_be_down());
@@ -125,18 +127,11 @@ impl Core {
             return;
         }
         record.is_paused = is_paused;
-        record.wants_check = false;
         if is_paused {
-            probe.active -= 1;
-            if probe.active == 0
-                && !probe.again
-                && let Some(timer) = probe.timer.take()
-            {
-                self.schedule.clear(timer);
-            }
-            return;
+            return self.want_less(slot);
         }
-        probe.active += 1;
+        probe.wanted += u32::from(!record.asked.is_any());
+        record.asked = Asked::default();
         if !probe.is_in_flight {
             let planned = probe.timer.is_some().then_some(probe.at + self.schedule.behind());
             let Settings { interval_ms, jitter_percent, .. } = *probe.settings;
@@ -154,10 +149,25 @@ impl Core {
         }
     }
 
+    /// A watch wants no more checks. If it was the last of its probe that did, none are made.
+    fn want_less(&mut self, slot: u32) {
+        let (_, probe) = self.records.both(slot);
+        probe.wanted -= 1;
+        if probe.wanted == 0 {
+            probe.again = false;
+            if let Some(timer) = probe.timer.take() {
+                self.schedule.clear(timer);
+            }
+        }
+    }
+
     /// A check of this watch begins at once, or if one is in flight, when that ends.
     pub fn check_now(&mut self, slot: u32, now: u64) {
         let (record, probe) = self.records.both(slot);
-        record.wants_check = record.is_paused;
+        if record.is_paused {
+            probe.wanted += u32::from(!record.asked.is_any());
+            record.asked.ask(probe.is_in_flight);
+        }
         probe.again = true;
         if !probe.is_in_flight {
             let slot = record.probe;
@@ -211,13 +221,15 @@ impl Core {
         let mut next = self.records.next_of(slot, None);
         while let Some(watch) = next {
             next = self.records.next_of(slot, Some(watch));
-            let (record, _) = self.records.both(watch);
-            if record.is_paused && (!record.wants_check || again) {
-                continue;
-            }
-            record.wants_check = false;
-            record.checks = record.checks.wrapping_add(1);
+            let (record, probe) = self.records.both(watch);
             let is_paused = record.is_paused;
+            if is_paused {
+                if !record.asked.shift() {
+                    continue;
+                }
+                probe.wanted -= u32::from(!record.asked.is_any());
+            }
+            record.checks = record.checks.wrapping_add(1);
             match evidence {
                 Some(evidence) => self.weigh(watch, evidence, now),
                 None => {
@@ -236,7 +248,7 @@ impl Core {
         }
         if !self.records.has_watches(slot) {
             self.records.remove_probe(slot);
-        } else if again {
+        } else if again && self.records.probe(slot).wanted > 0 {
             self.set_timer(slot, now);
         } else if let Some(interval_ms) = interval_ms {
             let at = self.ended_at(slot, verdict, now) + self.jittered(slot, interval_ms);
@@ -357,7 +369,7 @@ impl Core {
     pub fn info(&self, slot: u32) -> WatchInfo {
         let record = self.records.watch(slot);
         let probe = self.records.probe(record.probe);
-        let is_checked = !record.is_paused || record.wants_check;
+        let is_checked = !record.is_paused || record.asked.is_current();
         let next = (is_checked && probe.timer.is_some()).then(|| (probe.at + self.schedule.behind()) / 1_000);
         WatchInfo {
             tag: record.tag,

@@ -38,9 +38,46 @@ pub(super) struct Record {
     pub no_verdict: u32,
     pub changes: u32,
     pub is_paused: bool,
-    /// It is paused, and has been asked for one check.
-    pub wants_check: bool,
+    /// It is paused, and has been asked for a check.
+    pub asked: Asked,
     pub pending: Pending,
+}
+
+/// Which checks of its probe a paused watch was asked for.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Asked {
+    /// The one in flight, or while none is, the next.
+    is_current: bool,
+    /// The one after the one in flight.
+    is_next: bool,
+}
+
+impl Asked {
+    /// For a check that begins from now on.
+    pub fn ask(&mut self, is_in_flight: bool) {
+        *if is_in_flight { &mut self.is_next } else { &mut self.is_current } = true;
+    }
+
+    /// A check has ended. Returns whether it was asked for.
+    pub fn shift(&mut self) -> bool {
+        let is_next = std::mem::take(&mut self.is_next);
+        std::mem::replace(&mut self.is_current, is_next)
+    }
+
+    pub fn is_any(&self) -> bool {
+        self.is_current || self.is_next
+    }
+
+    pub fn is_current(&self) -> bool {
+        self.is_current
+    }
+}
+
+impl Record {
+    /// Checks are to be made for it.
+    pub fn wants_checks(&self) -> bool {
+        !self.is_paused || self.asked.is_any()
+    }
 }
 
 /// A target that is checked again and again for all watches of it that have the same settings.
@@ -49,8 +86,8 @@ pub(super) struct Probe {
     pub settings: Arc<Settings>,
     /// The first of its watches.
     first: u32,
-    /// How many of its watches are not paused.
-    pub active: u32,
+    /// How many of its watches want checks.
+    pub wanted: u32,
     /// Set while it waits for its next check.
     pub timer: Option<Timer>,
     /// When the timer expires, on the schedule's clock; or since when the check has been in flight.
@@ -98,7 +135,7 @@ impl Probe {
             target,
             settings,
             first: NONE,
-            active: 0,
+            wanted: 0,
             timer: None,
             at: 0,
             behind_ms: 0,
@@ -217,7 +254,7 @@ impl Records {
             no_verdict: 0,
             changes: 0,
             is_paused: true,
-            wants_check: false,
+            asked: Asked::default(),
             pending: Pending::NOTHING,
         }) as u32;
         if let Some(neighbour) = self.watches.get_mut(next as usize) {

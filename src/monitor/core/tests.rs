@@ -2,6 +2,7 @@
 
 mod doubt;
 mod mapped;
+mod paused;
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -141,62 +142,6 @@ fn a_new_watch_does_not_wait_for_the_interval_of_those_that_it_shares_checks_wit
     check_once(&mut core, now + 501 * MS, Status::Up);
     assert_eq!(core.info(slot(&core, other)).state, State::Up);
     assert_eq!(due(&mut core, now + 1_400 * MS), []);
-}
-
-#[test]
-fn a_paused_watch_has_no_checks_but_those_it_is_asked_for() {
-    let mut core = core(at_once);
-    let (id, _) = one_up(&mut core, watch(0));
-    let slot = slot(&core, id);
-    core.pause(slot, true, START);
-    assert_eq!(core.next_at(), None);
-    core.check_now(slot, START + SECOND);
-    check_once(&mut core, START + SECOND, Status::Refused);
-    assert_eq!(changes(&mut core), [(State::Up, State::Down)]);
-    assert_eq!(core.next_at(), None);
-    core.report(slot, true, START + SECOND);
-    assert_eq!(changes(&mut core), [(State::Down, State::Up)]);
-    assert_eq!(core.next_at(), None);
-    core.pause(slot, false, START + 2 * SECOND);
-    check_once(&mut core, START + 2 * SECOND, Status::Up);
-    assert!(core.next_at().is_some());
-}
-
-#[test]
-fn a_check_that_was_paused_in_flight_counts_for_nothing() {
-    let mut core = core(at_once);
-    let (id, _) = one_up(&mut core, watch(0));
-    let checks = due(&mut core, START + 1_001 * MS);
-    core.pause(slot(&core, id), true, START);
-    core.settle(&ended(checks[0], Status::Refused), START + 2 * SECOND);
-    assert_eq!(changes(&mut core), []);
-    assert_eq!(core.info(slot(&core, id)).checks, 1);
-    assert_eq!(core.next_at(), None);
-}
-
-#[test]
-fn check_now_while_one_is_in_flight_makes_one_more_at_its_end() {
-    let mut core = core(at_once);
-    let id = add(&mut core, watch(0), START);
-    let checks = due(&mut core, START);
-    core.check_now(slot(&core, id), START);
-    core.check_now(slot(&core, id), START);
-    assert_eq!(due(&mut core, START + MS), []);
-    core.settle(&ended(checks[0], Status::Up), START + MS);
-    check_once(&mut core, START + 2 * MS, Status::Up);
-    assert_eq!(due(&mut core, START + 900 * MS), []);
-}
-
-#[test]
-fn a_check_that_a_paused_watch_asks_for_is_made_though_the_others_of_its_target_are_paused_too() {
-    let mut core = core(at_once);
-    let ids = [0, 1].map(|_| add(&mut core, watch(0), START));
-    core.pause(slot(&core, ids[0]), true, START);
-    core.check_now(slot(&core, ids[0]), START);
-    core.pause(slot(&core, ids[1]), true, START);
-    check_once(&mut core, START, Status::Up);
-    assert_eq!(ids.map(|id| core.info(slot(&core, id)).checks), [1, 0]);
-    assert_eq!(core.next_at(), None);
 }
 
 #[test]
