@@ -191,6 +191,7 @@ impl Core {
         let probe = self.records.probe_mut(slot);
         probe.timer = None;
         probe.is_in_flight = true;
+        self.schedule.begin_check();
         probe.again = false;
         probe.at = now;
         probe.behind_ms = (self.schedule.behind() / NANOSECONDS_PER_MS) as u32;
@@ -198,7 +199,7 @@ impl Core {
         Some(Submission { request, callback: None, name_age_ms: probe.settings.interval_ms })
     }
 
-    /// When a check is due, or earlier; `None` while none is scheduled.
+    /// When to look for checks that are due; `None` while none is scheduled or in flight.
     pub fn next_at(&self) -> Option<u64> {
         self.schedule.next()
     }
@@ -207,6 +208,7 @@ impl Core {
     pub fn settle(&mut self, report: &Report, now: u64) {
         let (slot, verdict) = (report.tag as u32, &report.verdict);
         self.schedule.look(now); // whether this program was late is to be known first
+        self.schedule.end_check();
         let probe = self.records.probe_mut(slot);
         probe.is_in_flight = false;
         probe.keep(verdict);

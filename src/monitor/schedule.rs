@@ -8,6 +8,9 @@ const NANOSECONDS_PER_TICK: u64 = 1_000_000;
 const MOVES: u64 = 10;
 /// Whoever was later than this does not trust a silence that it listened to meanwhile. In nanoseconds.
 pub(super) const LATE: u64 = 200_000_000;
+/// While checks are in flight somebody looks this often, in nanoseconds: with few watches nothing else may be due for a
+/// long time that would show that this program was late.
+const LOOKS: u64 = 250_000_000;
 
 /// The wheel has a clock of its own, which stands still while this program does.
 pub(super) struct Schedule {
@@ -16,13 +19,17 @@ pub(super) struct Schedule {
     behind: u64,
     /// When it was last found out that this program had been late.
     late_until: u64,
+    /// How many checks are in flight.
+    in_flight: usize,
+    /// When somebody last looked at the time.
+    looked: u64,
 }
 
 impl Schedule {
     pub fn new(now: u64) -> Schedule {
         let mut wheel = TimerWheel::new();
         wheel.advance(now / NANOSECONDS_PER_TICK);
-        Schedule { wheel, behind: 0, late_until: 0 }
+        Schedule { wheel, behind: 0, late_until: 0, in_flight: 0, looked: now }
     }
 
     /// Sets a timer for a time on the library's clock; never early.
@@ -34,9 +41,20 @@ impl Schedule {
         self.wheel.clear(timer);
     }
 
-    /// When to look again, on the library's clock; `None` while nothing is scheduled.
+    /// When to look again, on the library's clock; `None` while nothing is scheduled or in flight.
     pub fn next(&self) -> Option<u64> {
-        self.wheel.next().map(|tick| tick * NANOSECONDS_PER_TICK + self.behind)
+        let due = self.wheel.next().map(|tick| tick * NANOSECONDS_PER_TICK + self.behind);
+        due.into_iter().chain((self.in_flight > 0).then_some(self.looked + LOOKS)).min()
+    }
+
+    /// A check has begun at the time that was last looked at.
+    pub fn begin_check(&mut self) {
+        self.in_flight += 1;
+    }
+
+    /// A check has ended.
+    pub fn end_check(&mut self) {
+        self.in_flight -= 1;
     }
 
     /// The owner of the next timer that is due.
@@ -47,6 +65,10 @@ impl Schedule {
 
     /// Looks at the time. What is found to be late moves the schedule: what comes after it comes later by as much.
     pub fn look(&mut self, now: u64) {
+        if self.in_flight > 0 && now - self.looked > LOOKS + LATE {
+            self.late_until = now;
+        }
+        self.looked = now;
         let current = (now - self.behind) / NANOSECONDS_PER_TICK;
         while !self.wheel.has_expired()
             && let Some(tick) = self.wheel.next().filter(|&tick| tick <= current)

@@ -29,6 +29,23 @@ fn a_late_schedule_makes_the_silences_of_that_time_doubtful_and_no_refusal() {
     }
 }
 
+/// The only watch: while its check is in flight, no other is due that could be late.
+#[test]
+fn a_program_that_was_stopped_in_the_middle_of_a_check_does_not_believe_its_silence() {
+    for (looks_ms, state) in [(&[600][..], State::Up), (&[250, 500, 750], State::Down), (&[], State::Up)] {
+        let mut core = core(at_once);
+        let (id, now) = one_up(&mut core, watch(0));
+        let begun = now + 1_001 * MS;
+        let checks = due(&mut core, begun);
+        for ms in looks_ms {
+            assert!(core.next_at().is_some_and(|at| at <= begun + ms * MS), "it is to look by then");
+            assert_eq!(due(&mut core, begun + ms * MS), []);
+        }
+        core.settle(&ended(checks[0], Status::TimedOut), begun + SECOND);
+        assert_eq!(core.info(slot(&core, id)).state, state, "looked after {looks_ms:?} ms");
+    }
+}
+
 #[test]
 fn while_too_many_would_be_down_none_goes_down() {
     let mut core = core(|config| {
