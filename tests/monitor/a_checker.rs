@@ -1,15 +1,16 @@
-//! What becomes of a monitor with its checker: at a shutdown, in a forked child, driven by callers, without descriptors.
+//! What becomes of a monitor with its checker: at a shutdown, in a forked child, driven by callers, inside a callback.
 
+use std::sync::Arc;
+use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
-use tcpshaker::{Change, EngineKind, Monitor, MonitorConfig, State, Status, Watch};
+use tcpshaker::{Change, EngineKind, Monitor, MonitorConfig, Report, Request, State, Status, Watch};
 
 use super::support::descriptor::{LONG, is_readable};
 use super::support::lists::*;
 use super::support::monitors::*;
 use super::support::process::{Forked, threads};
-use super::support::rlimit::{NoDescriptorLeft, set_descriptor_limit};
-use super::support::targets::{DEAD_PORT, Listener, V4};
+use super::support::targets::{DEAD_PORT, Listener, V4, at};
 
 #[test]
 fn that_shuts_down_wakes_those_who_wait_for_changes() {
@@ -19,10 +20,10 @@ fn that_shuts_down_wakes_those_who_wait_for_changes() {
         let fd = monitor.raw_fd().expect("a descriptor");
         let id = add(&monitor, on_demand(DEAD_PORT));
         std::thread::scope(|scope| {
-            let reaper = scope.spawn(|| monitor.reap(&mut Vec::new(), 1, None));
+            let reapers = [(); 4].map(|()| scope.spawn(|| monitor.reap(&mut Vec::new(), 1, None)));
             std::thread::sleep(Duration::from_millis(20));
             checker.shutdown();
-            assert_eq!(reaper.join().unwrap(), 0);
+            assert_eq!(reapers.map(|reaper| reaper.join().unwrap()), [0; 4]);
         });
         assert_eq!(monitor.add(&[quick(PORT)]), Err(Status::Closed));
         assert_eq!(monitor.check_now(id), Err(Status::Closed));
@@ -96,18 +97,32 @@ fn that_callers_drive_has_a_monitor_without_a_thread_whose_descriptor_says_when_
 }
 
 #[test]
-fn without_a_descriptor_left_has_no_verdict() {
+fn whose_callback_uses_the_monitor_goes_on() {
     namespaced!();
     let _listener = Listener::on(V4, PORT);
-    set_descriptor_limit(200);
-    for caller_driven in [false, true] {
-        let checker = of_kind(EngineKind::Socket, caller_driven, |_| ());
-        let monitor = monitor(&checker);
-        let all = NoDescriptorLeft::take_all();
-        let id = add(&monitor, quick(PORT));
-        quiet_until(&monitor, "checks that cannot be made", || monitor.get(id).unwrap().no_verdict >= 3);
-        assert_eq!(monitor.get(id).unwrap().state, State::Unknown);
-        drop(all);
-        assert_next(&monitor, State::Unknown, State::Up);
-    }
+    with_every_kind(|checker| {
+        let monitor = Arc::new(monitor(&checker));
+        let ids = monitor.add(&[on_demand(PORT), on_demand(DEAD_PORT)]).unwrap();
+        let (sender, receiver) = channel();
+        let (inside, own) = (monitor.clone(), ids.clone());
+        let callback = move |_: &Report| {
+            let done = [inside.remove(&own[..1]), inside.pause(own[1], true), inside.report(own[1], true)];
+            let mut changes = Vec::new();
+            let taken = [(); 2].map(|()| inside.reap(&mut changes, 9, None)); // it does not wait
+            inside.check_now(own[1]).unwrap();
+            sender.send((add(&inside, quick(DEAD_PORT)), done, taken)).unwrap();
+        };
+        checker.submit_with(Request::new(at(V4, PORT)), Box::new(callback)).unwrap();
+        let mut changes = Vec::new();
+        let (added, done, taken) = loop {
+            monitor.reap(&mut changes, 0, Some(Duration::from_millis(1)));
+            if let Ok(told) = receiver.try_recv() {
+                break told;
+            }
+        };
+        assert_eq!((done, taken), ([Ok(()); 3], [1, 0]), "what was reported");
+        let mut down = [(); 2].map(|()| next(&monitor)).map(|change| (change.id, change.to));
+        down.sort_unstable_by_key(|(id, _)| *id != ids[1]);
+        assert_eq!(down, [(ids[1], State::Down), (added, State::Down)]);
+    });
 }

@@ -1,6 +1,7 @@
 //! Monitors on checkers of each kind, watches that are checked often or on demand, and what is told of them.
 
-use std::sync::Arc;
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Barrier};
 use std::time::{Duration, Instant};
 
 use tcpshaker::{Change, Checker, Config, EngineKind, Monitor, MonitorConfig, State, Watch};
@@ -26,6 +27,44 @@ pub fn of_kind(engine: EngineKind, caller_driven: bool, configure: impl FnOnce(&
         config.set_caller_driven(caller_driven).unwrap();
         configure(config);
     }))
+}
+
+/// Does the same with a checker of each kind, with two of them at the same time: what takes seconds takes them for both.
+/// One of the two has the raw engine, whose socket filters are few that way.
+pub fn side_by_side(configure: impl Fn(&mut Config), test: impl Fn(Arc<Checker>, &Together) + Sync) {
+    for raw_is_driven in [true, false] {
+        let together = Together { all: Barrier::new(2) };
+        let kinds = [(EngineKind::Socket, !raw_is_driven), (EngineKind::Raw, raw_is_driven)];
+        std::thread::scope(|scope| {
+            for (engine, caller_driven) in kinds {
+                let checker = of_kind(engine, caller_driven, &configure);
+                let (test, together) = (&test, &together);
+                scope.spawn(move || {
+                    // The other would wait for this one for ever.
+                    let run = AssertUnwindSafe(|| test(checker, together));
+                    if std::panic::catch_unwind(run).is_err() {
+                        eprintln!("with {engine:?}, caller-driven: {caller_driven}");
+                        std::process::exit(101);
+                    }
+                });
+            }
+        });
+    }
+}
+
+/// Those that run the same test at the same time.
+pub struct Together {
+    all: Barrier,
+}
+
+impl Together {
+    /// When all have come here, one of them does this, and then all go on.
+    pub fn once(&self, work: impl FnOnce()) {
+        if self.all.wait().is_leader() {
+            work();
+        }
+        self.all.wait();
+    }
 }
 
 pub fn monitor(checker: &Arc<Checker>) -> Monitor {
@@ -78,7 +117,7 @@ pub fn assert_quiet(monitor: &Monitor, time_ms: u64) {
 
 /// The monitor gets on until `condition` holds, and no change comes meanwhile.
 #[track_caller]
-pub fn quiet_until(monitor: &Monitor, what: &str, condition: impl Fn() -> bool) {
+pub fn quiet_until(monitor: &Monitor, what: &str, mut condition: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !condition() {
         assert_quiet(monitor, 5);
