@@ -553,6 +553,8 @@ shaker_status shaker_config_set_max_lookups(struct shaker_config *config, uint32
 // that early ones find room. On SHAKER_ENGINE_RAW none of this holds, since another SYN holds nothing: it only pays the
 // rate, after checks whose time runs. And while there is time left after the fourth, further ones follow it there on
 // the kernel's schedule, as the kernel itself sends those of sockets again.
+// A check whose SYNs could not leave before its deadline, as this program was late itself, has the time for them
+// after it: at most three intervals.
 //
 // Returns SHAKER_OK; SHAKER_ERR_INVALID for NULL.
 shaker_status shaker_config_set_syn_interval(struct shaker_config *config, uint32_t interval_ms);

@@ -30,6 +30,8 @@ pub(super) struct Check {
     pub listed: bool,
     /// SYNs sent to its address, those not counted that the engine or the kernel sends by itself.
     pub syns: u8,
+    /// SYNs that the loop had no time for by its deadline, the one included that has left since; 0 if there was none.
+    pub missed_syns: u8,
     /// It waits until another check of its target has ended.
     pub waits_for_target: bool,
 }
@@ -55,6 +57,7 @@ impl Check {
             silent,
             listed: paced,
             syns,
+            missed_syns: 0,
             waits_for_target: false,
         }
     }

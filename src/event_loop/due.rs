@@ -3,6 +3,7 @@
 use super::check::Stage;
 use super::checks::Checks;
 use super::race_event::RaceEvent;
+use super::syn_schedule;
 use crate::engine::Engine;
 
 /// A further SYN that the loop has no time for waits for so many nanoseconds.
@@ -20,12 +21,35 @@ impl<E: Engine> Checks<E> {
                 self.repeat_syn(slot, engine_slot)
             }
             Stage::InFlight { .. } if now < check.deadline() => self.is_unanswered(slot),
+            Stage::InFlight { slot: engine_slot, .. } if E::REPEATS_SYN && self.puts_deadline_off(slot) => {
+                self.repeat_syn(slot, engine_slot)
+            }
             Stage::InFlight { slot: engine_slot, syn_at } => {
                 let conclusion = self.engine.last_look(engine_slot, &target, syn_at);
                 self.conclude(slot, conclusion);
             }
             Stage::Queued | Stage::Paced => self.settle_busy(slot),
         }
+    }
+
+    /// The loop was late, and has sent fewer SYNs of a check than belong into its time. Then it has the time for those
+    /// that are missing, or a target would be down since this host was slow.
+    fn puts_deadline_off(&mut self, slot: u32) -> bool {
+        let config = &self.shared.config;
+        if config.max_rate > 0 {
+            return false; // it is the rate that keeps them back
+        }
+        let (interval_ms, check) = (config.syn_interval_ms, self.table.check(slot));
+        check.missed_syns = match check.missed_syns {
+            0 => syn_schedule::early_within(check.timeout_ms, interval_ms).saturating_sub(check.syns),
+            missed => missed - 1,
+        };
+        if check.missed_syns == 0 {
+            return false;
+        }
+        let since_ms = self.clock.round().saturating_sub(check.submitted).div_ceil(1_000_000);
+        check.timeout_ms = u32::try_from(since_ms + u64::from(interval_ms)).unwrap_or(u32::MAX);
+        true
     }
 
     /// Sends another SYN of a check. It takes no place of another check, but it pays a token of the rate, unless it is

@@ -304,6 +304,31 @@ fn a_check_that_waits_for_the_rate_goes_before_a_repeated_syn() {
 }
 
 #[test]
+fn a_check_whose_loop_was_late_has_the_time_for_the_syns_that_it_missed() {
+    for (timeout_ms, ends_after, sent) in
+        [(1_000, 2_900, vec![0, 2_000, 2_300, 2_600]), (400, 2_300, vec![0, 2_000]), (300, 2_000, vec![0])]
+    {
+        let mut bench = Bench::new(config(300), 8);
+        bench.submit(1, timeout_ms);
+        bench.run_until(10);
+        clock::by_hand::set(BEGIN + 2_000 * MS); // nobody has looked meanwhile
+        bench.run_until(ends_after - 1);
+        assert_eq!(bench.reports().len(), usize::from(ends_after == 2_000), "{timeout_ms}");
+        bench.run_until(ends_after);
+        assert_eq!(bench.sent(), sent, "{timeout_ms}");
+    }
+}
+
+#[test]
+fn a_check_whose_syns_the_rate_kept_back_ends_in_time() {
+    let mut bench = Bench::new(Config { max_rate: 1, ..config(300) }, 8);
+    bench.submit(1, 900);
+    bench.run_until(900);
+    assert_eq!(bench.sent(), [0]);
+    assert_eq!(bench.reports()[0].verdict.status, Status::TimedOut);
+}
+
+#[test]
 fn no_deadline_is_acted_on_before_the_answers_that_came_in_time_are_read() {
     let mut bench = Bench::new(config(0), 8);
     bench.submit(2, 200);

@@ -19,9 +19,27 @@ pub(super) fn delay_of_next(syns: u8, interval_ms: u32) -> Option<u64> {
     }
 }
 
+/// A SYN that would leave so late before the deadline is not missed if it does not, in milliseconds.
+const MARGIN_MS: u32 = 50;
+
+/// How many SYNs a check with this timeout has sent by its deadline in this interval, if the loop had time for all of them.
+pub(super) fn early_within(timeout_ms: u32, interval_ms: u32) -> u8 {
+    match timeout_ms.saturating_sub(MARGIN_MS).checked_div(interval_ms) {
+        Some(further) => (1 + further).min(EARLY.into()) as u8,
+        None => 1,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn syns_that_fit_before_the_deadline_are_expected() {
+        let expected = |timeout_ms| early_within(timeout_ms, 300);
+        assert_eq!([0, 1, 349, 350, 649, 650, 950, 1_000, 9_000].map(expected), [1, 1, 1, 2, 2, 3, 4, 4, 4]);
+        assert_eq!(early_within(60_000, 0), 1);
+    }
 
     /// After how many milliseconds SYNs are sent.
     fn sent_after(interval_ms: u32) -> Vec<u64> {
