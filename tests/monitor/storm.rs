@@ -1,14 +1,23 @@
-//! Several threads do everything that a monitor can do, at once.
+//! Several threads do everything that a monitor can do, at once: each change follows from the one before.
+//!
+//! Every run prints its seed. `STORM_SEED=n` makes the same decisions again; the scheduler makes its own.
+
+#[cfg(feature = "deadlock-detection")]
+#[path = "../storm/deadlocks.rs"]
+mod deadlocks;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
-use tcpshaker::{State, Watch};
+use tcpshaker::{Change, Monitor, State, Status, Watch};
 
 use super::support::lists::*;
 use super::support::monitors::*;
-use super::support::targets::{DEAD_PORT, Listener, V4};
+use super::support::targets::{DEAD_PORT, Listener, V4, at};
+
+const WORKERS: u64 = 3;
+const REAPERS: usize = 3;
 
 /// A number from 0 up to but not `below`, of a sequence that the seed decides.
 fn random(seed: &mut u64, below: usize) -> usize {
@@ -16,68 +25,138 @@ fn random(seed: &mut u64, below: usize) -> usize {
     (*seed >> 33) as usize % below
 }
 
-/// Several threads add, remove, pause, report and reap at once.
+/// One of some watches that share their checks, and change at each verdict.
+fn random_watch(seed: &mut u64) -> Watch {
+    let (port, state) = ([PORT, DEAD_PORT][random(seed, 2)], [State::Unknown, State::Up, State::Down][random(seed, 3)]);
+    let target = at(nth(random(seed, 3)), port);
+    Watch {
+        interval_ms: 1,
+        jitter_percent: 50,
+        fall: 1,
+        rise: 1,
+        initial: state,
+        tag: state as usize,
+        ..Watch::new(target)
+    }
+}
+
+/// Adds, removes, pauses, reports and asks at random until it is over. Returns the watches that are left.
+fn work(monitor: &Monitor, mut seed: u64, is_over: &AtomicBool) -> Vec<u64> {
+    let mut ids = Vec::new();
+    while !is_over.load(Ordering::Relaxed) {
+        let count = ids.len();
+        if count == 0 || count < 300 && random(&mut seed, 6) == 0 {
+            let watches: Vec<Watch> = (0..=random(&mut seed, 20)).map(|_| random_watch(&mut seed)).collect();
+            ids.extend(monitor.add(&watches).unwrap());
+            continue;
+        }
+        let place = random(&mut seed, count);
+        let id = ids[place];
+        match random(&mut seed, 6) {
+            0 => {
+                ids.swap_remove(place);
+                monitor.remove(&[id]).unwrap();
+                assert_eq!(monitor.get(id).map(|info| info.state), Err(Status::Invalid));
+            }
+            1 => monitor.pause(id, random(&mut seed, 2) == 0).unwrap(),
+            2 => monitor.check_now(id).unwrap(),
+            3 => drop(monitor.get(id).unwrap()),
+            _ => monitor.report(id, random(&mut seed, 2) == 0).unwrap(),
+        }
+    }
+    ids
+}
+
+/// Where changes of the same time lead to from a state, in any order in which each follows from the one before.
+fn ends(from: State, at_once: &[&Change]) -> Vec<State> {
+    let next = |(place, change): (usize, &&Change)| {
+        let mut rest = at_once.to_vec();
+        rest.remove(place);
+        let follows = (change.skipped || change.from == from) && change.from != change.to;
+        if follows { ends(change.to, &rest) } else { Vec::new() }
+    };
+    if at_once.is_empty() { vec![from] } else { at_once.iter().enumerate().flat_map(next).collect() }
+}
+
+/// Whether the changes of one watch, in the order of their times, lead from one state to another.
+fn lead(from: State, changes: &[&Change], to: State) -> bool {
+    let groups = changes.chunk_by(|change, next| change.at_us == next.at_us);
+    let states = groups.fold(vec![from], |states, group| {
+        let mut ends: Vec<State> = states.into_iter().flat_map(|state| ends(state, group)).collect();
+        ends.sort_unstable_by_key(|state| *state as i32);
+        ends.dedup();
+        ends
+    });
+    states.contains(&to)
+}
+
 #[test]
 fn in_a_storm_each_change_follows_from_the_one_before() {
     namespaced!();
-    let _listener = Listener::on(V4, PORT);
-    with_every_kind(|checker| {
-        let monitor = monitor(&checker);
-        let is_over = AtomicBool::new(false);
-        std::thread::scope(|scope| {
-            let reaper = scope.spawn(|| {
-                let mut changes = Vec::new();
-                while !is_over.load(Ordering::Relaxed) {
-                    monitor.reap(&mut changes, 7, Some(Duration::from_millis(20)));
-                }
-                changes
-            });
-            let workers: Vec<_> = (0..3u64)
-                .map(|seed| {
-                    let (monitor, is_over) = (&monitor, &is_over);
-                    scope.spawn(move || {
-                        let (mut seed, mut ids) = (seed + 1, Vec::new());
-                        let begun = Instant::now();
-                        while begun.elapsed() < Duration::from_millis(1_500) && !is_over.load(Ordering::Relaxed) {
-                            let ports = [PORT, DEAD_PORT];
-                            match (random(&mut seed, 6), ids.len()) {
-                                (0, ..300) | (_, 0) => {
-                                    let count = 1 + random(&mut seed, 20);
-                                    let watch =
-                                        || Watch { interval_ms: 1, fall: 1, rise: 1, ..quick(ports[count % 2]) };
-                                    ids.extend(monitor.add(&vec![watch(); count]).unwrap());
-                                }
-                                (0 | 1, count) => monitor.remove(&[ids.swap_remove(random(&mut seed, count))]).unwrap(),
-                                (2, count) => {
-                                    monitor.pause(ids[random(&mut seed, count)], random(&mut seed, 2) == 0).unwrap()
-                                }
-                                (3, count) => monitor.check_now(ids[random(&mut seed, count)]).unwrap(),
-                                (_, count) => {
-                                    monitor.report(ids[random(&mut seed, count)], random(&mut seed, 2) == 0).unwrap()
-                                }
+    let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("a clock").as_nanos() as u64;
+    let seed = std::env::var("STORM_SEED").map_or(since_epoch, |text| text.parse().expect("a number"));
+    println!("STORM_SEED={seed}");
+    #[cfg(feature = "deadlock-detection")]
+    deadlocks::watch();
+    let _listeners: Vec<Listener> = (0..3).map(|number| Listener::on(nth(number), PORT)).collect();
+    let _unwatched = Listener::on(V4, PORT);
+    side_by_side(
+        |_| (),
+        |checker, _| {
+            let monitor = monitor(&checker);
+            let (is_over, is_read) = (AtomicBool::new(false), AtomicBool::new(false));
+            let (ids, mut changes) = std::thread::scope(|scope| {
+                let reapers: Vec<_> = (0..REAPERS)
+                    .map(|_| {
+                        scope.spawn(|| {
+                            let mut changes = Vec::new();
+                            while !is_read.load(Ordering::Relaxed) {
+                                monitor.reap(&mut changes, 7, Some(Duration::from_millis(20)));
                             }
-                        }
-                        ids
+                            changes
+                        })
                     })
-                })
-                .collect();
-            let ids: Vec<u64> = workers.into_iter().flat_map(|worker| worker.join().expect("a worker")).collect();
-            ids.iter().for_each(|&id| monitor.pause(id, true).unwrap());
-            is_over.store(true, Ordering::Relaxed);
-            let mut changes = reaper.join().expect("the reaper");
-            while monitor.reap(&mut changes, usize::MAX, Some(Duration::from_millis(50))) > 0 {}
-            assert!(changes.len() > 100, "only {} changes", changes.len());
-            let mut states = HashMap::new();
-            for change in &changes {
-                let before = states.insert(change.id, change.to).unwrap_or(State::Unknown);
-                assert!(change.skipped || change.from == before, "{before:?}, then {change:?}");
+                    .collect();
+                let workers: Vec<_> = (0..WORKERS)
+                    .map(|number| {
+                        let (monitor, is_over) = (&monitor, &is_over);
+                        scope.spawn(move || work(monitor, seed.wrapping_add(number), is_over))
+                    })
+                    .collect();
+                std::thread::sleep(Duration::from_millis(1_500));
+                is_over.store(true, Ordering::Relaxed);
+                let ids: Vec<u64> = workers.into_iter().flat_map(|worker| worker.join().expect("a worker")).collect();
+                ids.iter().for_each(|&id| monitor.pause(id, true).unwrap());
+                is_read.store(true, Ordering::Relaxed);
+                let changes = reapers.into_iter().flat_map(|reaper| reaper.join().expect("a reaper"));
+                (ids, changes.collect::<Vec<Change>>())
+            });
+            // Checks that paused watches had asked for may still end.
+            let begun = Instant::now();
+            while monitor.reap(&mut changes, usize::MAX, Some(Duration::from_millis(100))) > 0 {
+                assert!(begun.elapsed() < Duration::from_secs(60), "paused watches change for ever");
             }
-            for &id in &ids {
-                let last = states.get(&id).copied().unwrap_or(State::Unknown);
-                assert_eq!(last, monitor.get(id).unwrap().state, "{id}");
+            assert!(changes.len() > 100, "only {} changes", changes.len());
+            let mut of_each: HashMap<u64, Vec<&Change>> = HashMap::new();
+            changes.iter().for_each(|change| of_each.entry(change.id).or_default().push(change));
+            for (id, changes) in &mut of_each {
+                changes.sort_by_key(|change| change.at_us);
+                let initial = [State::Unknown, State::Up, State::Down][changes[0].tag];
+                // Of one that was removed, nothing may have been told of its last change.
+                let ends = match monitor.get(*id) {
+                    Ok(info) => vec![info.state],
+                    Err(_) => vec![State::Up, State::Down],
+                };
+                assert!(ends.iter().any(|&end| lead(initial, changes, end)), "not to {ends:?}: {changes:#?}");
+            }
+            for id in ids.iter().filter(|id| !of_each.contains_key(id)) {
+                let info = monitor.get(*id).unwrap();
+                assert_eq!(info.changes, 0, "{id} has changed, and nobody was told");
             }
             monitor.remove(&ids).unwrap();
             assert_quiet(&monitor, 50);
-        });
-    });
+        },
+    );
+    #[cfg(feature = "deadlock-detection")]
+    deadlocks::assert_watched();
 }
