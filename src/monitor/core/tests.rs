@@ -109,6 +109,31 @@ fn the_interval_is_that_of_the_pace() {
 }
 
 #[test]
+fn the_longest_settings_are_kept_to() {
+    for (jitter_percent, max_spread_ms) in [(0, None), (50, None), (50, Some(u32::MAX))] {
+        let mut core = core(|config| max_spread_ms.into_iter().for_each(|ms| config.set_max_spread(ms).unwrap()));
+        let all = u32::MAX;
+        let longest =
+            Watch { interval_ms: all, falling_ms: all, rising_ms: all, down_ms: all, jitter_percent, ..watch(0) };
+        let longest = Watch { timeout_ms: all, fall: all, rise: all, first_fall: all, first_rise: all, ..longest };
+        let id = add(&mut core, longest, START);
+        let slot = slot(&core, id);
+        let month = u64::from(all) * MS;
+        let next = |core: &Core| core.info(slot).next_us.unwrap() * 1_000;
+        assert!((START..START + 3 * month / 2 + MS).contains(&next(&core)));
+        core.check_now(slot, START);
+        for status in [Status::Up, Status::TimedOut, Status::Refused] {
+            let now = next(&core).max(START);
+            check_once(&mut core, now + MS, status);
+            let interval = next(&core) - now;
+            assert!((month / 2 - MS..=3 * month / 2 + 2 * MS).contains(&interval), "{interval} ns");
+        }
+        core.report(slot, false, START + 5 * month);
+        assert_eq!(core.info(slot).state, State::Unknown);
+    }
+}
+
+#[test]
 fn what_is_no_verdict_changes_nothing() {
     let mut core = core(at_once);
     let (id, mut now) = one_up(&mut core, watch(0));
