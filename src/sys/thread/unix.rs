@@ -51,12 +51,17 @@ pub(super) fn spawn(name: &'static CStr, stack: usize, body: Body) -> io::Result
         for fault in [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGTRAP, libc::SIGSYS] {
             libc::sigdelset(all.as_mut_ptr(), fault);
         }
-        libc::pthread_attr_init(attributes.as_mut_ptr());
-        libc::pthread_attr_setstacksize(attributes.as_mut_ptr(), stack);
-        libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), before.as_mut_ptr());
-        let error = libc::pthread_create(thread.as_mut_ptr(), attributes.as_ptr(), run, body.cast());
-        libc::pthread_sigmask(libc::SIG_SETMASK, before.as_ptr(), std::ptr::null_mut());
-        libc::pthread_attr_destroy(attributes.as_mut_ptr());
+        let mut error = libc::pthread_attr_init(attributes.as_mut_ptr());
+        if error == 0 {
+            // With another stack it is as good.
+            libc::pthread_attr_setstacksize(attributes.as_mut_ptr(), stack);
+            error = libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), before.as_mut_ptr());
+            if error == 0 {
+                error = libc::pthread_create(thread.as_mut_ptr(), attributes.as_ptr(), run, body.cast());
+                libc::pthread_sigmask(libc::SIG_SETMASK, before.as_ptr(), std::ptr::null_mut());
+            }
+            libc::pthread_attr_destroy(attributes.as_mut_ptr());
+        }
         error
     };
     if error != 0 {
