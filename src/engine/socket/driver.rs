@@ -18,6 +18,7 @@ use super::tcp_socket::Socket;
 use crate::check::close_mode::CloseMode;
 use crate::check::slot::SlotKey;
 use crate::engine::{Conclusion, Engine, NoSocket, Start, WAKE};
+use crate::sys::os_error;
 
 /// Answers taken from the poller at once; each costs a few microseconds.
 const EVENTS: usize = 512;
@@ -227,10 +228,10 @@ impl SocketEngine {
 
     /// The socket has done its work: back to the idle ones, or closed. True if a descriptor was given back.
     fn release(&mut self, slot: u32, clean: bool) -> bool {
-        let SocketSlot { check, from_caller, .. } = self.pool.slot(slot);
+        let SocketSlot { check, from_caller, unwatchable, .. } = self.pool.slot(slot);
         *check = None;
         let from_caller = *from_caller;
-        let keep = clean && (self.short || !self.opener.is_short_of_descriptors());
+        let keep = clean && !*unwatchable && (self.short || !self.opener.is_short_of_descriptors());
         if keep && !from_caller {
             self.pool.put_idle(slot);
             return false;
@@ -245,10 +246,11 @@ impl SocketEngine {
     /// Makes a socket known to the poller: edge-triggered, once, for as long as it lives, and only when a check has to
     /// wait for its answer. Writable means answered; an answer that is there already is an edge, too.
     fn watch(&mut self, slot: u32) -> Result<(), i32> {
-        let SocketSlot { socket, watched, .. } = self.pool.slot(slot);
+        let SocketSlot { socket, watched, unwatchable, .. } = self.pool.slot(slot);
         if !*watched && let Some(source) = socket.source() {
             let registered = self.poll.registry().register(source, Token(slot as usize), Interest::WRITABLE);
-            registered.map_err(|error| error.raw_os_error().unwrap_or(0))?;
+            *unwatchable = registered.is_err();
+            registered.map_err(|error| os_error::of(&error))?;
             *watched = true;
         }
         Ok(())

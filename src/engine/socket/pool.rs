@@ -11,6 +11,8 @@ pub(super) struct SocketSlot {
     pub check: Option<SlotKey>,
     /// It is registered with the poller.
     pub watched: bool,
+    /// The poller did not take it, and mio would not offer it again.
+    pub unwatchable: bool,
     /// It came with a check that began on a caller's thread, and goes back to the callers after it.
     pub from_caller: bool,
 }
@@ -36,7 +38,7 @@ impl Pool {
             // An eighth more, not twice as much: the memory of a check in flight is a promise.
             self.slots.reserve_exact((self.slots.len() / 8).max(64));
         }
-        self.slots.insert(SocketSlot { socket, check: None, watched: false, from_caller }) as u32
+        self.slots.insert(SocketSlot { socket, check: None, watched: false, unwatchable: false, from_caller }) as u32
     }
 
     pub fn remove(&mut self, slot: u32) -> SocketSlot {
