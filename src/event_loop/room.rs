@@ -36,13 +36,15 @@ pub(super) struct Room {
     /// How many permits they may hold. The others are for early SYNs: a list would take all of them long before its
     /// first check has been without an answer for the interval, and then none could leave.
     for_lists: u32,
+    /// Each SYN has a socket of its own, and gives it up at its end.
+    has_sockets: bool,
 }
 
 impl Room {
-    /// Early SYNs may take permits of their own.
-    pub fn new(shared: Arc<Shared>, handle: Arc<LoopHandle>, early_syns_take_permits: bool) -> Room {
+    /// `has_sockets`: each SYN has a socket of its own, and an early one a permit, too.
+    pub fn new(shared: Arc<Shared>, handle: Arc<LoopHandle>, has_sockets: bool) -> Room {
         let limit = handle.permits.limit();
-        let keeps_some = early_syns_take_permits && shared.config.syn_interval_ms > 0;
+        let keeps_some = has_sockets && shared.config.syn_interval_ms > 0;
         let shortage = Shortage::new(shared.clone(), handle.clone());
         Room {
             shared,
@@ -55,6 +57,7 @@ impl Room {
             early_syns_from: 0,
             listed: 0,
             for_lists: if keeps_some { limit - limit / 4 } else { limit },
+            has_sockets,
         }
     }
 
@@ -117,9 +120,13 @@ impl Room {
 
     /// No descriptor is left for a check that holds a permit. True if it is worth waiting for one: the checker's own
     /// sockets wake this loop when they are closed. Those of the host wake nobody, so the loop tries again in a
-    /// while, too.
+    /// while, too. Ports of a raw engine are held for as long as it has checks to do: it waits while others are in
+    /// flight, and not for ever.
     pub fn waits_for_descriptor(&mut self) -> bool {
-        let waits = self.shared.opener.held() > 0;
+        let waits = match self.has_sockets {
+            true => self.shared.opener.held() > 0,
+            false => self.shared.handles.iter().any(|handle| handle.permits.taken() > 0),
+        };
         if waits {
             self.gate.wait_for_room();
             self.gate.wait_until(clock::now() + SHORTAGE_RETRY);
