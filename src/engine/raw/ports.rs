@@ -10,7 +10,7 @@ use std::ops::Range;
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-use crate::sys::{limits, os_error};
+use crate::sys::{clock, limits, os_error};
 
 /// Ports are taken from a block of so many, 2 to this power, which begins at a multiple of its length.
 pub(super) const BLOCK_BITS: u32 = 10;
@@ -19,6 +19,9 @@ const BLOCK: u16 = 1 << BLOCK_BITS;
 const LOWEST: u16 = 10 << 10;
 /// How many more ports are taken when those of a destination are all in use.
 const STEP: usize = 64;
+/// Where no port is to be had, all of them were tried, which takes a good part of a second. For so many nanoseconds only
+/// a few are tried after that.
+const PAUSE: u64 = 1_000_000_000;
 
 #[derive(Default)]
 pub(super) struct Ports {
@@ -34,6 +37,8 @@ pub(super) struct Ports {
     /// How many are taken at first.
     at_first: usize,
     hasher: RandomState,
+    /// Until when only a few are tried.
+    searched_until: Option<u64>,
 }
 
 impl Ports {
@@ -70,12 +75,14 @@ impl Ports {
         let mut errno = libc::EADDRINUSE;
         // First a block whose first ports are all free: who shares one with another loop hears the answers of both. A
         // block where few can be had is left for another one, too, while there is one.
-        for (enough, in_a_row) in [(at_first, true), (at_first.div_ceil(4), false), (1, false)] {
+        let attempts = [(at_first, true), (at_first.div_ceil(4), false), (1, false)];
+        let searched = self.searched_until.is_some_and(|until| clock::now() < until);
+        for &(enough, in_a_row) in &attempts[..if searched { 1 } else { attempts.len() }] {
             for &block in &blocks {
                 self.first = block;
                 self.next = 0;
                 match self.extend_to(at_first, in_a_row) {
-                    Err(why) if why != libc::EADDRINUSE => return Err(why),
+                    Err(why) if !is_of_the_port(why) => return Err(why),
                     Err(why) => errno = why,
                     Ok(()) => {}
                 }
@@ -84,6 +91,9 @@ impl Ports {
                 }
                 self.held.clear();
             }
+        }
+        if !searched {
+            self.searched_until = Some(clock::now() + PAUSE);
         }
         Err(errno)
     }
@@ -102,6 +112,7 @@ impl Ports {
     fn extend_to(&mut self, count: usize, in_a_row: bool) -> Result<(), i32> {
         let reserved = reserved();
         let before = self.held.len();
+        let mut refusal = libc::EADDRINUSE;
         while self.held.len() < count && self.next < BLOCK {
             let port = self.first + self.next;
             if reserved.iter().any(|range| range.contains(&u32::from(port))) {
@@ -110,8 +121,12 @@ impl Ports {
             }
             match hold(port).map_err(|error| os_error::of(&error)) {
                 Ok(socket) => self.held.push((port, socket)),
-                Err(libc::EADDRINUSE | libc::EACCES) if in_a_row => break,
-                Err(libc::EADDRINUSE | libc::EACCES) => {}
+                Err(errno) if is_of_the_port(errno) => {
+                    refusal = errno;
+                    if in_a_row {
+                        break;
+                    }
+                }
                 // Whatever else it is, it is not this port's fault.
                 Err(errno) if self.held.is_empty() => return Err(errno),
                 Err(errno) if os_error::is_out_of_descriptors(errno) => {
@@ -125,7 +140,7 @@ impl Ports {
             }
             self.next += 1;
         }
-        if self.held.is_empty() { Err(libc::EADDRINUSE) } else { Ok(()) }
+        if self.held.is_empty() { Err(refusal) } else { Ok(()) }
     }
 
     /// Gives all of them back.
@@ -133,6 +148,11 @@ impl Ports {
         self.held = Vec::new();
         self.short = false;
     }
+}
+
+/// Whether another port may be had where this one is refused.
+fn is_of_the_port(errno: i32) -> bool {
+    matches!(errno, libc::EADDRINUSE | libc::EACCES)
 }
 
 /// The most ports that are no burden on the process: each takes a descriptor.
