@@ -1,8 +1,8 @@
 //! Every function of the system that the library calls fails in turn, with each error that its man page lists. The
 //! program is tests/c/failing_calls.c; how it has them fail is in tests/c/interposed.h.
 //!
-//! `SYSTEM_CALLS=1000` has each of the first thousand calls of a run fail with every error, which is all of them, and
-//! tells how many faults that were. Without it each of the first six calls fails, with one error or another.
+//! `SYSTEM_CALLS=1000` has each of the first thousand calls of a run fail with every error, which is all of them. Without
+//! it each of the first six calls fails, with one error or another.
 #![cfg(target_os = "linux")]
 
 #[macro_use]

@@ -232,6 +232,5 @@ int main(int count, char **arguments) {
     }
   }
   EXPECT(faults > 100);
-  if (most >= EVERY_CALL) printf("%s: %d faults\n", kind, faults);
   return outcome();
 }
