@@ -8,6 +8,8 @@
 // library refused the call: a setting that cannot be, or a checker that was shut down. Compiled without exceptions
 // these end the program.
 //
+// Monitors are in tcpshaker_monitor.hpp, which comes with this header.
+//
 // A Checker may be shared by threads as the C library says; tcpshaker.h is the reference for everything here.
 #ifndef TCPSHAKER_HPP
 #define TCPSHAKER_HPP
@@ -64,9 +66,27 @@ inline const char *text(const std::string &text) noexcept {
   return text.find('\0') == std::string::npos ? text.c_str() : "";
 }
 
+// Appends all that waits in the library to be reaped, and returns how much.
+template <typename Owner, typename Reaped, typename Item>
+std::size_t reap(Owner *owner, std::size_t (*take)(Owner *, Reaped *, std::size_t, std::uint32_t),
+                 std::vector<Item> &items, milliseconds wait) {
+  constexpr std::size_t BATCH = 64;
+  Reaped batch[BATCH];
+  std::size_t before = items.size(), count = BATCH;
+  for (std::uint32_t wait_ms = ms(wait, 0); count == BATCH; wait_ms = 0) {
+    // Room first: what was taken from the library must not be lost for want of memory.
+    if (items.capacity() - items.size() < BATCH) items.reserve(2 * items.capacity() + BATCH);
+    count = take(owner, batch, BATCH, wait_ms);
+    for (std::size_t i = 0; i < count; i++) items.emplace_back(batch[i]);
+  }
+  return items.size() - before;
+}
+
 struct Free {
   void operator()(shaker_config *config) const noexcept { shaker_config_free(config); }
   void operator()(shaker_checker *checker) const noexcept { shaker_checker_free(checker); }
+  void operator()(shaker_monitor_config *config) const noexcept { shaker_monitor_config_free(config); }
+  void operator()(shaker_monitor *monitor) const noexcept { shaker_monitor_free(monitor); }
 };
 
 }  // namespace detail
@@ -178,16 +198,7 @@ class Checker {
   // Appends all results that wait to be reaped, and returns how many. If there are none it waits for the first, for
   // so long; milliseconds::max() is for ever.
   std::size_t reap(std::vector<Result> &results, milliseconds wait = milliseconds(0)) {
-    constexpr std::size_t BATCH = 64;
-    shaker_result batch[BATCH];
-    std::size_t before = results.size(), count = BATCH;
-    for (std::uint32_t wait_ms = detail::ms(wait, 0); count == BATCH; wait_ms = 0) {
-      // Room first: a result that was taken from the library must not be lost for want of memory.
-      if (results.capacity() - results.size() < BATCH) results.reserve(2 * results.capacity() + BATCH);
-      count = shaker_reap(get(), batch, BATCH, wait_ms);
-      for (std::size_t i = 0; i < count; i++) results.emplace_back(batch[i]);
-    }
-    return results.size() - before;
+    return detail::reap(get(), shaker_reap, results, wait);
   }
 
   // Readable exactly while results wait to be reaped: for poll and event loops; never read, write or close it.
@@ -233,5 +244,7 @@ class Checker {
 };
 
 }  // namespace tcpshaker
+
+#include "tcpshaker_monitor.hpp"  // IWYU pragma: export
 
 #endif  // TCPSHAKER_HPP

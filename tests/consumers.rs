@@ -34,6 +34,7 @@ mod installed_are {
         let expected: BTreeSet<String> = [
             "include/tcpshaker.h",
             "include/tcpshaker.hpp",
+            "include/tcpshaker_monitor.hpp",
             "lib/libtcpshaker.a",
             "lib/libtcpshaker.so",
             "lib/libtcpshaker.so.0.1",
@@ -45,7 +46,7 @@ mod installed_are {
         .map(|file| prefix.join(file).display().to_string())
         .into();
         assert_eq!(files, expected);
-        for header in ["tcpshaker.h", "tcpshaker.hpp"] {
+        for header in ["tcpshaker.h", "tcpshaker.hpp", "tcpshaker_monitor.hpp"] {
             let installed = fs::read(prefix.join("include").join(header)).unwrap();
             assert_eq!(installed, fs::read(root().join("include").join(header)).unwrap(), "{header}");
         }

@@ -79,6 +79,23 @@ snippet_checks() {
   echo "ok: the README's snippet"
 }
 
+# monitor_snippet_checks COMMAND...: the README's program tells the first state of each target, and then watches on.
+monitor_snippet_checks() {
+  local output monitor line said=()
+  exec {output}< <(exec "$@" "$live" "$dead" "$silent")
+  monitor=$!
+  for _ in 1 2 3; do
+    read -r -t 60 -u "$output" line || fail "the README's monitor tells of ${#said[@]} targets only"
+    said+=("$line")
+  done
+  kill "$monitor" || fail "the README's monitor ended by itself"
+  exec {output}<&-
+  line=$(printf '%s\n' "${said[@]}" | sort)
+  [ "$line" = "$(printf '%s\n' "$live is up" "$dead is down" "$silent is down" | sort)" ] ||
+    fail "the README's monitor says: $line"
+  echo "ok: the README's monitor"
+}
+
 # copy_example SNIPPET FILE: a directory with the C example and, as this file, how the README builds it.
 copy_example() {
   mkdir -p "$scratch/$1"

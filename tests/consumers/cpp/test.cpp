@@ -16,9 +16,14 @@
 #include <tcpshaker.hpp>
 
 using namespace std::chrono_literals;
+using std::chrono::milliseconds;
+using tcpshaker::Change;
 using tcpshaker::Checker;
 using tcpshaker::Config;
+using tcpshaker::Monitor;
+using tcpshaker::MonitorConfig;
 using tcpshaker::Result;
+using tcpshaker::Watch;
 
 static int failures;
 
@@ -34,7 +39,10 @@ static std::string live, dead, silent;
 
 static_assert(std::is_nothrow_move_constructible_v<Checker> && std::is_nothrow_move_assignable_v<Checker>);
 static_assert(!std::is_copy_constructible_v<Checker> && !std::is_copy_assignable_v<Checker>);
+static_assert(std::is_nothrow_move_constructible_v<Monitor> && std::is_nothrow_move_assignable_v<Monitor>);
+static_assert(!std::is_copy_constructible_v<Monitor> && !std::is_copy_assignable_v<Monitor>);
 static_assert(std::is_trivially_copyable_v<Result> && sizeof(Result) == sizeof(shaker_result));
+static_assert(std::is_trivially_copyable_v<Change> && sizeof(Change) == sizeof(shaker_change));
 
 // The status that a call was refused with, if it was.
 template <class Call>
@@ -52,8 +60,9 @@ static std::ptrdiff_t entries(const char *directory) {
   return std::distance(std::filesystem::directory_iterator(directory), std::filesystem::directory_iterator());
 }
 
-static bool readable(const Checker &checker, int wait_ms) {
-  pollfd watched{checker.fd(), POLLIN, 0};
+template <class Owner>
+static bool readable(const Owner &owner, int wait_ms) {
+  pollfd watched{owner.fd(), POLLIN, 0};
   return poll(&watched, 1, wait_ms) == 1;
 }
 
@@ -220,6 +229,132 @@ static void one_checker_serves_many_threads() {
   EXPECT(up == 400);
 }
 
+// A watch that is checked at once, and then never: what happens to it afterwards, the test brings about.
+static Watch checked_once(const std::string &addr) {
+  return Watch(addr).interval(1h).timeout(1min);
+}
+
+static void each_change_comes_to_the_callback_once_and_the_descriptor_says_when() {
+  Checker checker;
+  Monitor monitor(checker, MonitorConfig().max_spread(0ms));
+  std::vector<Change> seen;
+  const auto see = [&](const Change &change) { seen.push_back(change); };
+  int mine, others;
+  EXPECT(!readable(monitor, 0) && monitor.each(see) == 0 && monitor.each(see, 1ms) == 0);
+  const std::vector<std::uint64_t> ids =
+    monitor.add({checked_once(live).user_data(&mine), checked_once(dead).user_data(&others)});
+  EXPECT(ids.size() == 2 && readable(monitor, 60000));
+  while (seen.size() < 2 && monitor.each(see, 1min) > 0) continue;
+  EXPECT(seen.size() == 2 && !readable(monitor, 0));
+  for (const Change &change : seen) {
+    const bool is_live = change.id() == ids[0];
+    EXPECT(change.up() == is_live && change.down() == !is_live && change.user_data() == (is_live ? &mine : &others));
+    EXPECT(change.from() == SHAKER_STATE_UNKNOWN && change.run() == 1 && !change.reported() && !change.skipped());
+    EXPECT(change.last().status() == (is_live ? SHAKER_OK : SHAKER_REFUSED) && change.at() > 0us);
+    EXPECT(change.last().message().find(is_live ? live : dead) == 0);
+  }
+  const shaker_watch_info known = monitor.info(ids[0]);
+  EXPECT(known.state == SHAKER_STATE_UP && known.checks == 1 && known.changes == 1 && known.rtt_us > 0);
+  monitor.check_now(ids[0]);
+  while (monitor.info(ids[0]).checks < 2) std::this_thread::sleep_for(1ms);
+  monitor.pause(ids[0]);
+  EXPECT(monitor.info(ids[0]).paused == 1);
+  monitor.pause(ids[0], false);
+  EXPECT(monitor.info(ids[0]).paused == 0 && monitor.reap(seen) == 0);
+}
+
+// Reports a state again and again, until the watch has changed for it.
+static void bring(Monitor &monitor, std::uint64_t id, bool up) {
+  const int state = up ? SHAKER_STATE_UP : SHAKER_STATE_DOWN;
+  for (int i = 0; i < 10 && monitor.info(id).state != state; i++) monitor.report(id, up);
+  EXPECT(monitor.info(id).state == state);
+}
+
+static void a_callback_may_remove_and_throw_and_no_other_change_is_lost() {
+  Checker checker;
+  Monitor monitor(checker);
+  std::vector<std::uint64_t> ids;
+  for (int i = 0; i < 3; i++) {
+    ids.push_back(monitor.add(Watch(dead).interval(1h)));
+    bring(monitor, ids.back(), true);
+  }
+  std::vector<std::uint64_t> seen;
+  const auto throws_at_first = [&](const Change &change) {
+    seen.push_back(change.id());
+    if (seen.size() == 1) throw std::runtime_error("the program's own");
+    if (seen.size() == 2) monitor.remove(ids[2]);
+  };
+  try {
+    monitor.each(throws_at_first);
+    EXPECT(!"it threw");
+  } catch (const std::runtime_error &error) {
+    EXPECT(error.what() == std::string("the program's own"));
+  }
+  EXPECT(monitor.each(throws_at_first) == 1 && (seen == std::vector<std::uint64_t>{ids[0], ids[1]}));
+  // Of a watch that changes faster than it is reaped the first change and the last are there.
+  for (int i = 0; i < 9; i++) bring(monitor, ids[0], i % 2 != 0);
+  std::vector<Change> changes;
+  EXPECT(monitor.reap(changes, 1min) == 2 && changes.size() == 2);
+  EXPECT(changes[0].down() && changes[0].reported() && !changes[0].skipped());
+  EXPECT(changes[1].down() && changes[1].reported() && changes[1].skipped());
+}
+
+static void settings_of_monitors_and_watches_are_used_or_refused() {
+  Checker checker;
+  EXPECT(refused([] { MonitorConfig().max_down_percent(101); }) == SHAKER_ERR_INVALID);
+  Monitor careful(checker, MonitorConfig().max_spread(0ms).max_down_percent(0).every_result(true));
+  careful.add(Watch(dead).interval(5ms).timeout(1min));
+  std::vector<Change> changes;
+  for (int i = 0; i < 10000 && careful.held() == 0; i++) careful.reap(changes, 10ms);
+  careful.reap(changes, 1min);
+  EXPECT(careful.held() > 0 && !changes.empty());
+  for (const Change &change : changes) EXPECT(change.to() == SHAKER_STATE_UNKNOWN && change.last().down());
+
+  Monitor monitor(checker);
+  for (const Watch &wrong : {Watch("nowhere"), Watch(live + '\0' + "0"), Watch("")}) {
+    EXPECT(refused([&] { monitor.add({Watch(live), wrong}); }) == SHAKER_ERR_ADDRESS);
+  }
+  EXPECT(refused([&] { monitor.add(Watch(live).jitter_percent(51)); }) == SHAKER_ERR_INVALID);
+  EXPECT(refused([&] { monitor.add(Watch(live).initial(static_cast<shaker_state>(3))); }) == SHAKER_ERR_INVALID);
+  EXPECT(refused([&] { monitor.add(Watch(live).flags(1u << 31)); }) == SHAKER_ERR_INVALID);
+  for (std::uint64_t none : {std::uint64_t{0}, UINT64_MAX}) {
+    EXPECT(refused([&] { monitor.remove(none); }) == SHAKER_ERR_INVALID);
+    EXPECT(refused([&] { monitor.pause(none); }) == SHAKER_ERR_INVALID);
+    EXPECT(refused([&] { monitor.check_now(none); }) == SHAKER_ERR_INVALID);
+    EXPECT(refused([&] { monitor.report(none, true); }) == SHAKER_ERR_INVALID);
+    EXPECT(refused([&] { monitor.info(none); }) == SHAKER_ERR_INVALID);
+  }
+  // Each setter sets what it says.
+  Watch all(live);
+  all.timeout(1ms).interval(2ms).falling(3ms).rising(4ms).down(5ms).fall(6).rise(7).first_fall(8).first_rise(9);
+  all.jitter_percent(10).initial(SHAKER_STATE_UP).flags(SHAKER_IPV4).mark(11).user_data(&all);
+  const shaker_watch c = all.c_watch();
+  EXPECT(c.timeout_ms == 1 && c.interval_ms == 2 && c.falling_ms == 3 && c.rising_ms == 4 && c.down_ms == 5);
+  EXPECT(c.fall == 6 && c.rise == 7 && c.first_fall == 8 && c.first_rise == 9 && c.jitter_percent == 10);
+  EXPECT(c.initial == SHAKER_STATE_UP && c.flags == SHAKER_IPV4 && c.mark == 11 && c.user_data == &all);
+  EXPECT(c.addr == all.addr() && c.sockaddr == nullptr);
+}
+
+static void a_monitor_that_is_moved_from_or_shut_down_watches_nothing() {
+  Checker checker;
+  Monitor first(checker, MonitorConfig().max_spread(0ms));
+  Monitor second = std::move(first);
+  std::vector<Change> changes;
+  second.add(checked_once(live));
+  EXPECT(second.reap(changes, 1min) == 1 && changes[0].up());
+  EXPECT(first.fd() == -1 && first.held() == 0 && first.reap(changes, 1min) == 0);  // NOLINT: moved from on purpose
+  EXPECT(first.each([](const Change &) {}, 1min) == 0);
+  EXPECT(refused([&] { first.add(Watch(live)); }) == SHAKER_ERR_INVALID);
+  EXPECT(refused([&] { first.info(1); }) == SHAKER_ERR_INVALID);
+  first = std::move(second);
+  checker.shutdown();
+  EXPECT(refused([&] { Monitor none(checker); }) == SHAKER_ERR_CLOSED);
+  EXPECT(first.reap(changes, milliseconds::max()) == 0);
+  EXPECT(refused([&] { first.add(Watch(live)); }) == SHAKER_ERR_CLOSED);
+  Checker moved = std::move(checker);
+  EXPECT(refused([&] { Monitor none(checker); }) == SHAKER_ERR_INVALID);  // NOLINT: moved from on purpose
+}
+
 // Whether there are no more than so many; the kernel lists a thread for a moment longer than it runs.
 static bool no_more_than(std::ptrdiff_t count, const char *directory) {
   for (int tries = 0; tries < 1000 && entries(directory) != count; tries++) {
@@ -240,6 +375,10 @@ int main(int, char **argv) {
   a_cancelled_check_has_no_verdict();
   what_is_moved_from_or_shut_down_checks_nothing();
   one_checker_serves_many_threads();
+  each_change_comes_to_the_callback_once_and_the_descriptor_says_when();
+  a_callback_may_remove_and_throw_and_no_other_change_is_lost();
+  settings_of_monitors_and_watches_are_used_or_refused();
+  a_monitor_that_is_moved_from_or_shut_down_watches_nothing();
   EXPECT(no_more_than(threads, "/proc/self/task"));
   EXPECT(no_more_than(descriptors, "/proc/self/fd"));
   return failures == 0 ? 0 : 1;
