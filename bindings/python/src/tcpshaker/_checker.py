@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
-import operator
 import os
 import resource
 import socket
@@ -14,13 +13,13 @@ import warnings
 from types import TracebackType
 from typing import Dict, Iterable, Iterator, Optional, Sequence, Type, Union
 
+from ._arguments import check_target, milliseconds, text, whole
 from ._completion import Completion, no_descriptor, refuse
 from ._library import Handle, Request, c_address, lib
 from ._loop import LoopReader
 from ._many import Many
 from ._result import RESULT, Result, Status, result_of
 
-_UINT32_MAX = 0xFFFF_FFFF
 # check_many never runs further ahead of its caller than this, unless max_in_flight says so.
 _WINDOW = 1024
 # By the numbers of shaker_engine.
@@ -87,26 +86,26 @@ class Checker:
             if engine not in _ENGINES:
                 raise ValueError(f"engine must be one of {', '.join(_ENGINES)}, not {engine!r}")
             _set(config, "engine", _ENGINES.index(engine))
-            _set(config, "syn_interval", _milliseconds(syn_interval, "syn_interval") if syn_interval != 0 else 0)
-            _set(config, "threads", _whole("threads", threads))
-            _set(config, "timeout", _milliseconds(timeout))
+            _set(config, "syn_interval", milliseconds(syn_interval, "syn_interval") if syn_interval != 0 else 0)
+            _set(config, "threads", whole("threads", threads))
+            _set(config, "timeout", milliseconds(timeout))
             if max_in_flight is not None:
-                _set(config, "max_in_flight", _whole("max_in_flight", max_in_flight))
+                _set(config, "max_in_flight", whole("max_in_flight", max_in_flight))
             if max_rate is not None:
-                _set(config, "max_rate", _whole("max_rate", max_rate))
+                _set(config, "max_rate", whole("max_rate", max_rate))
             if max_lookups is not None:
-                _set(config, "max_lookups", _whole("max_lookups", max_lookups))
-            _set(config, "family", _whole("family", family))
+                _set(config, "max_lookups", whole("max_lookups", max_lookups))
+            _set(config, "family", whole("family", family))
             for ip in [source] if isinstance(source, str) else source or ():
-                _set(config, "source", _text("source", ip))
+                _set(config, "source", text("source", ip))
             if interface is not None:
-                _set(config, "interface", _text("interface", interface))
+                _set(config, "interface", text("interface", interface))
             if network_namespace is not None:
-                _set(config, "network_namespace", _text("network_namespace", network_namespace))
+                _set(config, "network_namespace", text("network_namespace", network_namespace))
             if mark is not None:
-                _set(config, "mark", _whole("mark", mark))
+                _set(config, "mark", whole("mark", mark))
             if tos is not None:
-                _set(config, "tos", _whole("tos", tos, 0xFF))
+                _set(config, "tos", whole("tos", tos, 0xFF))
             _set(config, "zero_linger", bool(zero_linger))
             if caller_driven:
                 _set(config, "caller_driven", True)
@@ -138,9 +137,9 @@ class Checker:
         and the check is ERR_UNSUPPORTED with EPERM.
         """
         completion = self._open()
-        timeout_ms = _milliseconds(timeout)
-        mark = _whole("mark", mark)
-        _target(addr)
+        timeout_ms = milliseconds(timeout)
+        mark = whole("mark", mark)
+        check_target(addr)
         if threading.current_thread() is not threading.main_thread():
             buffer = ctypes.create_string_buffer(RESULT.size)
             request = Request(addr=c_address(addr), timeout_ms=timeout_ms, mark=mark)
@@ -168,7 +167,7 @@ class Checker:
         self._open()
         if isinstance(addrs, str):
             raise TypeError("check_many wants an iterable of targets, not one target")
-        return self._stream(Many(iter(addrs), _milliseconds(timeout), _whole("mark", mark)))
+        return self._stream(Many(iter(addrs), milliseconds(timeout), whole("mark", mark)))
 
     async def acheck(self, addr: str, timeout: Optional[float] = None, *, mark: int = 0) -> Result:
         """Checks one "host:port" on the running event loop, with a mark as in check. Cancelling the task cancels it.
@@ -177,9 +176,9 @@ class Checker:
         (max_in_flight, max_rate) end as ERR_BUSY, which is no verdict.
         """
         completion = self._open()
-        timeout_ms = _milliseconds(timeout)
-        mark = _whole("mark", mark)
-        _target(addr)
+        timeout_ms = milliseconds(timeout)
+        mark = whole("mark", mark)
+        check_target(addr)
         loop = asyncio.get_running_loop()
         try:
             reader = self._reader(loop, completion)
@@ -293,29 +292,3 @@ os.register_at_fork(after_in_child=_after_fork)
 def _set(config: ctypes.c_void_p, name: str, value: Union[int, bytes]) -> None:
     if getattr(lib, f"shaker_config_set_{name}")(config, value) != 0:
         raise ValueError(f"{name} cannot be {value!r}")
-
-
-def _whole(name: str, value: int, most: int = _UINT32_MAX) -> int:
-    # ctypes would cut off what does not fit.
-    if not 0 <= operator.index(value) <= most:
-        raise ValueError(f"{name} must be from 0 to {most}, not {value}")
-    return operator.index(value)
-
-
-def _text(name: str, value: str) -> bytes:
-    if "\0" in value:
-        raise ValueError(f"{name} cannot be {value!r}")
-    return value.encode()
-
-
-def _milliseconds(seconds: Optional[float], name: str = "timeout") -> int:
-    if seconds is None:
-        return 0  # The checker's default.
-    if not 0 < seconds <= _UINT32_MAX / 1000:
-        raise ValueError(f"{name} must be more than 0 and at most {_UINT32_MAX / 1000} seconds, not {seconds}")
-    return max(1, round(seconds * 1000))
-
-
-def _target(addr: str) -> None:
-    if not isinstance(addr, str):
-        raise TypeError(f"a target is a str, not {type(addr).__name__}")
