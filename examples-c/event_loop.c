@@ -6,6 +6,9 @@
  *
  * Enter prints the table, q and Enter quits. Nothing here ever waits for a target: in a real
  * program the same loop would serve its clients meanwhile.
+ *
+ * A monitor has the timer and the states in the library: watch.c. This is for programs that want a schedule or a
+ * notion of "down" of their own.
  */
 #define _POSIX_C_SOURCE 200809L
 

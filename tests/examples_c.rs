@@ -173,6 +173,63 @@ fn the_event_loop_without_targets_is_a_usage_error() {
     assert!(refused.stderr.starts_with("usage: event_loop"), "{refused:?}");
 }
 
+/// A port that opens and closes, each told of once; `end` ends the program.
+fn watches(ip: &str, arguments: &[&str], end: impl Fn(&mut Running) -> Option<i32>) {
+    let ip: IpAddr = ip.parse().unwrap();
+    let listener = Listener::on(ip, 0);
+    let port = listener.address().port();
+    let (target, dead) = (at(ip, port).to_string(), dead());
+    drop(listener);
+    for flavour in FLAVOURS {
+        let mut running = Running::start(command(flavour, "watch").args(arguments).args([&target, "nowhere", &dead]));
+        running.wait_for_line(&[&target, "unknown -> down", "refused"]);
+        let listener = Listener::on(ip, port);
+        running.wait_for_line(&[&target, "down -> up"]);
+        drop(listener);
+        running.wait_for_line(&[&target, "up -> down"]);
+        let code = end(&mut running);
+        let finished = running.finish();
+        assert_eq!(finished.status.code(), code, "{finished:?}");
+        assert_eq!(finished.stdout.matches(" -> ").count(), 4, "changes alone, each once: {finished:?}");
+        assert_eq!(finished.stderr, "watch: not an address: nowhere\n");
+    }
+}
+
+#[test]
+fn watch_prints_a_line_when_a_port_opens_and_when_it_closes() {
+    watches("127.83.72.77", &[], |running| {
+        running.signal(libc::SIGTERM);
+        None
+    });
+}
+
+#[test]
+fn watch_in_an_epoll_loop_calls_back_and_heeds_the_keys() {
+    watches("127.83.72.78", &["-e"], |running| {
+        let mut keys = running.child.stdin.take().unwrap();
+        keys.write_all(b"\n").unwrap();
+        running.wait_for_line(&["127.83.72.78", "  down  (rtt "]);
+        running.wait_for_line(&["127.0.0.1:9  down  (rtt 0 us)"]);
+        keys.write_all(b"q\n").unwrap();
+        Some(0)
+    });
+}
+
+#[test]
+fn watch_goes_on_when_its_input_has_ended_and_without_targets_it_is_a_usage_error() {
+    let (_listener, target) = live();
+    let mut running = Running::start(command("dynamic", "watch").args(["-e", &target]));
+    drop(running.child.stdin.take());
+    running.wait_for_line(&[&target, "unknown -> up"]);
+    running.signal(libc::SIGTERM);
+    assert_eq!(running.finish().status.code(), None);
+    for arguments in [&[][..], &["-e"]] {
+        let refused = finish(command("static", "watch").args(arguments));
+        assert_eq!(refused.code(), 2, "{refused:?}");
+        assert!(refused.stderr.starts_with("usage: watch"), "{refused:?}");
+    }
+}
+
 #[test]
 fn the_caller_driven_front_sends_clients_where_somebody_is_up_and_has_no_second_thread() {
     for flavour in FLAVOURS {
