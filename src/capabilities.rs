@@ -6,6 +6,7 @@ use crate::sys::readiness::Readiness;
 
 /// What this system lets a check do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Capabilities {
     /// The last ACK of the handshake can be withheld. Without it checks make the ordinary handshake.
     pub half_open: bool,

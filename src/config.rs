@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use crate::check::close_mode::CloseMode;
+use crate::check::error::Error;
 use crate::check::request::Family;
 use crate::check::target;
 use crate::check::verdict::Status;
@@ -19,6 +20,7 @@ const LOOKUPS_MAX: u32 = 1024;
 
 /// What puts a checker's segments on the wire.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum EngineKind {
     /// Sockets of the kernel's TCP, one for each SYN. Needs no privilege.
     #[default]
@@ -77,25 +79,25 @@ impl Default for Config {
 }
 
 impl Config {
-    /// What puts the segments on the wire. Default [`EngineKind::Socket`]. [`Status::Unsupported`] for
+    /// What puts the segments on the wire. Default [`EngineKind::Socket`]. [`Error::Unsupported`](crate::Error::Unsupported) for
     /// [`EngineKind::Raw`] elsewhere than on Linux and Android; where this process lacks CAP_NET_RAW,
     /// [`Checker::new`](crate::Checker::new) says so. [`Checker::engine`](crate::Checker::engine) tells what
     /// [`EngineKind::Auto`] came to.
     ///
     /// With [`EngineKind::Raw`] every check is half-open: [`Handshake::Full`](crate::Handshake::Full), `linger` and
-    /// [`Config::set_zero_linger`] with false make a check [`Status::Unsupported`], with nothing sent.
-    pub fn set_engine(&mut self, engine: EngineKind) -> Result<(), Status> {
+    /// [`Config::set_zero_linger`] with false make a check [`Error::Unsupported`](crate::Error::Unsupported), with nothing sent.
+    pub fn set_engine(&mut self, engine: EngineKind) -> Result<(), Error> {
         if engine == EngineKind::Raw && !raw_socket::EXIST {
-            return Err(Status::Unsupported);
+            return Err(Error::Unsupported);
         }
         self.engine = engine;
         Ok(())
     }
 
     /// How many loop threads share the checks. Default 1; 0 means one per CPU.
-    pub fn set_threads(&mut self, loops: u32) -> Result<(), Status> {
+    pub fn set_threads(&mut self, loops: u32) -> Result<(), Error> {
         if loops > LOOPS_MAX {
-            return Err(Status::Invalid);
+            return Err(Error::Invalid);
         }
         self.loops = match loops {
             0 => std::thread::available_parallelism().map_or(1, |cpus| cpus.get() as u32).min(LOOPS_MAX),
@@ -105,9 +107,9 @@ impl Config {
     }
 
     /// The timeout of checks that name none, in milliseconds. Default 1000; 0 is refused.
-    pub fn set_timeout(&mut self, timeout_ms: u32) -> Result<(), Status> {
+    pub fn set_timeout(&mut self, timeout_ms: u32) -> Result<(), Error> {
         if timeout_ms == 0 {
-            return Err(Status::Invalid);
+            return Err(Error::Invalid);
         }
         self.timeout_ms = timeout_ms;
         Ok(())
@@ -115,16 +117,16 @@ impl Config {
 
     /// How many checks may be in flight at once; more wait their turn. Default: half the soft limit on open
     /// descriptors (RLIMIT_NOFILE) at the time the checker is made, and 262,144 with [`EngineKind::Raw`]. 0 is refused.
-    pub fn set_max_in_flight(&mut self, checks: u32) -> Result<(), Status> {
+    pub fn set_max_in_flight(&mut self, checks: u32) -> Result<(), Error> {
         if checks == 0 {
-            return Err(Status::Invalid);
+            return Err(Error::Invalid);
         }
         self.max_in_flight = Some(checks);
         Ok(())
     }
 
     /// How many checks may start per second. Default 0: no limit.
-    pub fn set_max_rate(&mut self, checks_per_second: u32) -> Result<(), Status> {
+    pub fn set_max_rate(&mut self, checks_per_second: u32) -> Result<(), Error> {
         self.max_rate = checks_per_second;
         Ok(())
     }
@@ -135,9 +137,9 @@ impl Config {
     /// Names that were slow of late have at most half of these places, so that they cannot keep others waiting. A
     /// lookup cannot be interrupted: those that no check waits for any more do not count, though never more than as
     /// many again.
-    pub fn set_max_lookups(&mut self, lookups: u32) -> Result<(), Status> {
+    pub fn set_max_lookups(&mut self, lookups: u32) -> Result<(), Error> {
         if lookups == 0 || lookups > LOOKUPS_MAX {
-            return Err(Status::Invalid);
+            return Err(Error::Invalid);
         }
         self.max_lookups = lookups;
         Ok(())
@@ -146,93 +148,93 @@ impl Config {
     /// After how many milliseconds without an answer a check sends another SYN, from another port: at most four in all,
     /// none that has no time left before the deadline. Default 300; 0 leaves it to the kernel, which sends its SYN
     /// again after a second.
-    pub fn set_syn_interval(&mut self, interval_ms: u32) -> Result<(), Status> {
+    pub fn set_syn_interval(&mut self, interval_ms: u32) -> Result<(), Error> {
         self.syn_interval_ms = interval_ms;
         Ok(())
     }
 
     /// Whether the checker makes no loop thread, and gets on only inside the caller's own calls to it. Default false.
-    /// [`Status::Unsupported`] where there is no descriptor to tell when it should.
-    pub fn set_caller_driven(&mut self, on: bool) -> Result<(), Status> {
+    /// [`Error::Unsupported`](crate::Error::Unsupported) where there is no descriptor to tell when it should.
+    pub fn set_caller_driven(&mut self, on: bool) -> Result<(), Error> {
         if on && !PollSet::EXISTS {
-            return Err(Status::Unsupported);
+            return Err(Error::Unsupported);
         }
         self.caller_driven = on;
         Ok(())
     }
 
     /// Keeps all checks to one family. Default [`Family::Any`].
-    pub fn set_family(&mut self, family: Family) -> Result<(), Status> {
+    pub fn set_family(&mut self, family: Family) -> Result<(), Error> {
         self.family = family;
         Ok(())
     }
 
     /// Whether checks end with RST (the default) or, when false, with FIN, which completes the handshake.
-    pub fn set_zero_linger(&mut self, on: bool) -> Result<(), Status> {
+    pub fn set_zero_linger(&mut self, on: bool) -> Result<(), Error> {
         self.zero_linger = on;
         Ok(())
     }
 
     /// The source address of checks of its family. IPv4 and IPv6 may each have one; setting it again replaces it.
-    pub fn set_source(&mut self, ip: &str) -> Result<(), Status> {
+    pub fn set_source(&mut self, ip: &str) -> Result<(), Error> {
         match target::parse_ip(ip.as_bytes()) {
             Some(SocketAddr::V4(source)) if !source.ip().is_multicast() && !source.ip().is_broadcast() => {
                 self.wire.source_v4 = Some(source)
             }
             Some(SocketAddr::V6(source)) if !source.ip().is_multicast() => self.wire.source_v6 = Some(source),
-            _ => return Err(Status::Invalid),
+            _ => return Err(Error::Invalid),
         }
         Ok(())
     }
 
     /// The interface that checks leave through (SO_BINDTODEVICE, socket(7)). It need not exist yet.
-    /// [`Status::Unsupported`] where there is no such thing.
-    pub fn set_interface(&mut self, name: &str) -> Result<(), Status> {
+    /// [`Error::Unsupported`](crate::Error::Unsupported) where there is no such thing.
+    pub fn set_interface(&mut self, name: &str) -> Result<(), Error> {
         // dev_valid_name() in net/core/dev.c: 1 to IFNAMSIZ - 1 bytes, not . or .., without / : or white space.
         let odd = |byte: u8| byte == b'/' || byte == b':' || byte == 0 || byte.is_ascii_whitespace() || byte == 0x0b;
         if name.is_empty() || name.len() > 15 || name == "." || name == ".." || name.bytes().any(odd) {
-            return Err(Status::Invalid);
+            return Err(Error::Invalid);
         }
         if !socket::BINDS_INTERFACE {
-            return Err(Status::Unsupported);
+            return Err(Error::Unsupported);
         }
         self.wire.interface = Some(name.as_bytes().into());
         Ok(())
     }
 
     /// The network namespace that checks leave from and names are looked up in, by its path ("/run/netns/blue").
-    /// [`Checker::new`](crate::Checker::new) opens it, and needs CAP_SYS_ADMIN: it says [`Status::Unsupported`]
-    /// without, and [`Status::LocalFault`] if the path is no network namespace's. [`Status::Unsupported`] where there
+    /// [`Checker::new`](crate::Checker::new) opens it, and needs CAP_SYS_ADMIN: it says [`Error::Unsupported`](crate::Error::Unsupported)
+    /// without, and [`Error::LocalFault`](crate::Error::LocalFault) if the path is no network namespace's. [`Error::Unsupported`](crate::Error::Unsupported) where there
     /// are none.
     ///
     /// The checker's own threads are in it, and no other. A zone's name (`%eth0`) is read where the target is parsed.
-    pub fn set_network_namespace(&mut self, path: &str) -> Result<(), Status> {
+    pub fn set_network_namespace(&mut self, path: &str) -> Result<(), Error> {
         if path.is_empty() || path.contains('\0') {
-            return Err(Status::Invalid);
+            return Err(Error::Invalid);
         }
         if !netns::EXIST {
-            return Err(Status::Unsupported);
+            return Err(Error::Unsupported);
         }
         self.network_namespace = Some(path.into());
         Ok(())
     }
 
     /// The firewall mark of checks that name none (SO_MARK, socket(7)). Needs CAP_NET_ADMIN, or since Linux 5.17
-    /// CAP_NET_RAW; [`Checker::new`](crate::Checker::new) says [`Status::Unsupported`] without it, and this where there
+    /// CAP_NET_RAW; [`Checker::new`](crate::Checker::new) says [`Error::Unsupported`](crate::Error::Unsupported) without it, and this where there
     /// is no such thing.
-    pub fn set_mark(&mut self, mark: u32) -> Result<(), Status> {
+    pub fn set_mark(&mut self, mark: u32) -> Result<(), Error> {
         if !socket::MARKS {
-            return Err(Status::Unsupported);
+            return Err(Error::Unsupported);
         }
         self.wire.mark = Some(mark);
         Ok(())
     }
 
     /// The type of service of checks (IP_TOS, ip(7)) and their traffic class (IPV6_TCLASS, ipv6(7)).
-    /// [`Status::Unsupported`] where it is not the program's to say.
-    pub fn set_tos(&mut self, tos: u8) -> Result<(), Status> {
+    /// [`Error::Unsupported`](crate::Error::Unsupported) where it is not the program's to say.
+    pub fn set_tos(&mut self, tos: u8) -> Result<(), Error> {
         if !socket::SETS_TOS {
-            return Err(Status::Unsupported);
+            return Err(Error::Unsupported);
         }
         self.wire.tos = Some(tos);
         Ok(())

@@ -3,6 +3,23 @@
 //! The last ACK of the handshake is never sent, so the server's application never sees a connection. This is the safe
 //! Rust API; the C API over it is declared in `include/tcpshaker.h` and lives in [`c_api`].
 //!
+//! ```
+//! use std::time::Duration;
+//! use tcpshaker::{Checker, Request, Status};
+//!
+//! # let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+//! # let address = listener.local_addr()?.to_string();
+//! let checker = Checker::builder().timeout(Duration::from_secs(1)).build()?;
+//! let verdict = checker.check(&Request::new(address.as_str()));
+//! match verdict.status {
+//!     Status::Up => println!("up, {} us", verdict.rtt_us),
+//!     status if status.is_verdict() => println!("down: {status}"),
+//!     status => println!("no verdict: {status}"), // nothing was learned: nobody may mark it down
+//! }
+//! # assert_eq!(verdict.status, Status::Up);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! Data flows one way: request, (resolver,) loop, engine, verdict, completion. A [`Checker`] is a handle over one or
 //! more loop threads; each owns its checks, their sockets and their timers, and no other thread touches them.
 //! ARCHITECTURE.md has the layers, and the life of a check.
@@ -28,10 +45,11 @@ mod sys;
 mod timer_wheel;
 
 pub use capabilities::{Capabilities, capabilities};
+pub use check::error::Error;
 pub use check::request::{Family, Handshake, Request};
 pub use check::target::{Name, Target};
 pub use check::verdict::{Report, Status, Verdict};
-pub use checker::Checker;
+pub use checker::{Checker, CheckerBuilder};
 pub use config::{Config, EngineKind};
 pub use monitor::{Change, Monitor, MonitorConfig, State, Watch, WatchInfo};
 pub use stats::Stats;
@@ -42,3 +60,8 @@ pub use stats::Stats;
 pub mod fuzzing {
     pub use crate::engine::raw::fuzzing::segment;
 }
+
+/// What a registry's page shows is compiled, too.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/crate.md")]
+struct Readme;

@@ -7,6 +7,7 @@ use crate::check::verdict::Status;
 
 /// Counts since the checker was made, and what it is doing now.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Stats {
     /// Checks accepted, blocking ones included.
     pub submitted: u64,

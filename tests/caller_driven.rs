@@ -184,7 +184,7 @@ mod descriptor {
                 checker.stats().in_flight == 2
             });
             assert!(!is_readable(fd, Duration::from_millis(50)));
-            scope.spawn(move || checker.cancel(id)).join().unwrap();
+            scope.spawn(move || checker.cancel(id)).join().unwrap().unwrap();
             let report = poll_and_reap(checker, 1)[0];
             assert_eq!((report.id, report.verdict.status), (id, Status::Cancelled));
         });

@@ -15,7 +15,7 @@ use support::lists::*;
 use support::process::{open_descriptors, until};
 use support::rlimit::{NoDescriptorLeft, set_descriptor_limit};
 use support::targets::{DEAD_PORT, Listener, V4, at};
-use tcpshaker::{Checker, Report, Request, Status};
+use tcpshaker::{Checker, Error, Report, Request, Status};
 
 fn driven() -> Checker {
     checker(|config| config.set_caller_driven(true).unwrap())
@@ -57,7 +57,7 @@ mod callback {
                 && call(&checker)
                 && checker.check(&live()).status == Status::Forked
                 && checker.check_many(&[live()])[0].status == Status::Forked
-                && checker.submit(vec![live()]) == Err(Status::Forked)
+                && checker.submit(vec![live()]) == Err(Error::Forked)
                 && checker.raw_fd().is_none()
                 && checker.reap(&mut Vec::new(), 1, None) == 0;
             drop(checker);
@@ -72,7 +72,7 @@ mod callback {
         // The parent's checker is as it was.
         assert_eq!(checker.check(&live()).status, Status::Up);
         assert_eq!(checker.stats().in_flight, 10);
-        checker.cancel(first);
+        checker.cancel(first).unwrap();
         assert!(is_readable(fd, LONG));
         assert_eq!(reap(&checker, 1)[0].verdict.status, Status::Cancelled);
     }
@@ -124,7 +124,7 @@ mod callback {
         let own = checker.clone();
         call_back(&checker, live(), move |_| {
             own.shutdown();
-            assert_eq!(own.submit(vec![live()]), Err(Status::Closed));
+            assert_eq!(own.submit(vec![live()]), Err(Error::Closed));
         });
         assert_eq!(checker.check(&silent()).status, Status::Closed);
         assert_eq!(closed.load(Ordering::SeqCst), 50);

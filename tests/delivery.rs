@@ -186,7 +186,7 @@ mod callers_own_code {
         let _listener = listen_everywhere();
         silence(SILENT_PORT);
         for (end, expected) in [
-            ((|checker| assert_eq!(checker.cancel(0), Status::Up)) as fn(&Checker), Status::Cancelled),
+            ((|checker| assert_eq!(checker.cancel(0), Ok(()))) as fn(&Checker), Status::Cancelled),
             (Checker::shutdown, Status::Closed),
         ] {
             let checker = loops(1);

@@ -18,7 +18,7 @@ use support::name_server::{Answer, NameServer};
 use support::process::{sh, until};
 use support::rlimit::set_descriptor_limit;
 use support::targets::{DEAD_PORT, V4, at};
-use tcpshaker::{Checker, Request, Status, Verdict};
+use tcpshaker::{Checker, Error, Request, Status, Verdict};
 
 const COUNT: usize = 20_000;
 
@@ -47,7 +47,7 @@ fn cancelling_everything_ends_a_list_with_a_result_for_each_and_the_checker_goes
     let _listener = listen_everywhere();
     silence(SILENT_PORT);
     for threads in [1, 2] {
-        let (checker, verdicts) = end_list_early(threads, |checker| assert_eq!(checker.cancel(0), Status::Up));
+        let (checker, verdicts) = end_list_early(threads, |checker| assert_eq!(checker.cancel(0), Ok(())));
         assert_eq!(tally(&verdicts), HashMap::from([(Status::Cancelled, COUNT)]));
         assert_eq!(checker.stats().cancelled, COUNT as u64);
         assert_eq!(checker.stats().submitted, COUNT as u64);
@@ -66,7 +66,7 @@ fn shutdown_ends_a_list_with_a_result_for_each_and_later_ones_at_once() {
         assert_eq!(tally(&verdicts), HashMap::from([(Status::Closed, COUNT)]));
         let next = checker.check_many(&vec![Request::new(at(V4, PORT)); 1_000]);
         assert_eq!(tally(&next), HashMap::from([(Status::Closed, 1_000)]));
-        assert_eq!(checker.submit(vec![Request::new(at(V4, PORT))]), Err(Status::Closed));
+        assert_eq!(checker.submit(vec![Request::new(at(V4, PORT))]), Err(Error::Closed));
         assert_eq!(checker.reap(&mut Vec::new(), 1, None), 0, "nothing is left to wait for");
     }
 }
@@ -83,7 +83,7 @@ fn cancelling_by_id_ends_submitted_checks_wherever_they_are_and_no_other() {
     let first = checker.submit(requests.collect()).expect("a live checker");
     // In flight, queued, or still on their way to the loop: every third.
     for id in (first..first + 1_000).step_by(3) {
-        assert_eq!(checker.cancel(id), Status::Up);
+        assert_eq!(checker.cancel(id), Ok(()));
     }
     let reports = reap(&checker, 1_000);
     assert_each_once(reports.iter().map(|report| report.tag).collect(), 1_000);
@@ -97,8 +97,8 @@ fn cancelling_by_id_ends_submitted_checks_wherever_they_are_and_no_other() {
         }
     }
     // They are over, so their ids lead to no check.
-    assert_eq!(checker.cancel(first), Status::Up);
-    assert_eq!(checker.cancel(u64::MAX), Status::Up);
+    assert_eq!(checker.cancel(first), Ok(()));
+    assert_eq!(checker.cancel(u64::MAX), Ok(()));
     assert_eq!(checker.stats().cancelled, 334);
 }
 
@@ -112,7 +112,7 @@ fn cancelling_by_id_ends_a_check_of_one_target_that_began_on_its_callers_thread(
         let request = tagged(number, Request::new(at(nth(number), SILENT_PORT)));
         let id = checker.submit(vec![request]).expect("a live checker");
         assert_eq!(checker.stats().in_flight, 1, "submit has sent the SYN already");
-        assert_eq!(checker.cancel(id), Status::Up);
+        assert_eq!(checker.cancel(id), Ok(()));
         let report = reap(&checker, 1)[0];
         assert_eq!((report.id, report.tag, report.verdict.status), (id, number, Status::Cancelled), "{report:?}");
     }
@@ -161,7 +161,7 @@ fn checks_of_a_list_that_are_cancelled_before_their_turn_took_no_time() {
     let _server = NameServer::start(&[("silent.test", Answer::Silence)]);
     silence(SILENT_PORT);
     let begun = Instant::now();
-    let (_, verdicts) = end_list_early(1, |checker| assert_eq!(checker.cancel(0), Status::Up));
+    let (_, verdicts) = end_list_early(1, |checker| assert_eq!(checker.cancel(0), Ok(())));
     // Those in flight, at most, have something to show.
     assert!(verdicts.iter().filter(|verdict| verdict.elapsed_us != 0).count() <= 500);
     assert!(verdicts.iter().all(|verdict| u128::from(verdict.elapsed_us) <= begun.elapsed().as_micros()));
@@ -173,7 +173,7 @@ fn checks_of_a_list_that_are_cancelled_before_their_turn_took_no_time() {
     let verdicts = std::thread::scope(|scope| {
         let checks = scope.spawn(|| checker.check_many(&requests));
         until("all are waiting", || stats(&checker).queued == 100);
-        assert_eq!(checker.cancel(0), Status::Up);
+        assert_eq!(checker.cancel(0), Ok(()));
         checks.join().expect("check_many")
     });
     assert_eq!(tally(&verdicts), HashMap::from([(Status::Cancelled, 100)]));
@@ -207,7 +207,7 @@ fn cancelling_thirty_thousand_checks_one_by_one_keeps_no_answer_waiting_for_its_
     until("all permits are taken", || stats(&checker).in_flight == 10_000);
     std::thread::sleep(answered.saturating_duration_since(Instant::now() + Duration::from_millis(50)));
     for (number, id) in ids.into_iter().enumerate() {
-        assert_eq!(checker.cancel(id), Status::Up);
+        assert_eq!(checker.cancel(id), Ok(()));
         if number % (silent / prompt) == 0 {
             let tag = late + number / (silent / prompt);
             checker.submit(vec![tagged(tag, Request::new(at(nth(number), PORT)))]).expect("a live checker");
@@ -256,7 +256,7 @@ fn cancel_that_meets_a_check_on_its_way_to_the_loop_frees_its_permit_for_the_nex
         move || {
             for spin in lists {
                 (0..spin).for_each(|_| std::hint::spin_loop());
-                checker.cancel(0);
+                checker.cancel(0).unwrap();
                 let list = [Request::new(at(V4, DEAD_PORT))];
                 ended.send(("list", checker.check_many(&list)[0].status)).unwrap();
             }
@@ -277,7 +277,7 @@ fn cancel_that_meets_a_check_on_its_way_to_the_loop_frees_its_permit_for_the_nex
                     assert!([Status::Cancelled, Status::Refused].contains(&status), "{who}: {status:?}");
                 }
                 // The cancel came before the blocking check.
-                Err(_) if left.contains(&"blocking") => assert_eq!(checker.cancel(0), Status::Up),
+                Err(_) if left.contains(&"blocking") => assert_eq!(checker.cancel(0), Ok(())),
                 // Nobody but the list itself can be in its way.
                 Err(_) => assert!(round.elapsed() < Duration::from_secs(30), "round {rounds} never ends"),
             }

@@ -136,7 +136,7 @@ mod in_flight {
         namespaced!(alone, "nft");
         only_where!(withholds_ack(), "every answer completes a handshake");
         assert_none_in_silence(|checker| {
-            assert_eq!(checker.cancel(0), Status::Up);
+            assert_eq!(checker.cancel(0), Ok(()));
             Some(checker)
         });
     }
@@ -258,7 +258,7 @@ mod memory_stays_flat {
             let first = checker.submit(batch).expect("a live checker");
             // One that comes after them is over, so all of them have arrived.
             assert_eq!(checker.check(&with_timeout(1, at(V4, SILENT_PORT))).status, Status::Busy);
-            (first..first + BATCH as u64).for_each(|id| assert_eq!(checker.cancel(id), Status::Up));
+            (first..first + BATCH as u64).for_each(|id| assert_eq!(checker.cancel(id), Ok(())));
             let reports = reap(&checker, BATCH);
             assert!(reports.iter().all(|report| report.verdict.status == Status::Cancelled));
         });
@@ -298,7 +298,7 @@ mod memory_stays_flat {
                 assert_flat(300, || {
                     // Ids that nobody has: each is as good as one whose check is over.
                     for id in cancelled..cancelled + BATCH as u64 {
-                        assert_eq!(checker.cancel(u64::MAX - id), Status::Up);
+                        assert_eq!(checker.cancel(u64::MAX - id), Ok(()));
                     }
                     cancelled += BATCH as u64;
                     // It goes through the loop, which has heard of all cancels by the time it is over.

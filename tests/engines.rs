@@ -13,9 +13,9 @@ use tcpshaker::c_api::{
     SHAKER_CAN_RAW, shaker_capabilities, shaker_checker_engine, shaker_checker_free, shaker_checker_new,
     shaker_config_free, shaker_config_new, shaker_config_set_engine, shaker_engine, shaker_status,
 };
-use tcpshaker::{Checker, Config, EngineKind, Handshake, Request, Status, capabilities};
+use tcpshaker::{Checker, Config, EngineKind, Error, Handshake, Request, Status, capabilities};
 
-fn made(engine: EngineKind, configure: impl FnOnce(&mut Config)) -> Result<Checker, Status> {
+fn made(engine: EngineKind, configure: impl FnOnce(&mut Config)) -> Result<Checker, Error> {
     let mut config = Config::default();
     config.set_engine(engine)?;
     configure(&mut config);
@@ -55,7 +55,7 @@ fn without_the_privilege_raw_is_refused_and_auto_takes_sockets() {
         drop_capabilities();
         assert!(!capabilities().raw, "asked anew");
         assert_eq!(shaker_capabilities() & SHAKER_CAN_RAW, 0);
-        assert_eq!(made(EngineKind::Raw, |_| {}).err(), Some(Status::Unsupported));
+        assert_eq!(made(EngineKind::Raw, |_| {}).err(), Some(Error::Unsupported));
         assert_eq!(made_from_c(shaker_engine::SHAKER_ENGINE_RAW), (shaker_status::SHAKER_ERR_UNSUPPORTED, None));
         let socket = Some(shaker_engine::SHAKER_ENGINE_SOCKET as i32);
         assert_eq!(made_from_c(shaker_engine::SHAKER_ENGINE_AUTO), (shaker_status::SHAKER_OK, socket));

@@ -22,7 +22,7 @@ use tcpshaker::c_api::{
     SHAKER_IPV4, shaker_checker_free, shaker_checker_new, shaker_config_free, shaker_config_new,
     shaker_config_set_mark, shaker_reap, shaker_request, shaker_result, shaker_status, shaker_submit,
 };
-use tcpshaker::{Checker, Config, Request, Status};
+use tcpshaker::{Checker, Config, Error, Request, Status};
 
 mod descriptors {
     use super::*;
@@ -179,7 +179,7 @@ mod privileges {
         assert_eq!(Checker::new(&config).err(), None);
         let child = Forked::new(move || {
             drop_capabilities();
-            assert_eq!(Checker::new(&config).err(), Some(Status::Unsupported));
+            assert_eq!(Checker::new(&config).err(), Some(Error::Unsupported));
             // SAFETY: arguments as the header wants them; all of them outlive the calls.
             unsafe {
                 let config = shaker_config_new();

@@ -270,7 +270,7 @@ mod a_silent_target {
         checker.submit(requests.collect()).expect("a live checker");
         assert_eq!(reap(&checker, 4).len(), 4);
         assert!(syns() <= 8, "{} SYNs, while checks waited", syns());
-        checker.cancel(0);
+        checker.cancel(0).unwrap();
         assert_eq!(reap(&checker, 4).len(), 4);
     }
 
@@ -294,7 +294,7 @@ mod a_silent_target {
         let id = checker.submit(vec![with_timeout(PATIENCE_MS, at(V4, SILENT_PORT))]).expect("a live checker");
         until("it has had four SYNs", || syns() == 4);
         assert_eq!(checker.stats().in_flight, 4);
-        checker.cancel(id);
+        checker.cancel(id).unwrap();
         let report = reap(&checker, 1)[0];
         assert_eq!((report.id, report.verdict.status), (id, Status::Cancelled));
         assert_eq!(checker.stats().in_flight, 0);
@@ -318,7 +318,7 @@ mod a_silent_target {
                 driven::drive(&checker);
                 stats(&checker).in_flight > CHECKS as u64
             });
-            checker.cancel(0);
+            checker.cancel(0).unwrap();
             let begun = Instant::now();
             let reports = reap(&checker, CHECKS);
             let others = reports.iter().filter(|report| report.verdict.status != Status::Cancelled).count();
@@ -341,7 +341,7 @@ mod an_early_syn {
         checker.submit(vec![with_timeout(10 * PATIENCE_MS, at(V4, SILENT_PORT)); 4]).expect("a live checker");
         until("all permits are taken", || stats(&checker).in_flight == 8);
         what(&checker);
-        checker.cancel(0);
+        checker.cancel(0).unwrap();
         assert_eq!(reap(&checker, 4).len(), 4);
         assert_eq!(stats(&checker).in_flight, 0);
     }
@@ -388,9 +388,9 @@ mod an_early_syn {
         until("an early SYN has the other permit and the token", || stats(&checker).in_flight == 2);
         let second = checker.submit(vec![silent; 2]).expect("a live checker");
         until("it was given up, and they wait for a token", || stats(&checker).in_flight == 1);
-        checker.cancel(first);
+        checker.cancel(first).unwrap();
         assert_eq!(reap(&checker, 1)[0].verdict.status, Status::Cancelled);
-        checker.cancel(0);
+        checker.cancel(0).unwrap();
         let reports = reap(&checker, 2);
         assert!(
             reports.iter().all(|report| report.id >= second && report.verdict.status == Status::Cancelled),

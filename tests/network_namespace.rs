@@ -18,7 +18,7 @@ use support::name_server::{Answer, NameServer};
 use support::privileges::drop_capabilities;
 use support::process::{Forked, sh, threads};
 use support::targets::{Listener, V4, V6, at};
-use tcpshaker::{Checker, Config, Request, Status, Verdict};
+use tcpshaker::{Checker, Config, Error, Request, Status, Verdict};
 
 fn checker_in(path: &str, configure: impl FnOnce(&mut Config)) -> Checker {
     checker(|config| {
@@ -202,7 +202,7 @@ mod a_checker {
         shaker_config_set_network_namespace, shaker_status,
     };
 
-    fn made(path: &str) -> Result<Checker, Status> {
+    fn made(path: &str) -> Result<Checker, Error> {
         let mut config = Config::default();
         config.set_network_namespace(path)?;
         Checker::new(&config)
@@ -248,7 +248,7 @@ mod a_checker {
             }
             drop_capabilities();
             for path in ["/proc/self/ns/net", &path] {
-                assert_eq!(made(path).err(), Some(Status::Unsupported), "{path}");
+                assert_eq!(made(path).err(), Some(Error::Unsupported), "{path}");
                 let from_c = made_from_c(path, "127.0.0.1:80");
                 assert_eq!(from_c, (shaker_status::SHAKER_ERR_UNSUPPORTED, None), "{path}");
             }
@@ -265,13 +265,13 @@ mod a_checker {
         sh(&format!("mkfifo {fifo}"));
         let (threads_before, descriptors) = (threads(), support::process::open_descriptors());
         for path in ["/no/such/path", "/proc/self/ns/uts", "/dev/null", "/", fifo, "relative"] {
-            assert_eq!(made(path).err(), Some(Status::LocalFault), "{path}");
+            assert_eq!(made(path).err(), Some(Error::LocalFault), "{path}");
             assert_eq!(made_from_c(path, "127.0.0.1:80"), (shaker_status::SHAKER_ERR_LOCAL, None), "{path}");
         }
         std::fs::remove_file(fifo).expect("the FIFO was there");
         assert_eq!((threads(), support::process::open_descriptors()), (threads_before, descriptors));
         for path in ["", "/run/netns/\0"] {
-            assert_eq!(made(path).err(), Some(Status::Invalid), "{path:?}");
+            assert_eq!(made(path).err(), Some(Error::Invalid), "{path:?}");
         }
     }
 
@@ -281,6 +281,6 @@ mod a_checker {
         let mut config = Config::default();
         config.set_caller_driven(true).unwrap();
         config.set_network_namespace("/proc/self/ns/net").unwrap();
-        assert_eq!(Checker::new(&config).err(), Some(Status::Unsupported));
+        assert_eq!(Checker::new(&config).err(), Some(Error::Unsupported));
     }
 }

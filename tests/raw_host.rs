@@ -14,7 +14,7 @@ use support::lists::{PORT, SILENT_PORT, listen_everywhere, nth, reap, silence, t
 use support::privileges::drop_capabilities;
 use support::process::{Forked, open_descriptors, threads, until};
 use support::targets::{DEAD_PORT, Listener, V4, V6, at};
-use tcpshaker::{Request, Status, Verdict};
+use tcpshaker::{Error, Request, Status, Verdict};
 
 mod the_host {
     use super::*;
@@ -70,7 +70,7 @@ mod the_host {
         let silent = checker.submit(vec![Request::new(at(V4, SILENT_PORT))]).expect("a live checker");
         until("the check in flight", || checker.stats().in_flight == 1);
         assert!(receivers() > 0, "something receives its answers, or this test proves nothing");
-        checker.cancel(silent);
+        checker.cancel(silent).unwrap();
         reap(&checker, 1);
         until("no receiver is left", || receivers() == 0);
         // The answer to the first segment after a rest is not missed, either.
@@ -122,7 +122,7 @@ mod a_process {
             let told = |verdict: Verdict| assert_eq!(verdict.status, Status::Forked, "{verdict:?}");
             told(checker.check(&Request::new(at(V4, PORT))));
             told(checker.check_many(&[Request::new(at(V4, PORT))])[0]);
-            assert_eq!(checker.submit(vec![Request::new(at(V4, PORT))]), Err(Status::Forked));
+            assert_eq!(checker.submit(vec![Request::new(at(V4, PORT))]), Err(Error::Forked));
             checker.shutdown();
             // One of its own has ports of its own.
             let own = raw(|_| ());
@@ -134,7 +134,7 @@ mod a_process {
             checker.check_many(&(0..5_000).map(|number| Request::new(at(nth(number), PORT))).collect::<Vec<_>>());
         assert_eq!(child.wait(), 0);
         assert!(verdicts.iter().all(|verdict| said(verdict) == UP), "{:?}", tally(&verdicts));
-        checker.cancel(silent);
+        checker.cancel(silent).unwrap();
         assert_eq!(reap(&checker, 1)[0].verdict.status, Status::Cancelled);
     }
 

@@ -263,7 +263,7 @@ mod one_target {
         for verdict in every_way_quickly(&checker, DEAD_PORT) {
             assert_eq!(said(&verdict), REFUSED, "{verdict:?}");
         }
-        checker.cancel(0);
+        checker.cancel(0).unwrap();
         let reports = reap(&checker, 3_000);
         assert!(reports.iter().all(|report| report.verdict.status == Status::Cancelled));
     }

@@ -208,7 +208,7 @@ mod sleeping_loop {
                     until("the place is taken", || stats(&checker).in_flight == 1);
                 }
                 checker.submit(vec![Request::new(at(nth(number), DEAD_PORT))]).expect("a live checker");
-                assert_eq!(checker.cancel(id), Status::Up);
+                assert_eq!(checker.cancel(id), Ok(()));
                 result_comes(&checker, &[Status::Cancelled, Status::Refused]);
                 result_comes(&checker, &[Status::Cancelled, Status::Refused]);
             },

@@ -5,7 +5,7 @@ use super::config::{shaker_config, shaker_engine};
 use super::growing::write_growing;
 use super::guard::{guard, silence_panics};
 use super::status::shaker_status;
-use crate::check::verdict::Status;
+use crate::check::error::Error;
 use crate::checker::Checker;
 use crate::config::Config;
 use crate::sys::dso;
@@ -52,7 +52,7 @@ pub unsafe extern "C" fn shaker_checker_new(
     })
 }
 
-fn make(settings: Option<&Config>) -> Result<Box<shaker_checker>, Status> {
+fn make(settings: Option<&Config>) -> Result<Box<shaker_checker>, Error> {
     silence_panics();
     let checker = Checker::new(settings.unwrap_or(&Config::default()))?;
     Ok(Box::new(shaker_checker(Arc::new(checker))))

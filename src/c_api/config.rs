@@ -2,8 +2,8 @@ use std::ffi::{CStr, c_char, c_int};
 
 use super::guard::guard;
 use super::status::shaker_status;
+use crate::check::error::Error;
 use crate::check::request::Family;
-use crate::check::verdict::Status;
 use crate::config::{Config, EngineKind};
 use crate::sys::sockaddr;
 
@@ -288,7 +288,7 @@ pub unsafe extern "C" fn shaker_config_set_tos(config: *mut shaker_config, tos: 
 
 /// # Safety
 /// `config` is NULL or came from shaker_config_new, and no other thread uses it.
-unsafe fn set(config: *mut shaker_config, setter: impl FnOnce(&mut Config) -> Result<(), Status>) -> shaker_status {
+unsafe fn set(config: *mut shaker_config, setter: impl FnOnce(&mut Config) -> Result<(), Error>) -> shaker_status {
     // SAFETY: the caller's promise.
     match unsafe { config.as_mut() } {
         Some(config) => setter(&mut config.0).into(),
@@ -298,10 +298,10 @@ unsafe fn set(config: *mut shaker_config, setter: impl FnOnce(&mut Config) -> Re
 
 /// # Safety
 /// `text` is NULL or NUL-terminated, and outlives the call.
-unsafe fn text<'a>(text: *const c_char) -> Result<&'a str, Status> {
+unsafe fn text<'a>(text: *const c_char) -> Result<&'a str, Error> {
     if text.is_null() {
-        return Err(Status::Invalid);
+        return Err(Error::Invalid);
     }
     // SAFETY: the caller's promise.
-    unsafe { CStr::from_ptr(text) }.to_str().map_err(|_| Status::Invalid)
+    unsafe { CStr::from_ptr(text) }.to_str().map_err(|_| Error::Invalid)
 }

@@ -7,7 +7,7 @@ use super::growing::write_growing;
 use super::guard::guard;
 use super::status::shaker_status;
 use super::watch::{shaker_change, shaker_watch, shaker_watch_info, watches};
-use crate::check::verdict::Status;
+use crate::check::error::Error;
 use crate::monitor::{Monitor, MonitorConfig};
 
 /// The settings of a monitor. Opaque; belongs to one thread at a time. A monitor copies them when it is made.
@@ -75,7 +75,7 @@ pub unsafe extern "C" fn shaker_monitor_config_set_max_down_percent(
 /// `config` is NULL or came from shaker_monitor_config_new, and no other thread uses it.
 unsafe fn set(
     config: *mut shaker_monitor_config,
-    setter: impl FnOnce(&mut MonitorConfig) -> Result<(), Status>,
+    setter: impl FnOnce(&mut MonitorConfig) -> Result<(), Error>,
 ) -> shaker_status {
     // SAFETY: the caller's promise.
     match unsafe { config.as_mut() } {
@@ -111,7 +111,7 @@ pub unsafe extern "C" fn shaker_monitor_new(
         let settings = settings.map(|settings| settings.0.clone()).unwrap_or_default();
         let made = match checker {
             Some(checker) => Monitor::new(Arc::clone(checker.shared()), &settings),
-            None => Err(Status::Invalid),
+            None => Err(Error::Invalid),
         };
         let (status, handle) = match made {
             Ok(made) => (shaker_status::SHAKER_OK, Box::into_raw(Box::new(shaker_monitor(made)))),

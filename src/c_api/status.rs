@@ -1,6 +1,7 @@
 use std::ffi::{CStr, c_char};
 
 use super::guard::guard;
+use crate::check::error::Error;
 use crate::check::verdict::Status;
 
 /// The answer to a check, or the outcome of a call.
@@ -74,9 +75,15 @@ impl From<Status> for shaker_status {
     }
 }
 
-impl From<Result<(), Status>> for shaker_status {
-    fn from(result: Result<(), Status>) -> shaker_status {
-        result.err().unwrap_or(Status::Up).into()
+impl From<Error> for shaker_status {
+    fn from(error: Error) -> shaker_status {
+        Status::from(error).into()
+    }
+}
+
+impl From<Result<(), Error>> for shaker_status {
+    fn from(result: Result<(), Error>) -> shaker_status {
+        result.map_or_else(shaker_status::from, |()| shaker_status::SHAKER_OK)
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod address;
 pub(crate) mod close_mode;
+pub(crate) mod error;
 pub(crate) mod request;
 pub(crate) mod slot;
 pub(crate) mod target;

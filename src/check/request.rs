@@ -1,9 +1,12 @@
 //! What is asked: one check of one target.
 
+use std::time::Duration;
+
 use crate::check::target::Target;
 
 /// How the check ends the handshake that it began.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Handshake {
     /// SYN, SYN-ACK, RST: the last ACK is withheld, and the server's application sees nothing.
     #[default]
@@ -14,6 +17,7 @@ pub enum Handshake {
 
 /// Which addresses a check may use. An IPv4-mapped IPv6 address is IPv4.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Family {
     /// IPv4 and IPv6.
     #[default]
@@ -69,4 +73,15 @@ impl Request {
             tag: 0,
         }
     }
+
+    /// The same with this timeout, rounded up to milliseconds; at least one, at most seven weeks.
+    #[must_use]
+    pub fn timeout(self, timeout: Duration) -> Request {
+        Request { timeout_ms: milliseconds(timeout).max(1), ..self }
+    }
+}
+
+/// Rounded up; the most that there can be stands for more.
+pub(crate) fn milliseconds(time: Duration) -> u32 {
+    u32::try_from(time.as_nanos().div_ceil(1_000_000)).unwrap_or(u32::MAX)
 }

@@ -8,6 +8,7 @@ use crate::sys::os_error;
 /// learned about the target, so nobody may mark it down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(i32)]
+#[non_exhaustive]
 pub enum Status {
     /// A SYN-ACK came back.
     Up = 0,
@@ -103,10 +104,9 @@ impl std::fmt::Display for Status {
     }
 }
 
-impl std::error::Error for Status {}
-
 /// What one check learned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Verdict {
     /// Up, down, or why there is no verdict.
     pub status: Status,
@@ -181,6 +181,7 @@ pub(crate) fn os_error_text(status: Status, os_error: i32) -> String {
 
 /// A verdict on its way to whoever asked.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct Report {
     /// The check's id, from [`Checker::submit`](crate::Checker::submit); 0 for blocking checks.
     pub id: u64,

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::Checker;
 use crate::event_loop::DEADLY_TAG;
-use crate::{Config, Report, Request, Status};
+use crate::{Config, Error, Report, Request, Status};
 
 /// A checker of two loops, of which the first has died of a check, and has told whoever it owed a result.
 fn checker_with_a_dead_loop(target: &Request) -> Checker {
@@ -57,6 +57,6 @@ fn a_dead_loop_refuses_its_checks_and_the_other_one_makes_its_own() {
     for _ in 0..3 {
         checker.submit(vec![target.clone(); 2]).unwrap();
         assert_eq!(statuses(&checker, 2), [Status::Up; 2]);
-        assert_eq!(checker.submit(vec![target.clone(); 2]), Err(Status::Internal));
+        assert_eq!(checker.submit(vec![target.clone(); 2]), Err(Error::Internal));
     }
 }

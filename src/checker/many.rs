@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::Checker;
+use crate::check::error::Error;
 use crate::check::request::Request;
 use crate::check::verdict::{Report, Status, Verdict};
 use crate::completion::{CompletionQueue, Sink};
@@ -24,7 +25,7 @@ impl Checker {
         let mut verdicts = vec![Verdict::without_segments(Status::Internal, 0); requests.len()];
         let done = self.check_each(requests.iter().cloned(), |index, verdict| verdicts[index] = verdict);
         if let Err(status) = done {
-            verdicts.fill(Verdict::without_segments(status, 0));
+            verdicts.fill(Verdict::without_segments(status.into(), 0));
         }
         verdicts
     }
@@ -35,12 +36,12 @@ impl Checker {
     /// `verdict` is called on this thread and under no lock, so it may take its time, and call the checker itself.
     ///
     /// # Errors
-    /// [`Status::Closed`], [`Status::Forked`] or [`Status::Deadlock`] when no check was begun.
+    /// [`Error::Closed`], [`Error::Forked`] or [`Error::Deadlock`] when no check was begun.
     pub fn check_each(
         &self,
         requests: impl ExactSizeIterator<Item = Request>,
         mut verdict: impl FnMut(usize, Verdict),
-    ) -> Result<(), Status> {
+    ) -> Result<(), Error> {
         self.may_block()?;
         let count = requests.len();
         let mut requests = requests.enumerate();
@@ -92,7 +93,7 @@ impl Checker {
             if taken == 0 && wanted > 0 {
                 taken = self.take(&queue, None, usize::MAX, 1, None, &mut hand_out);
                 if taken == 0 {
-                    return Err(self.why_no_verdict());
+                    return Err(self.why_no_verdict().into());
                 }
             }
             done += taken;

@@ -1,6 +1,7 @@
 //! The safe handle over one or more loops: what a program holds, and calls from any thread.
 
 mod blocking;
+mod builder;
 #[cfg(test)]
 mod bursts;
 mod clients;
@@ -19,6 +20,7 @@ use std::time::{Duration, Instant};
 use mio::Poll;
 
 use crate::check::close_mode::CloseMode;
+use crate::check::error::Error;
 use crate::check::request::{Family, Request};
 use crate::check::verdict::{Report, Status};
 use crate::completion::CompletionQueue;
@@ -42,6 +44,7 @@ use crate::sys::raw_socket;
 use crate::sys::thread::{self, Thread};
 use crate::sys::waker::Waker;
 
+pub use builder::CheckerBuilder;
 use driver::Driver;
 pub(crate) use submit::Submission;
 
@@ -78,24 +81,24 @@ impl Checker {
     /// Makes a checker, ready for use when this returns.
     ///
     /// # Errors
-    /// [`Status::LocalFault`] without descriptors or threads for its loops, or if the path of the network namespace is
-    /// none's; [`Status::Unsupported`] when a setting needs privileges that this process does not have, such as
+    /// [`Error::LocalFault`] without descriptors or threads for its loops, or if the path of the network namespace is
+    /// none's; [`Error::Unsupported`] when a setting needs privileges that this process does not have, such as
     /// [`EngineKind::Raw`], or for a caller-driven checker in a network namespace.
-    pub fn new(config: &Config) -> Result<Checker, Status> {
+    pub fn new(config: &Config) -> Result<Checker, Error> {
         let Some(path) = &config.network_namespace else { return Checker::new_here(config) };
         if config.caller_driven {
-            return Err(Status::Unsupported); // callers are elsewhere
+            return Err(Error::Unsupported); // callers are elsewhere
         }
         let inside = config.clone();
         match netns::run_in(path, move || Checker::new_here(&inside)) {
             Ok(made) => made,
-            Err(error) if os_error::is_forbidden(os_error::of(&error)) => Err(Status::Unsupported),
-            Err(_) => Err(Status::LocalFault),
+            Err(error) if os_error::is_forbidden(os_error::of(&error)) => Err(Error::Unsupported),
+            Err(_) => Err(Error::LocalFault),
         }
     }
 
     /// A checker whose threads are in the calling thread's network namespace.
-    fn new_here(config: &Config) -> Result<Checker, Status> {
+    fn new_here(config: &Config) -> Result<Checker, Error> {
         let engine = effective_engine(config)?;
         let idle_ms = if engine == EngineKind::Raw { config.idle_ms.min(RAW_IDLE_MS) } else { config.idle_ms };
         let config = &Config { engine, idle_ms, ..config.clone() };

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::Checker;
 use super::inline::Pending;
+use crate::check::error::Error;
 use crate::check::request::Request;
 use crate::check::target::Target;
 use crate::check::verdict::{Report, Status};
@@ -31,9 +32,9 @@ impl Checker {
     /// one.
     ///
     /// # Errors
-    /// [`Status::Closed`] or [`Status::Forked`]; then none was accepted.
-    pub fn submit(&self, requests: Vec<Request>) -> Result<u64, Status> {
-        self.submit_each(requests.into_iter().map(|request| (request, None)))
+    /// [`Error::Closed`] or [`Error::Forked`]; then none was accepted.
+    pub fn submit(&self, requests: Vec<Request>) -> Result<u64, Error> {
+        Ok(self.submit_each(requests.into_iter().map(|request| (request, None)))?)
     }
 
     /// Submits one check whose report goes to `callback`, on the thread that runs the loop, which it
@@ -41,8 +42,8 @@ impl Checker {
     ///
     /// # Errors
     /// As [`Checker::submit`]; then the callback is never called.
-    pub fn submit_with(&self, request: Request, callback: Box<dyn FnOnce(&Report) + Send>) -> Result<u64, Status> {
-        self.submit_each(std::iter::once((request, Some(callback))))
+    pub fn submit_with(&self, request: Request, callback: Box<dyn FnOnce(&Report) + Send>) -> Result<u64, Error> {
+        Ok(self.submit_each(std::iter::once((request, Some(callback))))?)
     }
 
     pub(crate) fn submit_each(
@@ -148,6 +149,12 @@ impl Checker {
         self.take(&self.shared.completions, None, capacity, 1, wait, each)
     }
 
+    /// [`Checker::raw_fd`], for what borrows descriptors. There may be none, so this is not `AsFd`.
+    #[cfg(unix)]
+    pub fn fd(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
+        self.raw_fd().map(|fd| crate::sys::descriptor::borrowed(self, fd))
+    }
+
     /// A descriptor that is readable exactly while reports wait to be reaped; `None` if there is none to be had.
     ///
     /// It belongs to the checker: it may be polled, never read or closed.
@@ -164,18 +171,19 @@ impl Checker {
 
     /// Cancels the check of this id, or with 0 every check submitted before. A cancelled check yields its one
     /// report like any other; a check that is done already, or never was, is not affected.
-    pub fn cancel(&self, id: u64) -> Status {
-        if let Err(status) = self.not_forked() {
-            return status;
-        }
+    ///
+    /// # Errors
+    /// [`Error::Closed`] or [`Error::Forked`].
+    pub fn cancel(&self, id: u64) -> Result<(), Error> {
+        self.not_forked()?;
         if id == 0 {
             self.shared.cancels.fetch_add(1, Ordering::SeqCst);
         }
         let command = || if id == 0 { Command::CancelAll } else { Command::Cancel(id) };
-        // All are told, even if one has ended.
-        self.shared
-            .handles
-            .iter()
-            .fold(Status::Up, |status, handle| handle.inbox.give(command()).err().unwrap_or(status))
+        let mut all = Ok(());
+        for handle in &self.shared.handles {
+            all = all.and(handle.inbox.give(command())); // each is told, even if another one has ended
+        }
+        Ok(all?)
     }
 }

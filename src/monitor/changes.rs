@@ -15,6 +15,7 @@ const ROOM_KEPT: usize = 4_096;
 
 /// A state was left for another, or where every result is asked for, kept.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct Change {
     /// The watch's, from [`Monitor::add`](crate::Monitor::add).
     pub id: u64,

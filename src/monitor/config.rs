@@ -1,6 +1,6 @@
 //! The settings of a monitor, each validated when it is set.
 
-use crate::check::verdict::Status;
+use crate::check::error::Error;
 
 /// How a monitor goes about its watches.
 #[derive(Clone, Debug)]
@@ -19,22 +19,22 @@ impl Default for MonitorConfig {
 impl MonitorConfig {
     /// Within how many milliseconds the first check of a watch is made: the first checks of many are spread evenly over
     /// this time. Default: the interval of each watch. 0 makes them at once.
-    pub fn set_max_spread(&mut self, spread_ms: u32) -> Result<(), Status> {
+    pub fn set_max_spread(&mut self, spread_ms: u32) -> Result<(), Error> {
         self.max_spread_ms = Some(spread_ms);
         Ok(())
     }
 
     /// Whether every result is told as a change, from a state to the same one where it changes nothing. Default false.
-    pub fn set_every_result(&mut self, on: bool) -> Result<(), Status> {
+    pub fn set_every_result(&mut self, on: bool) -> Result<(), Error> {
         self.every_result = on;
         Ok(())
     }
 
     /// How many percent of the watches may be down at once, or failing: while more are, none of them goes down, as it
     /// is more likely that this host has lost its network. Default 100: any number may. More than 100 is refused.
-    pub fn set_max_down_percent(&mut self, percent: u32) -> Result<(), Status> {
+    pub fn set_max_down_percent(&mut self, percent: u32) -> Result<(), Error> {
         if percent > 100 {
-            return Err(Status::Invalid);
+            return Err(Error::Invalid);
         }
         self.max_down_percent = percent;
         Ok(())

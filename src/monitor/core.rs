@@ -15,6 +15,7 @@ const NANOSECONDS_PER_MS: u64 = 1_000_000;
 
 /// What is known of a watch.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct WatchInfo {
     /// The watch's own tag.
     pub tag: usize,

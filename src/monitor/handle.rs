@@ -9,8 +9,8 @@ use super::config::MonitorConfig;
 use super::core::{Core, WatchInfo};
 use super::rounds::{Alarm, Rounds};
 use super::watch::{Settings, Watch};
+use crate::check::error::Error;
 use crate::check::request::Handshake;
-use crate::check::verdict::Status;
 use crate::checker::Checker;
 use crate::config::EngineKind;
 use crate::sys::clock;
@@ -52,9 +52,9 @@ impl Monitor {
     /// Makes a monitor of this checker, without any watch.
     ///
     /// # Errors
-    /// [`Status::LocalFault`] without a thread for it; [`Status::Closed`] if the checker was shut down, or
-    /// [`Status::Forked`] if it is the parent process's.
-    pub fn new(checker: Arc<Checker>, config: &MonitorConfig) -> Result<Monitor, Status> {
+    /// [`Error::LocalFault`] without a thread for it; [`Error::Closed`] if the checker was shut down, or
+    /// [`Error::Forked`] if it is the parent process's.
+    pub fn new(checker: Arc<Checker>, config: &MonitorConfig) -> Result<Monitor, Error> {
         let results = checker.open_queue()?;
         let core = Core::new(config.clone(), clock::now());
         let rounds = Arc::new(Rounds::new(checker, results, core));
@@ -63,7 +63,7 @@ impl Monitor {
         } else {
             let rounds = Arc::clone(&rounds);
             let run = move || rounds.run();
-            Some(thread::spawn(c"shaker-monitor", STACK, run).map_err(|_| Status::LocalFault)?)
+            Some(thread::spawn(c"shaker-monitor", STACK, run).map_err(|_| Error::LocalFault)?)
         };
         Ok(Monitor { rounds, thread })
     }
@@ -71,14 +71,14 @@ impl Monitor {
     /// Adds watches. Returns their ids, in their order; none is ever 0.
     ///
     /// # Errors
-    /// [`Status::BadAddress`] if one of the targets is none, [`Status::Invalid`] if a setting is out of range,
-    /// [`Status::Unsupported`] for a handshake that the engine cannot make, [`Status::Closed`] or [`Status::Forked`]; then none was added.
-    pub fn add(&self, watches: &[Watch]) -> Result<Vec<u64>, Status> {
+    /// [`Error::BadAddress`] if one of the targets is none, [`Error::Invalid`] if a setting is out of range,
+    /// [`Error::Unsupported`] for a handshake that the engine cannot make, [`Error::Closed`] or [`Error::Forked`]; then none was added.
+    pub fn add(&self, watches: &[Watch]) -> Result<Vec<u64>, Error> {
         self.not_forked()?;
         self.rounds.may_go_on()?;
         let is_full = |watch: &Watch| watch.linger || watch.handshake == Handshake::Full;
         if self.rounds.checker.engine() == EngineKind::Raw && watches.iter().any(is_full) {
-            return Err(Status::Unsupported);
+            return Err(Error::Unsupported);
         }
         let timeout_ms = self.rounds.checker.default_timeout_ms();
         let settings = watches.iter().map(|watch| Settings::of(watch, timeout_ms)).collect::<Result<Vec<_>, _>>()?;
@@ -96,8 +96,8 @@ impl Monitor {
     /// Removes watches. No change of theirs comes out of a call of [`Monitor::reap`] that begins afterwards.
     ///
     /// # Errors
-    /// [`Status::Invalid`] if one of the ids is no watch's; the others are removed. [`Status::Forked`].
-    pub fn remove(&self, ids: &[u64]) -> Result<(), Status> {
+    /// [`Error::Invalid`] if one of the ids is no watch's; the others are removed. [`Error::Forked`].
+    pub fn remove(&self, ids: &[u64]) -> Result<(), Error> {
         self.not_forked()?;
         let mut all_known = true;
         for batch in ids.chunks(BATCH) {
@@ -110,22 +110,22 @@ impl Monitor {
                 }
             });
         }
-        if all_known { Ok(()) } else { Err(Status::Invalid) }
+        if all_known { Ok(()) } else { Err(Error::Invalid) }
     }
 
     /// Makes no checks of a watch, or goes on with them. It keeps its state meanwhile, and can be reported.
     ///
     /// # Errors
-    /// [`Status::Invalid`] if the id is no watch's; [`Status::Forked`].
-    pub fn pause(&self, id: u64, paused: bool) -> Result<(), Status> {
+    /// [`Error::Invalid`] if the id is no watch's; [`Error::Forked`].
+    pub fn pause(&self, id: u64, paused: bool) -> Result<(), Error> {
         self.with_watch(id, |core, slot, now| core.pause(slot, paused, now))
     }
 
     /// Has a check of a watch begin at once, or if one is in flight, when that has ended. Also of one that is paused.
     ///
     /// # Errors
-    /// [`Status::Invalid`] if the id is no watch's; [`Status::Closed`]; [`Status::Forked`].
-    pub fn check_now(&self, id: u64) -> Result<(), Status> {
+    /// [`Error::Invalid`] if the id is no watch's; [`Error::Closed`]; [`Error::Forked`].
+    pub fn check_now(&self, id: u64) -> Result<(), Error> {
         self.not_forked()?;
         self.rounds.may_go_on()?;
         self.with_watch(id, Core::check_now)
@@ -134,15 +134,15 @@ impl Monitor {
     /// Tells what the program's own traffic saw of a target. It counts as one verdict.
     ///
     /// # Errors
-    /// [`Status::Invalid`] if the id is no watch's; [`Status::Forked`].
-    pub fn report(&self, id: u64, is_up: bool) -> Result<(), Status> {
+    /// [`Error::Invalid`] if the id is no watch's; [`Error::Forked`].
+    pub fn report(&self, id: u64, is_up: bool) -> Result<(), Error> {
         self.with_watch(id, |core, slot, now| core.report(slot, is_up, now))
     }
 
-    fn with_watch(&self, id: u64, change: impl FnOnce(&mut Core, u32, u64)) -> Result<(), Status> {
+    fn with_watch(&self, id: u64, change: impl FnOnce(&mut Core, u32, u64)) -> Result<(), Error> {
         self.not_forked()?;
         self.rounds.with(|state, now| {
-            let slot = state.core.slot(id).ok_or(Status::Invalid)?;
+            let slot = state.core.slot(id).ok_or(Error::Invalid)?;
             change(&mut state.core, slot, now);
             Ok(())
         })
@@ -151,11 +151,11 @@ impl Monitor {
     /// What is known of a watch.
     ///
     /// # Errors
-    /// [`Status::Invalid`] if the id is no watch's; [`Status::Forked`].
-    pub fn get(&self, id: u64) -> Result<WatchInfo, Status> {
+    /// [`Error::Invalid`] if the id is no watch's; [`Error::Forked`].
+    pub fn get(&self, id: u64) -> Result<WatchInfo, Error> {
         self.not_forked()?;
         let state = self.rounds.lock();
-        state.core.slot(id).map(|slot| state.core.info(slot)).ok_or(Status::Invalid)
+        state.core.slot(id).map(|slot| state.core.info(slot)).ok_or(Error::Invalid)
     }
 
     /// Adds up to `capacity` changes to `changes`, waiting up to `wait` (`None`: for ever) for the first. Returns how
@@ -190,6 +190,12 @@ impl Monitor {
             }
             limit = left();
         }
+    }
+
+    /// [`Monitor::raw_fd`], for what borrows descriptors. There may be none, so this is not `AsFd`.
+    #[cfg(unix)]
+    pub fn fd(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
+        self.raw_fd().map(|fd| crate::sys::descriptor::borrowed(self, fd))
     }
 
     /// A descriptor that is readable exactly while changes wait to be reaped; on a caller-driven checker also while a
@@ -227,8 +233,8 @@ impl Monitor {
         !checker.is_forked() && checker.is_own_thread()
     }
 
-    fn not_forked(&self) -> Result<(), Status> {
-        if self.rounds.checker.is_forked() { Err(Status::Forked) } else { Ok(()) }
+    fn not_forked(&self) -> Result<(), Error> {
+        if self.rounds.checker.is_forked() { Err(Error::Forked) } else { Ok(()) }
     }
 }
 

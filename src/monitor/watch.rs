@@ -1,7 +1,9 @@
 //! What is watched, and how: as a program says it, and as the monitor keeps it.
 
+use std::time::Duration;
+
 use super::hysteresis::{Pace, State, Thresholds};
-use crate::check::request::{Family, Handshake, Request};
+use crate::check::request::{Family, Handshake, Request, milliseconds};
 use crate::check::target::Target;
 use crate::check::verdict::Status;
 
@@ -76,6 +78,18 @@ impl Watch {
             initial: State::Unknown,
             tag: 0,
         }
+    }
+
+    /// The same with this timeout of each check, rounded up to milliseconds; at least one.
+    #[must_use]
+    pub fn timeout(self, timeout: Duration) -> Watch {
+        Watch { timeout_ms: milliseconds(timeout).max(1), ..self }
+    }
+
+    /// The same with this interval while up and well, rounded up to milliseconds; at least one.
+    #[must_use]
+    pub fn interval(self, interval: Duration) -> Watch {
+        Watch { interval_ms: milliseconds(interval).max(1), ..self }
     }
 }
 

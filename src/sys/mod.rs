@@ -1,6 +1,8 @@
 //! Facts of the operating system. This layer imports nothing else of the library.
 
 pub(crate) mod clock;
+#[cfg(unix)]
+pub(crate) mod descriptor;
 pub(crate) mod dso;
 pub(crate) mod fork;
 pub(crate) mod interface;

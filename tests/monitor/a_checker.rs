@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
-use tcpshaker::{Change, EngineKind, Monitor, MonitorConfig, Report, Request, State, Status, Watch};
+use tcpshaker::{Change, EngineKind, Error, Monitor, MonitorConfig, Report, Request, State, Watch};
 
 use super::support::descriptor::{LONG, is_readable};
 use super::support::lists::*;
@@ -25,15 +25,15 @@ fn that_shuts_down_wakes_those_who_wait_for_changes() {
             checker.shutdown();
             assert_eq!(reapers.map(|reaper| reaper.join().unwrap()), [0; 4]);
         });
-        assert_eq!(monitor.add(&[quick(PORT)]), Err(Status::Closed));
-        assert_eq!(monitor.check_now(id), Err(Status::Closed));
+        assert_eq!(monitor.add(&[quick(PORT)]), Err(Error::Closed));
+        assert_eq!(monitor.check_now(id), Err(Error::Closed));
         monitor.report(id, true).unwrap();
         assert!(is_readable(fd, Duration::ZERO));
         let mut changes = Vec::new();
         assert_eq!(monitor.reap(&mut changes, 9, None), 1, "what was reported can still be reaped");
         assert_eq!(monitor.reap(&mut changes, 9, None), 0);
         assert!(!is_readable(fd, Duration::ZERO));
-        assert!(matches!(Monitor::new(checker.clone(), &MonitorConfig::default()), Err(Status::Closed)));
+        assert!(matches!(Monitor::new(checker.clone(), &MonitorConfig::default()), Err(Error::Closed)));
     });
 }
 
@@ -47,11 +47,11 @@ fn of_a_parent_process_has_no_monitor_in_its_child() {
         assert_next(&kept, State::Unknown, State::Up);
         let child = Forked::new(|| {
             let outcomes = [kept.add(&[quick(PORT)]).err(), kept.remove(&[id]).err(), kept.get(id).err()];
-            assert_eq!(outcomes, [Some(Status::Forked); 3]);
+            assert_eq!(outcomes, [Some(Error::Forked); 3]);
             assert_eq!((kept.raw_fd(), kept.held()), (None, 0));
             assert_eq!(kept.reap(&mut Vec::new(), 1, None), 0);
             let made = Monitor::new(checker.clone(), &MonitorConfig::default());
-            assert!(matches!(made, Err(Status::Forked)));
+            assert!(matches!(made, Err(Error::Forked)));
             drop(given);
             0
         });

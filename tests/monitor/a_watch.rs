@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tcpshaker::{EngineKind, State, Status, Watch};
+use tcpshaker::{EngineKind, Error, State, Watch};
 
 use super::support::lists::*;
 use super::support::monitors::*;
@@ -20,12 +20,12 @@ fn that_was_removed_is_told_of_no_more() {
         assert_eq!(monitor.remove(&ids[..1]), Ok(()));
         assert_eq!(next(&monitor).id, ids[1]);
         assert_quiet(&monitor, 20);
-        assert_eq!(monitor.remove(&ids), Err(Status::Invalid), "the first is gone already");
+        assert_eq!(monitor.remove(&ids), Err(Error::Invalid), "the first is gone already");
         for id in [ids[0], ids[1], 0] {
-            assert_eq!(monitor.get(id).map(|info| info.checks), Err(Status::Invalid));
-            assert_eq!(monitor.report(id, true), Err(Status::Invalid));
-            assert_eq!(monitor.pause(id, true), Err(Status::Invalid));
-            assert_eq!(monitor.check_now(id), Err(Status::Invalid));
+            assert_eq!(monitor.get(id).map(|info| info.checks), Err(Error::Invalid));
+            assert_eq!(monitor.report(id, true), Err(Error::Invalid));
+            assert_eq!(monitor.pause(id, true), Err(Error::Invalid));
+            assert_eq!(monitor.check_now(id), Err(Error::Invalid));
         }
         let again = add(&monitor, quick(PORT));
         assert_eq!(assert_next(&monitor, State::Unknown, State::Up).id, again);
@@ -91,12 +91,10 @@ fn that_can_be_none_is_refused_and_so_are_those_beside_it() {
     namespaced!();
     with_every_kind(|checker| {
         let monitor = monitor(&checker);
-        let bad = [
-            (Watch::new("no port"), Status::BadAddress),
-            (Watch { jitter_percent: 51, ..quick(PORT) }, Status::Invalid),
-        ];
-        for (bad, status) in bad {
-            assert_eq!(monitor.add(&[quick(PORT), bad]), Err(status));
+        let bad =
+            [(Watch::new("no port"), Error::BadAddress), (Watch { jitter_percent: 51, ..quick(PORT) }, Error::Invalid)];
+        for (bad, error) in bad {
+            assert_eq!(monitor.add(&[quick(PORT), bad]), Err(error));
         }
         assert_eq!(monitor.add(&[]), Ok(Vec::new()));
         assert_quiet(&monitor, 100);

@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-use tcpshaker::{Change, Monitor, State, Status, Watch};
+use tcpshaker::{Change, Error, Monitor, State, Watch};
 
 use super::support::lists::*;
 use super::support::monitors::*;
@@ -56,7 +56,7 @@ fn work(monitor: &Monitor, mut seed: u64, is_over: &AtomicBool) -> Vec<u64> {
             0 => {
                 ids.swap_remove(place);
                 monitor.remove(&[id]).unwrap();
-                assert_eq!(monitor.get(id).map(|info| info.state), Err(Status::Invalid));
+                assert_eq!(monitor.get(id).map(|info| info.state), Err(Error::Invalid));
             }
             1 => monitor.pause(id, random(&mut seed, 2) == 0).unwrap(),
             2 => monitor.check_now(id).unwrap(),

@@ -3,7 +3,7 @@
 
 use std::io::Write;
 
-use tcpshaker::{Checker, Config, EngineKind, Request, Status, Verdict};
+use tcpshaker::{Checker, Config, EngineKind, Error, Request, Status, Verdict};
 
 use super::lists::{PATIENCE_MS, reap};
 
@@ -13,12 +13,12 @@ pub fn is_raw() -> bool {
 }
 
 /// Has a checker make its segments itself.
-pub fn choose_raw(config: &mut Config) -> Result<(), Status> {
+pub fn choose_raw(config: &mut Config) -> Result<(), Error> {
     config.set_engine(EngineKind::Raw)
 }
 
 /// Has a checker make its segments itself where it may.
-pub fn choose_auto(config: &mut Config) -> Result<(), Status> {
+pub fn choose_auto(config: &mut Config) -> Result<(), Error> {
     config.set_engine(EngineKind::Auto)
 }
 

@@ -1,0 +1,64 @@
+//! Why a call was refused.
+
+use crate::check::verdict::Status;
+
+/// Why a call was refused, with nothing sent. It says nothing of a target, so it can be neither "up" nor "down".
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Error {
+    /// A bad argument.
+    Invalid,
+    /// Not an address; "host:port" was expected.
+    BadAddress,
+    /// This machine cannot do it now: no descriptor, no thread, no memory.
+    LocalFault,
+    /// The checker was shut down.
+    Closed,
+    /// The checker belongs to the parent process.
+    Forked,
+    /// A blocking call made from one of the checker's own callbacks.
+    Deadlock,
+    /// Not on this platform, or not with these privileges.
+    Unsupported,
+    /// A defect of the library; the process goes on.
+    Internal,
+}
+
+impl From<Error> for Status {
+    fn from(error: Error) -> Status {
+        match error {
+            Error::Invalid => Status::Invalid,
+            Error::BadAddress => Status::BadAddress,
+            Error::LocalFault => Status::LocalFault,
+            Error::Closed => Status::Closed,
+            Error::Forked => Status::Forked,
+            Error::Deadlock => Status::Deadlock,
+            Error::Unsupported => Status::Unsupported,
+            Error::Internal => Status::Internal,
+        }
+    }
+}
+
+/// A verdict is no error: whoever makes one of it has a defect, which [`Error::Internal`] says.
+impl From<Status> for Error {
+    fn from(status: Status) -> Error {
+        match status {
+            Status::Invalid => Error::Invalid,
+            Status::BadAddress => Error::BadAddress,
+            Status::LocalFault => Error::LocalFault,
+            Status::Closed => Error::Closed,
+            Status::Forked => Error::Forked,
+            Status::Deadlock => Error::Deadlock,
+            Status::Unsupported => Error::Unsupported,
+            _ => Error::Internal,
+        }
+    }
+}
+
+impl std::fmt::Display for Error {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        Status::from(*self).fmt(formatter)
+    }
+}
+
+impl std::error::Error for Error {}
