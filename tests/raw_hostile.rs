@@ -135,7 +135,7 @@ mod no_answer {
     }
 
     #[test]
-    fn makes_ten_thousand_silent_targets_up_or_refused_while_half_a_million_are_forged() {
+    fn makes_ten_thousand_silent_targets_up_or_refused_while_several_are_forged_for_each() {
         namespaced!(alone, "nft");
         const SILENT_ONES: usize = 10_000;
         silence(SILENT_PORT);
@@ -177,7 +177,7 @@ mod no_answer {
         let wrong = silent.iter().filter(|verdict| ![Status::TimedOut, Status::LocalFault].contains(&verdict.status));
         assert_eq!(wrong.count(), 0, "{:?}", tally(&silent));
         assert!(live.iter().all(|verdict| said(verdict) == UP), "{:?}", tally(&live));
-        assert!(forged > 100_000, "only {forged} were forged");
+        assert!(forged > 2 * SILENT_ONES, "only {forged} were forged");
     }
 
     #[test]
