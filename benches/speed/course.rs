@@ -159,6 +159,11 @@ impl Course {
         run(command).map(|(figures, _)| figures)
     }
 
+    /// Handshakes that listeners of checks saw completed which another part of the bench made.
+    pub fn note_handshakes(&self, completed: u64) {
+        self.ours.set(self.ours.get() + completed);
+    }
+
     pub fn is_half_open(&self) -> bool {
         self.ours.get() == 0
     }
@@ -186,7 +191,7 @@ pub fn listener_at(ip: [u8; 4], port: u16) -> Result<Socket, String> {
 }
 
 /// Runs a program to its end: what it printed, and the handshakes that listeners saw completed meanwhile.
-fn run(command: &mut Command) -> Result<(Figures, u64), String> {
+pub fn run(command: &mut Command) -> Result<(Figures, u64), String> {
     // cargo points it at its own build of the library, which would come before the program's own path.
     command.env_remove("LD_LIBRARY_PATH");
     let before = passive_opens()?;
@@ -206,10 +211,15 @@ fn run(command: &mut Command) -> Result<(Figures, u64), String> {
 
 /// The kernel's count of handshakes that reached a listener whole (TcpPassiveOpens, in this namespace).
 fn passive_opens() -> Result<u64, String> {
+    tcp_counter("PassiveOpens")
+}
+
+/// One of the kernel's counts of TCP, in this namespace.
+pub fn tcp_counter(name: &str) -> Result<u64, String> {
     let path = Path::new("/proc/net/snmp");
     let text = fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
     let mut lines = text.lines().filter_map(|line| line.strip_prefix("Tcp: "));
     let (names, values) = (lines.next().unwrap_or_default(), lines.next().unwrap_or_default());
-    let found = names.split(' ').zip(values.split(' ')).find(|(name, _)| *name == "PassiveOpens");
-    found.and_then(|(_, value)| value.parse().ok()).ok_or_else(|| format!("{}: no PassiveOpens", path.display()))
+    let found = names.split(' ').zip(values.split(' ')).find(|(found, _)| *found == name);
+    found.and_then(|(_, value)| value.parse().ok()).ok_or_else(|| format!("{}: no {name}", path.display()))
 }

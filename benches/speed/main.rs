@@ -2,7 +2,7 @@
 //!
 //! `cargo bench` measures, prints one table and draws `docs/bench/*.svg`; `cargo bench --bench speed -- --quick` does
 //! a short round, whose figures mean little; with `--raw` only the raw engine is measured, with `--socket` only the
-//! other one. A missed bar is reported; the exit is a failure only if something could
+//! other one, with `--monitors` only monitors. A missed bar is reported; the exit is a failure only if something could
 //! not be run, a verdict was wrong or a handshake was completed.
 
 mod adversity;
@@ -13,17 +13,20 @@ mod cpu;
 mod crowd;
 mod figures;
 mod holding;
+mod monitors;
 mod namespace;
 mod neighbours;
 mod racing;
 mod raw;
 mod svg;
 mod table;
+mod watching;
 
 use std::path::Path;
 use std::process::ExitCode;
 
 use course::Course;
+use monitors::Watched;
 
 /// How much is measured.
 #[derive(Clone, Copy)]
@@ -36,12 +39,36 @@ pub struct Extent {
     pub idle_seconds: u64,
     /// Silent checks of the raw engine in flight.
     pub crowd: u64,
+    /// Watches whose checks are to be even, and cheap.
+    pub even: Watched,
+    /// Watches whose checks are to be in time.
+    pub many: Watched,
 }
 
-const WHOLE: Extent = Extent { rounds: 5, checks: 200_000, growth: 10_000_000, idle_seconds: 10, crowd: 1_000_000 };
-const QUICK: Extent = Extent { rounds: 2, checks: 20_000, growth: 1_000_000, idle_seconds: 2, crowd: 100_000 };
+const WHOLE: Extent = Extent {
+    rounds: 5,
+    checks: 200_000,
+    growth: 10_000_000,
+    idle_seconds: 10,
+    crowd: 1_000_000,
+    even: Watched { watches: 100_000, interval_ms: 2_000, seconds: 60 },
+    many: Watched { watches: 1_000_000, interval_ms: 10_000, seconds: 35 },
+};
+const QUICK: Extent = Extent {
+    rounds: 2,
+    checks: 20_000,
+    growth: 1_000_000,
+    idle_seconds: 2,
+    crowd: 100_000,
+    even: Watched { watches: 10_000, interval_ms: 2_000, seconds: 10 },
+    many: Watched { watches: 100_000, interval_ms: 4_000, seconds: 14 },
+};
 
 fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if arguments.first().is_some_and(|first| first == watching::WATCHING) {
+        return watching::run(&arguments[1..]);
+    }
     let result = if namespace::is_inside() { measure() } else { namespace::enter() };
     match result {
         Ok(code) => code,
@@ -58,6 +85,11 @@ fn measure() -> Result<ExitCode, String> {
     namespace::furnish()?;
     let quick = asked("--quick");
     let extent = if quick { QUICK } else { WHOLE };
+    if asked("--monitors") {
+        let (rows, handshakes) = monitors::rows(extent)?;
+        println!("{}\n\nHandshakes completed: {handshakes}.", table::print(&rows));
+        return Ok(if handshakes == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+    }
     let course = Course::new(build::programs()?);
     let drawings = if quick {
         build::directory().join("figures")
@@ -85,6 +117,9 @@ fn measure() -> Result<ExitCode, String> {
         rows.extend(crowd.rows());
         rows.extend(adversity::rows(&course, extent)?);
         rows.extend(neighbours::rows(&course, extent)?);
+        let (of_monitors, handshakes) = monitors::rows(extent)?;
+        rows.extend(of_monitors);
+        course.note_handshakes(handshakes);
         notes.push(format!("Two raw yardsticks at once against one: {}.", races.limit_of_two().show()));
         figures::draw_crowd(&crowd, &drawings)?;
     }
