@@ -7,47 +7,11 @@ use super::hysteresis::State;
 use super::records::{Asked, Records};
 use super::schedule::{LATE, Schedule};
 use super::spread::Spread;
-use super::watch::{Settings, Watch};
+use super::watch::{Settings, Watch, WatchInfo};
 use crate::check::verdict::{Report, Status, Verdict};
 use crate::checker::Submission;
 
 const NANOSECONDS_PER_MS: u64 = 1_000_000;
-
-/// What is known of a watch.
-#[derive(Clone, Copy, Debug)]
-#[non_exhaustive]
-pub struct WatchInfo {
-    /// The watch's own tag.
-    pub tag: usize,
-    /// What is held to be true.
-    pub state: State,
-    /// Verdicts in a row that agree with the latest.
-    pub run: u32,
-    /// Since when it has been in this state, in microseconds of CLOCK_MONOTONIC.
-    pub since_us: u64,
-    /// When the next check begins; `None` while one is in flight, or none is to be made.
-    pub next_us: Option<u64>,
-    /// Checks that ended.
-    pub checks: u32,
-    /// Verdicts that it is up, reports included.
-    pub up: u32,
-    /// Verdicts that it is down, reports included.
-    pub down: u32,
-    /// Checks that ended without a verdict.
-    pub no_verdict: u32,
-    /// How often the state changed.
-    pub changes: u32,
-    /// The latest round trip in microseconds.
-    pub rtt_us: u32,
-    /// Round trips, smoothed as RFC 6298 does.
-    pub rtt_smoothed_us: u32,
-    /// How much they vary, by the same.
-    pub rtt_variation_us: u32,
-    /// No checks are made of it.
-    pub paused: bool,
-    /// What the latest check learned; `None` if none has been made yet.
-    pub last: Option<Verdict>,
-}
 
 /// What speaks for or against a target.
 #[derive(Clone, Copy)]

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use super::changes::Change;
 use super::config::MonitorConfig;
-use super::core::{Core, WatchInfo};
+use super::core::Core;
 use super::rounds::{Alarm, Rounds};
-use super::watch::{Settings, Watch};
+use super::watch::{Settings, Watch, WatchInfo};
 use crate::check::error::Error;
 use crate::check::request::Handshake;
 use crate::checker::Checker;

@@ -13,9 +13,8 @@ mod schedule;
 mod spread;
 mod watch;
 
-pub use self::core::WatchInfo;
 pub use changes::Change;
 pub use config::MonitorConfig;
 pub use handle::Monitor;
 pub use hysteresis::State;
-pub use watch::Watch;
+pub use watch::{Watch, WatchInfo};

@@ -1,11 +1,11 @@
-//! What is watched, and how: as a program says it, and as the monitor keeps it.
+//! What is watched, and how: as a program says it, and as the monitor keeps it; and what it tells of that.
 
 use std::time::Duration;
 
 use super::hysteresis::{Pace, State, Thresholds};
 use crate::check::request::{Family, Handshake, Request, milliseconds};
 use crate::check::target::Target;
-use crate::check::verdict::Status;
+use crate::check::verdict::{Status, Verdict};
 
 /// HAProxy's `inter`.
 const INTERVAL_MS: u32 = 2_000;
@@ -91,6 +91,42 @@ impl Watch {
     pub fn interval(self, interval: Duration) -> Watch {
         Watch { interval_ms: milliseconds(interval).max(1), ..self }
     }
+}
+
+/// What is known of a watch.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct WatchInfo {
+    /// The watch's own tag.
+    pub tag: usize,
+    /// What is held to be true.
+    pub state: State,
+    /// Verdicts in a row that agree with the latest.
+    pub run: u32,
+    /// Since when it has been in this state, in microseconds of CLOCK_MONOTONIC.
+    pub since_us: u64,
+    /// When the next check begins; `None` while one is in flight, or none is to be made.
+    pub next_us: Option<u64>,
+    /// Checks that ended.
+    pub checks: u32,
+    /// Verdicts that it is up, reports included.
+    pub up: u32,
+    /// Verdicts that it is down, reports included.
+    pub down: u32,
+    /// Checks that ended without a verdict.
+    pub no_verdict: u32,
+    /// How often the state changed.
+    pub changes: u32,
+    /// The latest round trip in microseconds.
+    pub rtt_us: u32,
+    /// Round trips, smoothed as RFC 6298 does.
+    pub rtt_smoothed_us: u32,
+    /// How much they vary, by the same.
+    pub rtt_variation_us: u32,
+    /// No checks are made of it.
+    pub paused: bool,
+    /// What the latest check learned; `None` if none has been made yet.
+    pub last: Option<Verdict>,
 }
 
 /// All of a watch but its target, its initial state and its tag, with the defaults filled in. Watches of one target
