@@ -44,8 +44,9 @@ pub fn rows(extent: Extent) -> Result<(Vec<Row>, u64), String> {
 
 fn even_rows(watched: Watched, figures: &Figures, rounds: u64) -> Result<Vec<Row>, String> {
     let Watched { watches, interval_ms, seconds } = watched;
-    if figures.get("many_up") != figures.get("many_checks") || figures.get("all_up") != 1.0 {
-        return Err("wrong verdicts: each of these targets is up".to_owned());
+    let wrong = figures.get("many_checks") - figures.get("many_up") + figures.get("down");
+    if wrong != 0.0 {
+        return Err(format!("{wrong} wrong verdicts: each of these targets is up"));
     }
     let (least, most) = (figures.get("least"), figures.get("most"));
     let off = (rounds as f64 - least).max(most - rounds as f64);

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use socket2::Socket;
-use tcpshaker::{Change, Checker, Config, EngineKind, Monitor, MonitorConfig, Request, Watch};
+use tcpshaker::{Change, Checker, Config, EngineKind, Monitor, MonitorConfig, Request, Watch, WatchInfo};
 
 use crate::course::{listener_at, tcp_counter};
 
@@ -72,12 +72,12 @@ fn add(monitor: &Monitor, count: usize, watch: impl Fn(usize) -> Watch) -> Resul
     Ok(ids)
 }
 
-/// What this process has cost so far, the answering side included, in nanoseconds of CPU.
-fn cpu_ns() -> f64 {
+/// What this process has cost so far, the answering side included, in nanoseconds of CPU; or this thread.
+fn cpu_ns(whose: libc::c_int) -> f64 {
     // SAFETY: integers, for all of which zero is a value.
     let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
     // SAFETY: the struct is this function's own.
-    unsafe { libc::getrusage(libc::RUSAGE_SELF, &mut usage) };
+    unsafe { libc::getrusage(whose, &mut usage) };
     let ns = |time: libc::timeval| time.tv_sec as f64 * 1e9 + time.tv_usec as f64 * 1e3;
     ns(usage.ru_utime) + ns(usage.ru_stime)
 }
@@ -97,30 +97,32 @@ fn even(count: usize, interval_ms: u32, time: Duration) -> Result<(), String> {
     let up =
         |verdicts: Vec<tcpshaker::Verdict>| verdicts.iter().filter(|verdict| verdict.status.text() == "up").count();
     up(checker.check_many(&requests)); // memory is touched for the first time
-    let begun = cpu_ns();
+    let begun = cpu_ns(libc::RUSAGE_SELF);
     let ups: usize = (0..rounds).map(|_| up(checker.check_many(&requests))).sum();
     println!("many_up={ups} many_checks={}", rounds * count);
-    println!("many_cpu_ns={}", (cpu_ns() - begun) / (rounds * count) as f64);
+    println!("many_cpu_ns={}", (cpu_ns(libc::RUSAGE_SELF) - begun) / (rounds * count) as f64);
 
     let begun = Instant::now();
     let ids = add(&monitor, count, |number| Watch { interval_ms, ..Watch::new(target(number)) })?;
-    let (submitted, cpu) = (checker.stats().submitted, cpu_ns());
+    // Without this thread, which only looks.
+    let library_ns = || cpu_ns(libc::RUSAGE_SELF) - cpu_ns(libc::RUSAGE_THREAD);
+    let (submitted, cpu) = (checker.stats().submitted, library_ns());
     let mut samples = Vec::new();
     while begun.elapsed() < time {
         std::thread::sleep(Duration::from_millis(5));
         samples.push((begun.elapsed().as_secs_f64(), tcp_counter("InSegs")? as f64));
     }
     let (least, most) = checks(&monitor, &ids);
-    println!("cpu_ns={}", (cpu_ns() - cpu) / (checker.stats().submitted - submitted) as f64);
-    println!("least={least} most={most} all_up={}", u32::from(ids.iter().all(|&id| is_up(&monitor, id))));
+    println!("cpu_ns={}", (library_ns() - cpu) / (checker.stats().submitted - submitted) as f64);
+    let sum = |of: fn(WatchInfo) -> u32| {
+        ids.iter().filter_map(|&id| monitor.get(id).ok()).map(of).map(u64::from).sum::<u64>()
+    };
+    println!("down={} no_verdict={}", sum(|info| info.down), sum(|info| info.no_verdict));
+    println!("least={least} most={most}");
     // From the first interval on, in which the first checks are spread, each check is three segments that arrive.
     samples.retain(|(at, _)| *at > f64::from(interval_ms) / 1e3);
     println!("burst={}", burst(&samples));
     Ok(())
-}
-
-fn is_up(monitor: &Monitor, id: u64) -> bool {
-    monitor.get(id).is_ok_and(|info| info.down == 0 && info.no_verdict == 0)
 }
 
 /// The most that came in a tenth of a second, by the mean. Of a look that came late the time that has passed counts.

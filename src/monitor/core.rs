@@ -81,7 +81,14 @@ impl Core {
         if let Some(timer) = self.records.probe_mut(slot).timer.take() {
             self.schedule.clear(timer);
         }
+        self.remove_probe(slot);
+    }
+
+    fn remove_probe(&mut self, slot: u32) {
         self.records.remove_probe(slot);
+        if self.records.shrink() {
+            self.schedule.shrink();
+        }
     }
 
     /// No checks are made for a paused watch. One that goes on has its first check as a new one has, or earlier with the
@@ -214,7 +221,7 @@ impl Core {
             }
         }
         if !self.records.has_watches(slot) {
-            self.records.remove_probe(slot);
+            self.remove_probe(slot);
         } else if again && self.records.probe(slot).wanted > 0 {
             self.set_timer(slot, now);
         } else if let Some(interval_ms) = interval_ms {

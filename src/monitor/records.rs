@@ -18,6 +18,8 @@ use crate::check::verdict::{Status, Verdict};
 use crate::timer_wheel::Timer;
 
 const NONE: u32 = u32::MAX;
+/// Room for watches that is kept when there is none; what many took beyond that is given back.
+const ROOM_KEPT: usize = 4_096;
 
 /// What is kept of a watch.
 pub(super) struct Record {
@@ -319,6 +321,16 @@ impl Records {
         if Arc::strong_count(&probe.settings) == 2 {
             self.settings.remove(&probe.settings);
         }
+    }
+
+    /// Gives back what many watches took, when none is left. Returns whether there was anything to give back.
+    pub fn shrink(&mut self) -> bool {
+        let is_empty = self.watches.is_empty() && self.probes.is_empty();
+        let is_large = self.watches.capacity().max(self.probes.capacity()) > ROOM_KEPT;
+        if is_empty && is_large {
+            *self = Records { latest_serial: self.latest_serial, ..Records::new() };
+        }
+        is_empty && is_large
     }
 
     /// The id of a watch; never 0.

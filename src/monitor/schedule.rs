@@ -57,6 +57,12 @@ impl Schedule {
         self.in_flight -= 1;
     }
 
+    /// Gives back what many timers took. Only when none is set.
+    pub fn shrink(&mut self) {
+        self.wheel = TimerWheel::new();
+        self.wheel.advance((self.looked - self.behind) / NANOSECONDS_PER_TICK);
+    }
+
     /// The owner of the next timer that is due.
     pub fn due(&mut self, now: u64) -> Option<u32> {
         self.look(now);
