@@ -5,6 +5,8 @@
 // are [Checker.CheckAddrContext], [Checker.Check] with its [Result], [NewCheckerWithConfig], [Checker.Stats], [IsDown]
 // and [ErrNotReady].
 //
+// [Checker.Monitor] makes a [Monitor], which checks targets again and again and tells when the state of one changes.
+//
 // # Errors
 //
 // A nil error means up: a SYN-ACK came back. [ErrTimeout] and [*ErrConnect] mean down, and [IsDown] says so. Any
@@ -17,9 +19,12 @@
 //	ErrNotReady                              no CheckingLoop runs, or it ended before the verdict
 //	context.Canceled                         the caller's context was cancelled
 //
+// What a [Monitor] refuses is [ErrMonitorClosed], [ErrNoWatch], an address that is none, or a setting that cannot be.
+//
 // # Goroutines and threads
 //
 // A check blocks its goroutine, and no thread. Package net looks names up. A check starts on the thread of its caller,
 // where a target on this machine answers at once. One thread of the library goes on with all others of a [Checker],
-// however many goroutines wait, and the runtime's poller tells the goroutine in [Checker.CheckingLoop] of their results.
+// however many goroutines wait, and the runtime's poller tells the goroutine in [Checker.CheckingLoop] of their results. A [Monitor] has a thread of the library too; a loop over its changes
+// blocks its goroutine only.
 package tcp

@@ -68,3 +68,22 @@ func ExampleErrConnect() {
 	fmt.Println(err, errors.Is(err, syscall.ECONNREFUSED), tcp.IsDown(err))
 	// Output: connection refused true true
 }
+
+func ExampleChecker_Monitor() {
+	server, _ := net.Listen("tcp", "127.0.0.1:0")
+	defer server.Close()
+
+	monitor, err := tcp.DefaultChecker().Monitor(tcp.MonitorConfig{MaxSpread: -1})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer monitor.Close()
+	monitor.Add(tcp.Watch{Addr: server.Addr().String(), Interval: time.Second, UserData: "the server"})
+	// With Go 1.23: for change := range monitor.Changes(ctx) { ... }
+	monitor.Changes(context.Background())(func(change tcp.Change) bool {
+		fmt.Println(change.UserData, change.From, change.To)
+		return false
+	})
+	// Output: the server unknown up
+}

@@ -2,6 +2,7 @@ package tcp
 
 import (
 	"context"
+	"sync"
 	"time"
 )
 
@@ -13,6 +14,10 @@ type session struct {
 	cancel context.CancelFunc
 	// Makes the checks; served by CheckingLoop's own goroutine.
 	ring *ring
+
+	mu sync.Mutex
+	// Those of the ring's checker, which they must not outlive; nil when there are to be no more.
+	monitors map[*Monitor]struct{}
 }
 
 func newSession(config *Config) (*session, error) {
@@ -20,7 +25,7 @@ func newSession(config *Config) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &session{config: config, ring: ring}
+	s := &session{config: config, ring: ring, monitors: make(map[*Monitor]struct{})}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	return s, nil
 }
@@ -44,9 +49,16 @@ func (s *session) resolve(ctx context.Context, t target, network string, deadlin
 	return found, err
 }
 
-// end ends every check and every lookup. The ring is not served any more when it returns.
+// end ends every monitor, every check and every lookup. The ring is not served any more when it returns.
 func (s *session) end() {
 	s.cancel()
+	s.mu.Lock()
+	monitors := s.monitors
+	s.monitors = nil
+	s.mu.Unlock()
+	for m := range monitors {
+		m.Close()
+	}
 	s.ring.stop()
 	<-s.ring.served
 	s.ring.close()
