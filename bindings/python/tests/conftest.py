@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 import subprocess
 import sys
 import textwrap
-from typing import Callable, Iterator, List
+from typing import Any, Callable, Coroutine, Iterator, List
 
 import pytest
 
 import tcpshaker
 
 Script = Callable[..., "subprocess.Popen[str]"]
+Run = Callable[[Coroutine[Any, Any, Any]], Any]
 
 
 class Listener:
@@ -76,6 +78,15 @@ def silent() -> Iterator[str]:
 def checker() -> Iterator[tcpshaker.Checker]:
     with tcpshaker.Checker() as checker:
         yield checker
+
+
+@pytest.fixture(params=["asyncio", "uvloop"])
+def run(request: pytest.FixtureRequest) -> Run:
+    """Runs a coroutine on an event loop of each kind."""
+    if request.param == "asyncio":
+        return asyncio.run
+    uvloop_run: Run = pytest.importorskip("uvloop").run
+    return uvloop_run
 
 
 @pytest.fixture

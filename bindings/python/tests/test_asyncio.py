@@ -9,24 +9,12 @@ import sys
 import threading
 import time
 from collections import Counter
-from typing import Any, Callable, Coroutine, List
+from typing import List
 
 import pytest
-from conftest import Listener, descriptors, threads
+from conftest import Listener, Run, descriptors, threads
 
 from tcpshaker import Checker, Result, Status
-
-Run = Callable[[Coroutine[Any, Any, Any]], Any]
-
-
-@pytest.fixture(params=["asyncio", "uvloop"])
-def run(request: pytest.FixtureRequest) -> Run:
-    """Runs a coroutine on an event loop of each kind."""
-    if request.param == "asyncio":
-        return asyncio.run
-    uvloop_run: Run = pytest.importorskip("uvloop").run
-    return uvloop_run
-
 
 def test_verdicts_are_awaited(run: Run, checker: Checker, listener: Listener, dead: str, silent: str) -> None:
     async def main() -> List[Result]:
