@@ -35,12 +35,12 @@ end_targets() {
   echo "ok: the application that listens saw none of it"
 }
 
-# Fails unless standard input, a binding's layout of the structs, is C's.
+# same_layout_as_c [monitors]: fails unless standard input, a binding's layout of the structs, is C's.
 same_layout_as_c() {
   need cc
   # shellcheck disable=SC2046 # flags are words
   cc -o "$scratch/layout" "$consumers/layout.c" $(pkg-config --cflags tcpshaker)
-  diff <("$scratch/layout") - || fail "C's layout of the structs (<) is not the binding's (>)"
+  diff <("$scratch/layout" "$@") - || fail "C's layout of the structs (<) is not the binding's (>)"
   echo "ok: the structs are as C has them"
 }
 

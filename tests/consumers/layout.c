@@ -6,7 +6,56 @@
 #define SIZE(type) printf("%s %zu\n", #type, sizeof(type))
 #define FIELD(type, field) printf("%s.%s %zu\n", #type, #field, offsetof(type, field))
 
-int main(void) {
+/* Those of monitors, for the bindings that have them: with an argument. */
+static void monitors(void) {
+  SIZE(shaker_watch);
+  FIELD(shaker_watch, addr);
+  FIELD(shaker_watch, sockaddr);
+  FIELD(shaker_watch, sockaddr_len);
+  FIELD(shaker_watch, flags);
+  FIELD(shaker_watch, mark);
+  FIELD(shaker_watch, timeout_ms);
+  FIELD(shaker_watch, interval_ms);
+  FIELD(shaker_watch, falling_ms);
+  FIELD(shaker_watch, rising_ms);
+  FIELD(shaker_watch, down_ms);
+  FIELD(shaker_watch, fall);
+  FIELD(shaker_watch, rise);
+  FIELD(shaker_watch, first_fall);
+  FIELD(shaker_watch, first_rise);
+  FIELD(shaker_watch, jitter_percent);
+  FIELD(shaker_watch, initial);
+  FIELD(shaker_watch, user_data);
+  FIELD(shaker_watch, reserved);
+  SIZE(shaker_change);
+  FIELD(shaker_change, id);
+  FIELD(shaker_change, user_data);
+  FIELD(shaker_change, from);
+  FIELD(shaker_change, to);
+  FIELD(shaker_change, run);
+  FIELD(shaker_change, flags);
+  FIELD(shaker_change, at_us);
+  FIELD(shaker_change, last);
+  FIELD(shaker_change, reserved);
+  SIZE(shaker_watch_info);
+  FIELD(shaker_watch_info, state);
+  FIELD(shaker_watch_info, run);
+  FIELD(shaker_watch_info, since_us);
+  FIELD(shaker_watch_info, next_us);
+  FIELD(shaker_watch_info, checks);
+  FIELD(shaker_watch_info, up);
+  FIELD(shaker_watch_info, down);
+  FIELD(shaker_watch_info, no_verdict);
+  FIELD(shaker_watch_info, changes);
+  FIELD(shaker_watch_info, rtt_us);
+  FIELD(shaker_watch_info, rtt_smoothed_us);
+  FIELD(shaker_watch_info, rtt_variation_us);
+  FIELD(shaker_watch_info, paused);
+  FIELD(shaker_watch_info, last);
+}
+
+int main(int argc, char **argv) {
+  (void)argv;
   SIZE(shaker_request);
   FIELD(shaker_request, addr);
   FIELD(shaker_request, sockaddr);
@@ -28,5 +77,6 @@ int main(void) {
   FIELD(shaker_result, flags);
   FIELD(shaker_result, address);
   FIELD(shaker_result, reserved);
+  if (argc > 1) monitors();
   return 0;
 }

@@ -16,6 +16,7 @@ import tcpshaker
 
 Script = Callable[..., "subprocess.Popen[str]"]
 Run = Callable[[Coroutine[Any, Any, Any]], Any]
+Next = Callable[[tcpshaker.Monitor], tcpshaker.Change]
 
 
 class Listener:
@@ -87,6 +88,23 @@ def run(request: pytest.FixtureRequest) -> Run:
         return asyncio.run
     uvloop_run: Run = pytest.importorskip("uvloop").run
     return uvloop_run
+
+
+@pytest.fixture(params=["blocking", "asyncio", "uvloop"])
+def next_change(request: pytest.FixtureRequest) -> Next:
+    """Each way of waiting for a change."""
+    if request.param == "blocking":
+        return next
+
+    def await_next(monitor: tcpshaker.Monitor) -> tcpshaker.Change:
+        async def main() -> tcpshaker.Change:
+            return await asyncio.wait_for(monitor.__anext__(), 60)
+
+        change = (asyncio.run if request.param == "asyncio" else pytest.importorskip("uvloop").run)(main())
+        assert isinstance(change, tcpshaker.Change)
+        return change
+
+    return await_next
 
 
 @pytest.fixture

@@ -4,18 +4,27 @@ from __future__ import annotations
 
 import ctypes
 import struct
+from typing import Type
 
-from tcpshaker._library import Request
+from tcpshaker._library import Change, Request, Watch, WatchInfo
 from tcpshaker._result import RESULT
 
 RESULT_FIELDS = "id user_data status os_error rtt_us syn_retransmits elapsed_us flags address reserved".split()
 
-print("shaker_request", ctypes.sizeof(Request))
-for name, *_ in Request._fields_:
-    print(f"shaker_request.{name}", getattr(Request, name).offset)
 
+def show(name: str, struct: Type[ctypes.Structure]) -> None:
+    print(name, ctypes.sizeof(struct))
+    for field, *_ in struct._fields_:
+        print(f"{name}.{field.rstrip('_')}", getattr(struct, field).offset)
+
+
+show("shaker_request", Request)
 print("shaker_result", RESULT.size)
 order, formats = RESULT.format[0], RESULT.format[1:].replace("28s", "s")
 for index, name in enumerate(RESULT_FIELDS):
     codes = [code.replace("s", "28s") for code in formats[: index + 1]]
     print(f"shaker_result.{name}", struct.calcsize(order + "".join(codes)) - struct.calcsize(codes[-1]))
+
+show("shaker_watch", Watch)
+show("shaker_change", Change)
+show("shaker_watch_info", WatchInfo)

@@ -5,12 +5,27 @@
     result = tcpshaker.check("127.0.0.1:80", timeout=1.0)
     print("up" if result.up else "down" if result.down else "no verdict")
 
-Checker is for settings of its own, for many targets (check_many) and for asyncio (acheck).
+Checker is for settings of its own, for many targets (check_many) and for asyncio (acheck), and makes a Monitor, which
+checks targets again and again and tells when the state of one changes.
 """
 
 from ._checker import Checker, check
 from ._library import library_version
+from ._monitor import Monitor
 from ._result import Address, Result, Status
+from ._watch import Change, State, Watch, WatchInfo
 
 __version__ = "0.1.0"
-__all__ = ["Address", "Checker", "Result", "Status", "check", "library_version"]
+__all__ = [
+    "Address",
+    "Change",
+    "Checker",
+    "Monitor",
+    "Result",
+    "State",
+    "Status",
+    "Watch",
+    "WatchInfo",
+    "check",
+    "library_version",
+]

@@ -8,10 +8,10 @@ from typing import Optional
 _UINT32_MAX = 0xFFFF_FFFF
 
 
-def whole(name: str, value: int, most: int = _UINT32_MAX) -> int:
+def whole(name: str, value: int, most: int = _UINT32_MAX, least: int = 0) -> int:
     # ctypes would cut off what does not fit.
-    if not 0 <= operator.index(value) <= most:
-        raise ValueError(f"{name} must be from 0 to {most}, not {value}")
+    if not least <= operator.index(value) <= most:
+        raise ValueError(f"{name} must be from {least} to {most}, not {value}")
     return operator.index(value)
 
 

@@ -10,6 +10,7 @@ import socket
 import sys
 import threading
 import warnings
+import weakref
 from types import TracebackType
 from typing import Dict, Iterable, Iterator, Optional, Sequence, Type, Union
 
@@ -18,6 +19,7 @@ from ._completion import Completion, no_descriptor, refuse
 from ._library import Handle, Request, c_address, lib
 from ._loop import LoopReader
 from ._many import Many
+from ._monitor import Monitor
 from ._result import RESULT, Result, Status, result_of
 
 # check_many never runs further ahead of its caller than this, unless max_in_flight says so.
@@ -80,6 +82,7 @@ class Checker:
         self._completion: Optional[Completion] = None
         self._pid = os.getpid()
         self._readers: Dict[asyncio.AbstractEventLoop, LoopReader] = {}
+        self._monitors: weakref.WeakSet[Monitor] = weakref.WeakSet()
 
         config = ctypes.c_void_p(lib.shaker_config_new())
         try:
@@ -109,7 +112,7 @@ class Checker:
             _set(config, "zero_linger", bool(zero_linger))
             if caller_driven:
                 _set(config, "caller_driven", True)
-            handle = Handle(config)
+            handle = Handle("checker", config)
         finally:
             lib.shaker_config_free(config)
         if handle.status == Status.ERR_UNSUPPORTED:
@@ -198,8 +201,24 @@ class Checker:
                 self._readers.pop(loop, None)
                 reader.close()
 
+    def monitor(
+        self, *, max_spread: Optional[float] = None, every_result: bool = False, max_down_percent: int = 100
+    ) -> Monitor:
+        """Makes a monitor of this checker, without any watch: targets that are checked again and again.
+
+        max_spread: seconds within which the first checks of its watches are made, evenly. Default: the interval of each.
+        every_result: True tells every result as a change, also one that changes nothing.
+        max_down_percent: how many percent of the watches may be down at once, or failing. While more would be, none goes
+            down, for it is more likely that this host has lost its network.
+        """
+        completion = self._open()
+        with completion.lock:
+            monitor = Monitor(completion.handle, max_spread, every_result, max_down_percent)
+            self._monitors.add(monitor)
+        return monitor
+
     def close(self) -> None:
-        """Ends every check under way with ERR_CLOSED, and frees what the checker holds.
+        """Closes its monitors, ends every check under way with ERR_CLOSED, and frees what the checker holds.
 
         Waits for names that are being looked up. In a forked child it leaves the parent's checks alone.
         """
@@ -208,6 +227,11 @@ class Checker:
             return
         if self._pid == os.getpid():
             lib.shaker_checker_shutdown(completion.handle)
+            # Here are all of them: no monitor is made any more.
+            with completion.lock:
+                monitors = list(self._monitors)
+            for monitor in monitors:
+                monitor.close()
             completion.wait(lambda: not completion.pending)
         self._completion = None
 

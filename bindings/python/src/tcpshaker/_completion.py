@@ -14,7 +14,7 @@ import math
 import select
 import threading
 import time
-from typing import Callable, Dict, Tuple
+from typing import Callable, Dict, NoReturn, Tuple
 
 from ._library import Handle, Request, c_address, lib
 from ._result import RESULT, Result, Status, result_of
@@ -98,12 +98,12 @@ class Completion:
                 return
 
 
-def refuse(status: int) -> None:
+def refuse(status: int, what: str = "checker") -> NoReturn:
     """A checker that takes no checks is misused."""
     if status == Status.ERR_CLOSED:
-        raise RuntimeError("the checker is closed")
+        raise RuntimeError(f"the {what} is closed")
     if status == Status.ERR_FORKED:
-        raise RuntimeError("the checker belongs to the parent process: make one after the fork")
+        raise RuntimeError(f"the {what} belongs to the parent process: make one after the fork")
     raise RuntimeError(f"{Status(status)!r}: a defect of tcpshaker")
 
 

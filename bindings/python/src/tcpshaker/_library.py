@@ -28,6 +28,72 @@ class Request(ctypes.Structure):
     ]
 
 
+class Watch(ctypes.Structure):
+    """struct shaker_watch."""
+
+    _fields_ = [
+        ("addr", c_char_p),
+        ("sockaddr", c_void_p),
+        ("sockaddr_len", c_uint32),
+        ("flags", c_uint32),
+        ("mark", c_uint32),
+        ("timeout_ms", c_uint32),
+        ("interval_ms", c_uint32),
+        ("falling_ms", c_uint32),
+        ("rising_ms", c_uint32),
+        ("down_ms", c_uint32),
+        ("fall", c_uint32),
+        ("rise", c_uint32),
+        ("first_fall", c_uint32),
+        ("first_rise", c_uint32),
+        ("jitter_percent", c_uint32),
+        ("initial", c_int32),
+        ("user_data", c_void_p),
+        ("reserved", c_uint64 * 4),
+    ]
+
+
+# struct shaker_result, whose fields _result.RESULT unpacks.
+_Result = c_uint64 * 10
+
+
+class Change(ctypes.Structure):
+    """struct shaker_change."""
+
+    _fields_ = [
+        ("id", c_uint64),
+        ("user_data", c_void_p),
+        ("from_", c_int32),
+        ("to", c_int32),
+        ("run", c_uint32),
+        ("flags", c_uint32),
+        ("at_us", c_uint64),
+        ("last", _Result),
+        ("reserved", c_uint64 * 2),
+    ]
+
+
+class WatchInfo(ctypes.Structure):
+    """struct shaker_watch_info."""
+
+    _fields_ = [
+        ("state", c_int32),
+        ("run", c_uint32),
+        ("since_us", c_uint64),
+        ("next_us", c_uint64),
+        ("checks", c_uint64),
+        ("up", c_uint64),
+        ("down", c_uint64),
+        ("no_verdict", c_uint64),
+        ("changes", c_uint64),
+        ("rtt_us", c_uint32),
+        ("rtt_smoothed_us", c_uint32),
+        ("rtt_variation_us", c_uint32),
+        ("paused", c_uint32),
+        ("last", _Result),
+    ]
+
+
 def _load() -> ctypes.CDLL:
     inside = os.path.join(os.path.dirname(os.path.abspath(__file__)), "_lib", SONAME)
     # Whoever names a library means it, and a wheel's own library was built for this package; the system's comes last.
@@ -73,6 +139,22 @@ _PROTOTYPES: Dict[str, Any] = {
     "shaker_submit": (c_int32, [c_void_p, POINTER(Request), c_size_t, POINTER(c_uint64)]),
     "shaker_reap": (c_size_t, [c_void_p, c_void_p, c_size_t, c_uint32]),
     "shaker_cancel": (c_int32, [c_void_p, c_uint64]),
+    "shaker_monitor_config_new": (c_void_p, []),
+    "shaker_monitor_config_free": (None, [c_void_p]),
+    "shaker_monitor_config_set_max_spread": (c_int32, [c_void_p, c_uint32]),
+    "shaker_monitor_config_set_every_result": (c_int32, [c_void_p, c_bool]),
+    "shaker_monitor_config_set_max_down_percent": (c_int32, [c_void_p, c_uint32]),
+    "shaker_monitor_new": (c_int32, [c_void_p, c_void_p, POINTER(c_void_p)]),
+    "shaker_monitor_free": (c_int32, [c_void_p]),
+    "shaker_monitor_add": (c_int32, [c_void_p, POINTER(Watch), c_size_t, POINTER(c_uint64)]),
+    "shaker_monitor_remove": (c_int32, [c_void_p, POINTER(c_uint64), c_size_t]),
+    "shaker_monitor_pause": (c_int32, [c_void_p, c_uint64, c_bool]),
+    "shaker_monitor_check_now": (c_int32, [c_void_p, c_uint64]),
+    "shaker_monitor_report": (c_int32, [c_void_p, c_uint64, c_bool]),
+    "shaker_monitor_get": (c_int32, [c_void_p, c_uint64, POINTER(WatchInfo), c_size_t]),
+    "shaker_monitor_reap": (c_size_t, [c_void_p, POINTER(Change), c_size_t, c_uint32]),
+    "shaker_monitor_fd": (c_int, [c_void_p]),
+    "shaker_monitor_held": (c_uint64, [c_void_p]),
 }
 for _name, (_result, _arguments) in _PROTOTYPES.items():
     _function = getattr(lib, _name)
@@ -85,19 +167,21 @@ if not library_version.startswith("0.1."):
 
 
 class Handle:
-    """A shaker_checker, freed when nobody holds it any more: a call under way does, so none meets a freed checker."""
+    """A shaker_checker or shaker_monitor, freed when nobody holds it any more: a call under way does, so none meets a
+    freed one, and a monitor holds its checker."""
 
-    def __init__(self, config: c_void_p) -> None:
+    def __init__(self, kind: str, *arguments: object) -> None:
         self._as_parameter_ = c_void_p()
-        self._free = lib.shaker_checker_free
-        self.status: int = lib.shaker_checker_new(config, byref(self._as_parameter_))
+        self._free = getattr(lib, f"shaker_{kind}_free")
+        self._held = arguments
+        self.status: int = getattr(lib, f"shaker_{kind}_new")(*arguments, byref(self._as_parameter_))
 
     def __del__(self) -> None:
         # What is collected together with this, in a cycle, may still call the library: with NULL, which it refuses.
-        checker, self._as_parameter_ = self._as_parameter_, c_void_p()
-        # The end of the process ends the checker's threads too. Freeing would wait for names being looked up.
+        handle, self._as_parameter_ = self._as_parameter_, c_void_p()
+        # The end of the process ends the threads too. Freeing would wait for names being looked up.
         if not sys.is_finalizing():
-            self._free(checker)
+            self._free(handle)
 
 
 def c_address(addr: str) -> bytes:
