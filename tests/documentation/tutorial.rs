@@ -82,7 +82,7 @@ fn programs_of_the_tutorial_compile_without_a_warning_and_print_what_it_shows() 
             ran.push(text);
         }
     }
-    assert!(programs.len() >= 9, "the steps of the tutorial: {programs:?}");
+    assert!(programs.len() >= 12, "the steps of the tutorial: {programs:?}");
     for program in programs {
         let start = format!("./{}", program.name.trim_end_matches(".c"));
         assert!(ran.iter().any(|text| text.contains(&start)), "{start} is never run");
