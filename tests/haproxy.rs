@@ -99,15 +99,17 @@ fn what_haproxy_believes_of_200_servers_follows_them_and_none_of_them_sees_a_che
     servers.wait_until_known(&haproxy, "100 have returned");
 
     // A HAProxy that does not answer keeps the agent neither from its checks nor from its end.
-    haproxy.hold(|| {
-        servers.kill(50..55);
-        (50..55).for_each(|_| drop(agent.wait_for_line(&["many/s5", " is down: refused"])));
-    });
+    let dies_and_is_noticed = |agent: &mut Running, servers: &mut Servers, number: usize| {
+        servers.kill(number..number + 1);
+        agent.wait_for_line(&[&format!("many/s{number} "), " is down: refused"]);
+    };
+    haproxy.hold(|| (50..53).for_each(|number| dies_and_is_noticed(&mut agent, &mut servers, number)));
     servers.wait_until_known(&haproxy, "it goes on");
-    let mut ended = None;
-    haproxy.hold(|| ended = Some(end(agent)));
-    let (finished, admitted) = ended.expect("it has ended");
-    assert_eq!(finished.stdout.matches(" is down: refused").count(), 175, "{finished:?}");
+    let (finished, admitted) = haproxy.hold(|| {
+        dies_and_is_noticed(&mut agent, &mut servers, 53);
+        end(agent)
+    });
+    assert_eq!(finished.stdout.matches(" is down: refused").count(), 174, "{finished:?}");
     assert_eq!(finished.stdout.matches(" is up: up").count(), 100, "{finished:?}");
     servers.assert_untouched(admitted);
 }
@@ -177,6 +179,8 @@ fn servers_that_come_move_and_go_are_followed_and_those_that_are_not_the_agents_
     for left_alone in ["many/unresolved ", "many/local ", "many/portless ", "web/own ", "many/s0 "] {
         assert!(!finished.stdout.contains(left_alone), "{left_alone}: {finished:?}");
     }
+    let log = haproxy.log();
+    assert!(log.contains("Server many/s0 is UP") && !log.contains("Server web/own is UP"), "{log}");
     assert!(!finished.stdout.contains(&format!("many/new ({come}:{PORT}) is up")), "{finished:?}");
     let refused = "haproxy_agent: many/tracking: cannot change health on a tracking server.\n";
     assert_eq!(finished.stderr, refused, "{finished:?}");

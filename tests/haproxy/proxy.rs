@@ -13,6 +13,7 @@ use crate::support::process::until;
 
 pub const SOCKET: &str = "/run/haproxy.sock";
 const CONFIGURATION: &str = "/run/haproxy.cfg";
+const LOG: &str = "/run/haproxy.log";
 
 /// HAProxy's master and worker. The one that a test leaves behind ends with the test's namespace.
 pub struct Haproxy {
@@ -48,7 +49,7 @@ impl Haproxy {
     }
 
     /// Stops the worker for as long as `meanwhile` takes, with no room left in the queue of its socket.
-    pub fn hold(&self, meanwhile: impl FnOnce()) {
+    pub fn hold<T>(&self, meanwhile: impl FnOnce() -> T) -> T {
         let worker = worker().parse().expect("a process");
         kill(worker, libc::SIGSTOP);
         let address = SockAddr::unix(SOCKET).expect("a path");
@@ -60,9 +61,10 @@ impl Haproxy {
                 Err(error) => break assert_eq!(error.raw_os_error(), Some(libc::EAGAIN), "{error}"),
             }
         }
-        meanwhile();
+        let result = meanwhile();
         drop(queued);
         kill(worker, libc::SIGCONT);
+        result
     }
 
     /// Which servers it takes for up, by `backend/server`.
@@ -81,6 +83,11 @@ impl Haproxy {
         });
     }
 
+    /// What it has said of its servers.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(LOG).expect("its log")
+    }
+
     fn signal(&self, signal: i32) {
         kill(self.master.id() as i32, signal);
     }
@@ -92,7 +99,7 @@ fn kill(process: i32, signal: i32) {
 }
 
 fn run() -> Child {
-    let log = File::options().create(true).append(true).open("/run/haproxy.log").expect("a log");
+    let log = File::options().create(true).append(true).open(LOG).expect("a log");
     let mut command = Command::new("haproxy");
     command.args(["-W", "-f", CONFIGURATION]).stdin(Stdio::null());
     let master = command.stdout(log.try_clone().expect("a second handle")).stderr(log).spawn().expect("haproxy starts");
