@@ -8,6 +8,8 @@ mod c_programs;
 mod support;
 #[path = "documentation/engines.rs"]
 mod engines;
+#[path = "documentation/haproxy.rs"]
+mod haproxy;
 #[path = "documentation/page.rs"]
 mod page;
 #[path = "documentation/reference.rs"]

@@ -10,6 +10,8 @@ mod support;
 use std::io::{BufRead, BufReader, Write};
 use std::ops::Range;
 use std::os::unix::net::UnixListener;
+use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use c_programs::{Finished, Running, command, finish, program};
@@ -123,8 +125,12 @@ fn haproxy_that_was_reloaded_or_restarted_is_told_again() {
     let agent = agent();
     servers.kill(0..2);
     servers.wait_until_known(&haproxy, "two have died");
-    haproxy.reload();
+    haproxy.reload(false);
     servers.wait_until_known(&haproxy, "it was reloaded");
+    haproxy.reload(true);
+    let states = haproxy.states();
+    assert!(["many/s0", "many/s1"].iter().all(|dead| states.get(*dead) == Some(&false)), "{states:?}");
+    servers.wait_until_known(&haproxy, "it was reloaded, and knew the states");
     haproxy.restart(|| {
         servers.kill(2..3);
         servers.revive(0..1);
@@ -156,6 +162,11 @@ fn servers_that_come_move_and_go_are_followed_and_those_that_are_not_the_agents_
     let haproxy = Haproxy::start(&(servers.configuration() + &others));
     let mut agent = agent();
     haproxy.wait_for(&[("many/v6", true), ("many/v6_dead", false), ("many/named", false), ("many/elsewhere", true)]);
+    for (server, shown) in [("v6", "no check"), ("v6_dead", "DOWN")] {
+        let line =
+            ask("show stat").lines().find(|line| line.starts_with(&format!("many,{server},"))).map(str::to_owned);
+        assert!(line.as_ref().is_some_and(|line| line.split(',').nth(17) == Some(shown)), "{line:?}");
+    }
     haproxy.wait_for(&[("many/local", true), ("many/portless", true), ("web/own", false), ("many/tracking", false)]);
 
     ask("enable server many/maintained");
@@ -218,6 +229,20 @@ fn answer_that_comes_in_pieces_is_read_and_one_that_ends_too_soon_is_none() {
     assert_eq!(finished.stdout.matches("b/dead (127.0.0.1:9) is down: refused\n").count(), 1, "{finished:?}");
     let told = "haproxy_agent: out of touch with HAProxy: 1\n# be_id be_name\n\nhaproxy_agent: in touch with HAProxy\n";
     assert_eq!(finished.stderr, told, "{finished:?}");
+}
+
+#[test]
+fn bench_of_both_ways_to_check_tells_what_each_costs() {
+    program("dynamic", "haproxy_agent");
+    namespaced!("haproxy", "python3");
+    let bench = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/haproxy");
+    let table = finish(Command::new(bench).args(["5", "20", "0.3", "1"]));
+    assert_eq!(table.code(), 0, "{table:?}");
+    for (way, makes_checks) in [("no checks", false), ("HAProxy's own", true), ("the agent", true)] {
+        let row = table.stdout.lines().find_map(|line| line.strip_prefix(way)).unwrap_or_else(|| panic!("{table:?}"));
+        let checks = row.split_whitespace().next().and_then(|number| number.parse::<f64>().ok()).expect("a number");
+        assert_eq!(checks > 0.0, makes_checks, "{way}: {table:?}");
+    }
 }
 
 #[test]

@@ -13,6 +13,7 @@ use crate::support::process::until;
 
 pub const SOCKET: &str = "/run/haproxy.sock";
 const CONFIGURATION: &str = "/run/haproxy.cfg";
+const STATES: &str = "/run/haproxy.states";
 const LOG: &str = "/run/haproxy.log";
 
 /// HAProxy's master and worker. The one that a test leaves behind ends with the test's namespace.
@@ -25,8 +26,8 @@ impl Haproxy {
     pub fn start(backends: &str) -> Haproxy {
         mount_empty("/run");
         let configuration = format!(
-            "global\n  stats socket {SOCKET} level admin\n  nbthread 1\n  maxconn 100\n\
-             defaults\n  mode tcp\n  timeout connect 1s\n  timeout client 9s\n  timeout server 9s\n\
+            "global\n  stats socket {SOCKET} level admin\n  server-state-file {STATES}\n  nbthread 1\n  maxconn 100\n\
+             defaults\n  mode tcp\n  load-server-state-from-file global\n  timeout connect 1s\n  timeout client 9s\n  timeout server 9s\n\
              frontend front\n  bind 127.0.0.1:7000\n  default_backend many\n{backends}"
         );
         std::fs::write(CONFIGURATION, configuration).expect("the configuration");
@@ -34,8 +35,12 @@ impl Haproxy {
     }
 
     /// Has the master start a new worker, as `systemctl reload` does; the old one goes when it has nothing left to do.
-    pub fn reload(&self) {
+    /// The new one has a file with the states of the servers, or knows nothing of them.
+    pub fn reload(&self, with_states: bool) {
         let before = worker();
+        if with_states {
+            std::fs::write(STATES, ask("show servers state")).expect("the states");
+        }
         self.signal(libc::SIGUSR2);
         until("another worker", || !worker().is_empty() && worker() != before);
     }
