@@ -10,6 +10,8 @@ mod support;
 mod engines;
 #[path = "documentation/haproxy.rs"]
 mod haproxy;
+#[path = "documentation/monitors.rs"]
+mod monitors;
 #[path = "documentation/page.rs"]
 mod page;
 #[path = "documentation/reference.rs"]
