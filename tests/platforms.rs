@@ -51,6 +51,11 @@ mod live_dead_and_silent_targets_are_found_to_be_so {
     }
 
     #[test]
+    fn by_a_program_with_the_shared_library_on_musl() {
+        Machine::Musl.tells_targets_apart(Linkage::Shared);
+    }
+
+    #[test]
     fn by_a_static_program_on_aarch64() {
         Machine::Aarch64.tells_targets_apart(Linkage::Static);
     }

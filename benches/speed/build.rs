@@ -68,6 +68,10 @@ fn library(name: &str, flags: &[&str]) -> Result<PathBuf, String> {
     cargo.arg("--manifest-path").arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml"));
     cargo.arg("--target-dir").arg(&target).args(flags);
     succeed(&mut cargo, "the library")?;
+    // By this name the programs ask for it.
+    let link = target.join("release/libtcpshaker.so.0.1");
+    let _ = std::fs::remove_file(&link);
+    std::os::unix::fs::symlink("libtcpshaker.so", &link).map_err(|error| format!("{}: {error}", link.display()))?;
     Ok(target.join("release"))
 }
 

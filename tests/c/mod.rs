@@ -69,6 +69,10 @@ pub fn library_directory() -> &'static Path {
                 fs::copy(built.join(file), path).unwrap();
             });
         }
+        // By this name programs ask for it.
+        replace(&directory.join("libtcpshaker.so.0.1"), |path| {
+            std::os::unix::fs::symlink("libtcpshaker.so", path).unwrap();
+        });
         directory
     })
 }

@@ -11,6 +11,8 @@ use crate::support::targets::{Listener, V6};
 
 /// A whole standard library may have to be compiled, on a slow machine.
 const BUILD_TIME: Duration = Duration::from_secs(1800);
+/// By this name programs ask for the shared object.
+const SONAME: &str = "libtcpshaker.so.0.1";
 const DEBIANS_CARGO: &str = "/usr/bin/cargo";
 
 fn root() -> &'static Path {
@@ -45,9 +47,6 @@ fn cargo(subcommand: &str, target: &str) -> Command {
     cargo.env_remove("LD_LIBRARY_PATH").env_remove("MAKEFLAGS").env_remove("MFLAGS");
     cargo.env("PATH", "/usr/bin:/bin").env("RUSTC", "/usr/bin/rustc").env("RUSTC_BOOTSTRAP", "1");
     cargo.env("CARGO_TARGET_DIR", target_directory());
-    // Build scripts need no wrapper, and with the path of another linker cargo would build everything anew.
-    cargo.env("CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_LINKER", "cc");
-    // The wrapper of .cargo/config.toml gives symbols their version with the native compiler.
     cargo.env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER", "aarch64-linux-gnu-gcc");
     cargo.current_dir(root()).args([subcommand, "--locked", "--lib", "--target", target]);
     cargo.arg("-Zbuild-std=std,panic_unwind");
@@ -172,10 +171,25 @@ impl Machine {
             Linkage::Static => ("staticlib", "libtcpshaker.a"),
             Linkage::Shared => ("cdylib", "libtcpshaker.so"),
         };
-        let built = finish_within(cargo("rustc", self.target()).args(["--crate-type", kind]), "", BUILD_TIME);
+        let mut cargo = cargo("rustc", self.target());
+        if (self, linkage) == (Machine::Musl, Linkage::Shared) {
+            // What unwinds is in no shared library of musl's here, so it is taken from gcc's archive.
+            let unwinder = target_directory().join("unwinder");
+            fs::create_dir_all(&unwinder).expect("a directory of its own");
+            fs::write(unwinder.join("libgcc_s.so"), format!("INPUT({}/libgcc_eh.a)\n", gccs_own_archives().display()))
+                .expect("a linker script");
+            cargo.env("CARGO_TARGET_X86_64_UNKNOWN_LINUX_MUSL_LINKER", self.compiler());
+            let flags = format!("-Ctarget-feature=-crt-static -Clink-arg=-L{}", unwinder.display());
+            cargo.env("CARGO_TARGET_X86_64_UNKNOWN_LINUX_MUSL_RUSTFLAGS", flags);
+        }
+        let built = finish_within(cargo.args(["--crate-type", kind]), "", BUILD_TIME);
         assert!(built.status.success(), "{}", built.stderr);
-        fs::copy(target_directory().join(self.target()).join("debug").join(file), directory.join(file))
-            .expect("the library");
+        let library = directory.join(file);
+        fs::copy(target_directory().join(self.target()).join("debug").join(file), &library).expect("the library");
+        if linkage == Linkage::Shared {
+            assert_has_its_name_and_versions(&library);
+            fs::copy(&library, directory.join(SONAME)).expect("the library");
+        }
         if self == Machine::Windows {
             // Wine 8 has no such library, in which Rust's standard library finds its random numbers.
             let source = root().join("tests/platforms/bcryptprimitives.c");
@@ -200,7 +214,7 @@ impl Machine {
             compiler.args(self.native_libraries());
         }
         if self == Machine::Musl {
-            compiler.arg("-L").arg(directory_of_gccs_own_archives());
+            compiler.arg("-L").arg(gccs_own_archives());
             compiler.arg(root().join("tests/platforms/dl_find_object.c"));
         }
         assert_builds(&mut compiler);
@@ -209,7 +223,11 @@ impl Machine {
 
     fn command(self, program: &Path, directory: &Path) -> Command {
         match self {
-            Machine::Musl => Command::new(program),
+            Machine::Musl => {
+                let mut command = Command::new(program);
+                command.env("LD_LIBRARY_PATH", directory);
+                command
+            }
             Machine::Aarch64 => {
                 let mut command = Command::new("qemu-aarch64-static");
                 command.args(["-L", "/usr/aarch64-linux-gnu", "-E"]);
@@ -234,13 +252,26 @@ fn scratch(machine: Machine, linkage: Linkage) -> PathBuf {
     directory
 }
 
+/// Linkers of all kinds give the shared object its SONAME, and its functions their versions (docs/abi.md).
+fn assert_has_its_name_and_versions(library: &Path) {
+    let said = |option| finish(Command::new("readelf").args(["--wide", option]).arg(library)).stdout;
+    let dynamic = said("--dynamic");
+    assert!(dynamic.contains(&format!("Library soname: [{SONAME}]")), "{dynamic}");
+    let symbols = said("--dyn-syms");
+    let map = fs::read_to_string(root().join("abi/tcpshaker.map")).expect("the map");
+    let functions: Vec<&str> = map.lines().filter_map(|line| line.trim().strip_suffix(';')).collect();
+    for function in functions.iter().filter(|name| name.starts_with("shaker_")) {
+        assert!(symbols.contains(&format!(" {function}@@TCPSHAKER_0.1\n")), "{function}: {symbols}");
+    }
+}
+
 fn assert_builds(compiler: &mut Command) {
     let built = finish(compiler);
     assert!(built.status.success(), "{compiler:?}: {}", built.stderr);
 }
 
 /// Where libgcc_eh.a is, which musl's wrapper of gcc does not look for.
-fn directory_of_gccs_own_archives() -> PathBuf {
+fn gccs_own_archives() -> PathBuf {
     let Finished { stdout, .. } = finish(Command::new("gcc").arg("-print-file-name=libgcc_eh.a"));
     Path::new(stdout.trim()).parent().expect("a path").to_owned()
 }
