@@ -8,6 +8,8 @@ pub(crate) mod fork;
 pub(crate) mod interface;
 pub(crate) mod limits;
 pub(crate) mod lock;
+#[cfg(all(target_env = "musl", any(target_arch = "x86_64", target_arch = "aarch64")))]
+mod musl_unwinder;
 pub(crate) mod netns;
 pub(crate) mod os_error;
 #[cfg(all(any(target_os = "linux", target_os = "android"), feature = "forced-handshake"))]

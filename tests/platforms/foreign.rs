@@ -97,12 +97,11 @@ impl Machine {
         }
     }
 
-    /// What a program is linked to besides the archive: as `cargo rustc -- --print native-static-libs` says, and what
-    /// unwinds, which Debian's standard library leaves to gcc.
+    /// What a program is linked to besides the archive: on Linux what tcpshaker.pc says, elsewhere what
+    /// `cargo rustc -- --print native-static-libs` says.
     fn native_libraries(self) -> &'static [&'static str] {
         match self {
-            Machine::Musl => &["-lgcc_eh"],
-            Machine::Aarch64 => &["-lgcc_eh", "-lpthread", "-lm", "-ldl"],
+            Machine::Musl | Machine::Aarch64 => &["-Wl,--eh-frame-hdr", "-lpthread", "-lm", "-ldl"],
             Machine::Windows => &["-lws2_32", "-liphlpapi", "-luserenv", "-lntdll", "-lbcrypt"],
         }
     }
@@ -182,7 +181,9 @@ impl Machine {
             let flags = format!("-Ctarget-feature=-crt-static -Clink-arg=-L{}", unwinder.display());
             cargo.env("CARGO_TARGET_X86_64_UNKNOWN_LINUX_MUSL_RUSTFLAGS", flags);
         }
-        let built = finish_within(cargo.args(["--crate-type", kind]), "", BUILD_TIME);
+        // One object, as in a release: then whatever asks for one of its symbols has them all.
+        cargo.args(["--crate-type", kind, "--", "-Ccodegen-units=1"]);
+        let built = finish_within(&mut cargo, "", BUILD_TIME);
         assert!(built.status.success(), "{}", built.stderr);
         let library = directory.join(file);
         fs::copy(target_directory().join(self.target()).join("debug").join(file), &library).expect("the library");
@@ -211,11 +212,7 @@ impl Machine {
             Linkage::Shared => compiler.arg("-L").arg(directory).arg("-ltcpshaker"),
         };
         if linkage == Linkage::Static {
-            compiler.args(self.native_libraries());
-        }
-        if self == Machine::Musl {
-            compiler.arg("-L").arg(gccs_own_archives());
-            compiler.arg(root().join("tests/platforms/dl_find_object.c"));
+            compiler.arg("-DSTATIC").args(self.native_libraries());
         }
         assert_builds(&mut compiler);
         program

@@ -22,6 +22,9 @@
 #include <unistd.h>
 #define REFUSED ECONNREFUSED
 #endif
+#if defined __linux__ && defined STATIC
+#include <unwind.h>
+#endif
 
 enum { BATCH = 100, PATIENCE_MS = 60000, SHORT_MS = 300 };
 
@@ -307,6 +310,24 @@ static void shut_down(shaker_checker *checker, const char *silent)
     expect(shaker_checker_free(NULL) == SHAKER_OK, "and NULL is fine");
 }
 
+#if defined __linux__ && defined STATIC
+static _Unwind_Reason_Code count_frame(struct _Unwind_Context *context, void *frames)
+{
+    (void)context;
+    ++*(int *)frames;
+    return _URC_NO_REASON;
+}
+
+/* The library catches what its own code throws. What unwinds finds its way by tables, which some C libraries do not show
+ * it where it looks. */
+static void unwind(void)
+{
+    int frames = 0;
+    _Unwind_Backtrace(count_frame, &frames);
+    expect(frames >= 2, "the unwinder finds who called");
+}
+#endif
+
 int main(int argc, char **argv)
 {
     shaker_checker *checker;
@@ -343,6 +364,9 @@ int main(int argc, char **argv)
     count(checker);
     check_otherwise(argv[4]);
     shut_down(checker, argv[3]);
+#if defined __linux__ && defined STATIC
+    unwind();
+#endif
     printf("%d wrong\n", faults);
     return faults == 0 ? 0 : 1;
 }
