@@ -24,6 +24,13 @@ pub enum Error {
     Internal,
 }
 
+impl Error {
+    /// The error in words.
+    pub fn text(self) -> &'static str {
+        Status::from(self).text()
+    }
+}
+
 impl From<Error> for Status {
     fn from(error: Error) -> Status {
         match error {
