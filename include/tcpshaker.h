@@ -32,6 +32,10 @@
  * signal handler or changes the process. After the last shaker_checker_free no thread and no descriptor of the
  * library is left, and it may be unloaded.
  *
+ * Memory. Checks that need 4 KiB or more at once, and cannot have them, are refused or end as SHAKER_ERR_LOCAL (ENOMEM).
+ * The one exception to the promises: where less than that cannot be had, Rust's standard library prints a line and
+ * aborts the process.
+ *
  * Fork. After fork() a checker belongs to the parent: the child's calls on it return SHAKER_ERR_FORKED, disturb
  * nothing there, and shaker_checker_free only releases memory. shaker_checker_default() in the child is a new one.
  * A child that is forked in a callback and returns from it ends with the thread: nothing but that thread is in it.
@@ -735,8 +739,8 @@ shaker_status shaker_check(struct shaker_checker *checker,
 // NULL if nobody wants them.
 //
 // Returns SHAKER_OK, with every result written; SHAKER_ERR_INVALID if checker is NULL, requests is NULL while count is
-// not 0, or any request is invalid as in shaker_check; SHAKER_ERR_CLOSED, SHAKER_ERR_FORKED or SHAKER_ERR_DEADLOCK.
-// Then nothing was sent, and no result written. SHAKER_ERR_INTERNAL, a defect of the library, may come with some of
+// not 0, or any request is invalid as in shaker_check; SHAKER_ERR_LOCAL if there is no memory to keep account of them;
+// SHAKER_ERR_CLOSED, SHAKER_ERR_FORKED or SHAKER_ERR_DEADLOCK. Then nothing was sent, and no result written. SHAKER_ERR_INTERNAL, a defect of the library, may come with some of
 // them written. A malformed address is that one check's own result.
 shaker_status shaker_check_many(struct shaker_checker *checker,
                                 const struct shaker_request *requests,
@@ -753,8 +757,9 @@ shaker_status shaker_check_many(struct shaker_checker *checker,
 //
 // Returns SHAKER_OK: every request was accepted, and each yields exactly one result; a malformed address is that
 // one check's own. SHAKER_ERR_INVALID if checker is NULL, requests is NULL while count is not 0, or any request is
-// invalid (as in shaker_check, but a callback is fine); SHAKER_ERR_CLOSED or SHAKER_ERR_FORKED. Then none was
-// accepted, and ids is not written.
+// invalid (as in shaker_check, but a callback is fine); SHAKER_ERR_LOCAL if there is no memory for all of them or the
+// checker's thread cannot be woken; SHAKER_ERR_CLOSED or SHAKER_ERR_FORKED. Then none was accepted, and ids is not
+// written.
 shaker_status shaker_submit(struct shaker_checker *checker,
                             const struct shaker_request *requests,
                             size_t count,

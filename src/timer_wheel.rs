@@ -7,6 +7,8 @@
 
 use std::num::NonZeroU32;
 
+use crate::sys::memory::OutOfMemory;
+
 const BITS: u32 = 6;
 const BUCKETS: usize = 1 << BITS;
 const LEVELS: usize = 6;
@@ -82,6 +84,17 @@ impl TimerWheel {
         }
     }
 
+    /// Makes room for so many timers, all in all.
+    pub fn grow_to(&mut self, count: usize) -> Result<(), OutOfMemory> {
+        let missing = count.saturating_sub(self.nodes.len());
+        if missing > self.nodes.capacity() - self.nodes.len() {
+            // A sixteenth more, not twice as much: the memory of a check in flight is a promise.
+            let more = (self.nodes.len() / 16).max(64).max(missing);
+            self.nodes.try_reserve_exact(more).or_else(|_| self.nodes.try_reserve_exact(missing))?;
+        }
+        Ok(())
+    }
+
     /// Sets a timer that expires at tick `at` (milliseconds on the caller's clock).
     pub fn set(&mut self, at: u64, owner: u32) -> Timer {
         let node = Node::of(at, owner);
@@ -91,10 +104,7 @@ impl TimerWheel {
             self.nodes[index as usize] = node;
             index
         } else {
-            if self.nodes.len() == self.nodes.capacity() {
-                // A sixteenth more, not twice as much: the memory of a check in flight is a promise.
-                self.nodes.reserve_exact((self.nodes.len() / 16).max(64));
-            }
+            let _ = self.grow_to(self.nodes.len() + 1);
             self.nodes.push(node);
             self.nodes.len() as u32 - 1
         };

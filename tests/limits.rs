@@ -22,7 +22,7 @@ use tcpshaker::c_api::{
     SHAKER_IPV4, shaker_checker_free, shaker_checker_new, shaker_config_free, shaker_config_new,
     shaker_config_set_mark, shaker_reap, shaker_request, shaker_result, shaker_status, shaker_submit,
 };
-use tcpshaker::{Checker, Config, Error, Request, Status};
+use tcpshaker::{Checker, Config, Error, Monitor, MonitorConfig, Request, Status, Watch};
 
 mod descriptors {
     use super::*;
@@ -165,6 +165,86 @@ mod memory {
             until("every callback", || CALLS.load(Ordering::SeqCst) == 10_000);
             assert_eq!(shaker_checker_free(checker), shaker_status::SHAKER_OK);
         }
+    }
+
+    const MEBIBYTE: u64 = 1 << 20;
+
+    /// Does something while this process may have so many mebibytes more than it has.
+    fn with_mebibytes<T>(count: u64, what: impl FnOnce() -> T) -> T {
+        let pages = std::fs::read_to_string("/proc/self/statm").unwrap();
+        let pages: u64 = pages.split(' ').next().unwrap().parse().unwrap();
+        let set = |soft| {
+            let limit = libc::rlimit { rlim_cur: soft, rlim_max: libc::RLIM_INFINITY };
+            // SAFETY: the struct is this function's own.
+            assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_AS, &limit) }, 0);
+        };
+        // SAFETY: takes a number only.
+        set(pages * unsafe { libc::sysconf(libc::_SC_PAGESIZE) } as u64 + count * MEBIBYTE);
+        let result = what();
+        set(libc::RLIM_INFINITY);
+        result
+    }
+
+    fn refused_requests(count: usize) -> Vec<Request> {
+        (0..count).map(|tag| tagged(tag, with_timeout(PATIENCE_MS, at(V4, DEAD_PORT)))).collect()
+    }
+
+    #[test]
+    fn that_is_not_there_for_two_hundred_thousand_requests_refuses_them_as_a_whole() {
+        namespaced!();
+        let checker = checker(|_| ());
+        assert_eq!(checker.check(&refused_requests(1)[0]).status, Status::Refused);
+        let before = stats(&checker).submitted;
+        let requests = refused_requests(200_000);
+        assert_eq!(with_mebibytes(8, || checker.submit(requests)), Err(Error::LocalFault));
+        assert_eq!((stats(&checker).submitted, stats(&checker).queued), (before, 0));
+        let names: Vec<Request> = (0..200_000).map(|_| Request::new("localhost:9")).collect();
+        assert_eq!(with_mebibytes(8, || checker.submit(names)), Err(Error::LocalFault));
+        assert_eq!(stats(&checker).submitted, before);
+        assert_eq!(checker.check(&refused_requests(1)[0]).status, Status::Refused);
+    }
+
+    #[test]
+    fn that_is_short_refuses_a_list_or_some_of_its_checks_and_ends_no_process() {
+        namespaced!();
+        for mebibytes in [4, 8, 9, 10, 12, 16] {
+            let checker = checker(|_| ());
+            let (requests, mut reports) = (refused_requests(20_000), Vec::with_capacity(20_000));
+            let is_right = |verdict: &tcpshaker::Verdict| {
+                matches!((verdict.status, verdict.os_error), (Status::Refused, _) | (Status::LocalFault, libc::ENOMEM))
+            };
+            with_mebibytes(mebibytes, || match checker.submit(requests) {
+                Err(status) => assert_eq!(status, Error::LocalFault),
+                Ok(_) => {
+                    while reports.len() < 20_000 {
+                        assert_ne!(checker.reap(&mut reports, 20_000, Some(Duration::from_secs(60))), 0);
+                    }
+                }
+            });
+            assert!(reports.iter().all(|report| is_right(&report.verdict)), "{mebibytes}");
+            assert_eq!(checker.check(&refused_requests(1)[0]).status, Status::Refused, "{mebibytes}");
+        }
+    }
+
+    #[test]
+    fn that_is_not_there_for_two_hundred_thousand_watches_refuses_them_as_a_whole() {
+        namespaced!();
+        let checker = std::sync::Arc::new(checker(|_| ()));
+        let monitor = Monitor::new(checker, &MonitorConfig::default()).expect("a monitor");
+        let watch = |number: usize| {
+            let mut watch = Watch::new(at(nth(number), DEAD_PORT));
+            watch.interval_ms = 60_000;
+            watch
+        };
+        let watches: Vec<Watch> = (0..200_000).map(watch).collect();
+        for mebibytes in [4, 24, 40] {
+            assert_eq!(with_mebibytes(mebibytes, || monitor.add(&watches)), Err(Error::LocalFault), "{mebibytes}");
+        }
+        let ids = monitor.add(&watches[..1]).expect("one watch");
+        monitor.check_now(ids[0]).unwrap();
+        let mut changes = Vec::new();
+        monitor.reap(&mut changes, 2, None);
+        assert_eq!((changes.len(), changes[0].id), (1, ids[0]));
     }
 }
 

@@ -100,8 +100,8 @@ unsafe fn check(checker: *mut shaker_checker, request: &shaker_request, result: 
 /// NULL if nobody wants them.
 ///
 /// Returns SHAKER_OK, with every result written; SHAKER_ERR_INVALID if checker is NULL, requests is NULL while count is
-/// not 0, or any request is invalid as in shaker_check; SHAKER_ERR_CLOSED, SHAKER_ERR_FORKED or SHAKER_ERR_DEADLOCK.
-/// Then nothing was sent, and no result written. SHAKER_ERR_INTERNAL, a defect of the library, may come with some of
+/// not 0, or any request is invalid as in shaker_check; SHAKER_ERR_LOCAL if there is no memory to keep account of them;
+/// SHAKER_ERR_CLOSED, SHAKER_ERR_FORKED or SHAKER_ERR_DEADLOCK. Then nothing was sent, and no result written. SHAKER_ERR_INTERNAL, a defect of the library, may come with some of
 /// them written. A malformed address is that one check's own result.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn shaker_check_many(

@@ -4,8 +4,9 @@ use std::mem::size_of;
 use super::result::shaker_result;
 use crate::check::request::{Family, Handshake, Request};
 use crate::check::target::Target;
-use crate::check::verdict::Status;
+use crate::check::verdict::{Report, Status};
 use crate::completion::Callback;
+use crate::sys::memory::{OutOfMemory, boxed};
 use crate::sys::sockaddr::{
     AF_INET, AF_INET6, from_sockaddr_in, from_sockaddr_in6, sa_family_t, sockaddr, sockaddr_in, sockaddr_in6,
     sockaddr_storage, socklen_t,
@@ -139,11 +140,12 @@ pub(super) fn convert(request: &shaker_request) -> Request {
 }
 
 /// The request's callback in the core's form.
-pub(super) fn callback(request: &shaker_request) -> Option<Callback> {
-    let callback = request.callback?;
-    Some(Box::new(move |report| {
+pub(super) fn callback(request: &shaker_request) -> Result<Option<Callback>, OutOfMemory> {
+    let Some(callback) = request.callback else { return Ok(None) };
+    let call = move |report: &Report| {
         let result = shaker_result::from(report);
         // SAFETY: the caller's function, called once with a result that outlives the call, as its type promises.
         unsafe { callback(&result, result.user_data) }
-    }))
+    };
+    boxed(call).map(|call| Some(call as Callback))
 }

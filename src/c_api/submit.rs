@@ -17,8 +17,9 @@ use super::status::shaker_status;
 ///
 /// Returns SHAKER_OK: every request was accepted, and each yields exactly one result; a malformed address is that
 /// one check's own. SHAKER_ERR_INVALID if checker is NULL, requests is NULL while count is not 0, or any request is
-/// invalid (as in shaker_check, but a callback is fine); SHAKER_ERR_CLOSED or SHAKER_ERR_FORKED. Then none was
-/// accepted, and ids is not written.
+/// invalid (as in shaker_check, but a callback is fine); SHAKER_ERR_LOCAL if there is no memory for all of them or the
+/// checker's thread cannot be woken; SHAKER_ERR_CLOSED or SHAKER_ERR_FORKED. Then none was accepted, and ids is not
+/// written.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn shaker_submit(
     checker: *mut shaker_checker,
@@ -33,7 +34,8 @@ pub unsafe extern "C" fn shaker_submit(
         let Some(requests) = (unsafe { valid_array(requests, count, true) }) else {
             return shaker_status::SHAKER_ERR_INVALID;
         };
-        match checker.core().submit_each(requests.iter().map(|request| (convert(request), callback(request)))) {
+        let requests = requests.iter().map(|request| Ok((convert(request), callback(request)?)));
+        match checker.core().submit_each(requests) {
             Ok(first) => {
                 if !ids.is_null() {
                     for index in 0..count {

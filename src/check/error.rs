@@ -1,6 +1,7 @@
 //! Why a call was refused.
 
 use crate::check::verdict::Status;
+use crate::sys::memory::OutOfMemory;
 
 /// Why a call was refused, with nothing sent. It says nothing of a target, so it can be neither "up" nor "down".
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -59,6 +60,12 @@ impl From<Status> for Error {
             Status::Unsupported => Error::Unsupported,
             _ => Error::Internal,
         }
+    }
+}
+
+impl From<OutOfMemory> for Error {
+    fn from(_: OutOfMemory) -> Error {
+        Error::LocalFault
     }
 }
 

@@ -3,7 +3,9 @@
 pub(crate) mod address;
 pub(crate) mod close_mode;
 pub(crate) mod error;
+pub(crate) mod pieces;
 pub(crate) mod request;
+pub(crate) mod slab;
 pub(crate) mod slot;
 pub(crate) mod target;
 pub(crate) mod verdict;

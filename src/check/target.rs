@@ -4,9 +4,12 @@ use std::ffi::CString;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
 use crate::sys::interface::interface_index;
+use crate::sys::memory::{boxed, vec_for};
 
 /// The longest name that DNS can carry (RFC 1035, 2.3.4: 255 octets on the wire, 253 in text).
 const NAME_MAX: usize = 253;
+/// What is wrong with a name that could not be copied.
+const NO_MEMORY: &str = "there is no memory for it";
 
 /// What to check.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -49,6 +52,17 @@ impl Target {
             Err(reason) => Target::Malformed(reason),
         }
     }
+
+    /// Whether there was no memory for it. It may be an address.
+    pub(crate) fn is_out_of_memory(&self) -> bool {
+        matches!(self, Target::Malformed(NO_MEMORY))
+    }
+}
+
+impl Name {
+    fn target(host: &[u8], service: CString) -> Result<Target, &'static str> {
+        boxed(Name { host: c_string(host)?, service }).map(Target::Name).map_err(|_| NO_MEMORY)
+    }
 }
 
 fn parse(text: &[u8]) -> Result<Target, &'static str> {
@@ -61,7 +75,7 @@ fn parse(text: &[u8]) -> Result<Target, &'static str> {
         let (ip, scope) = parse_v6(&rest[..end])?;
         return match parse_service(service)? {
             Service::Port(port) => Ok(Target::Literal(SocketAddrV6::new(ip, port, 0, scope).into())),
-            Service::Named(service) => Ok(Target::Name(Box::new(Name { host: c_string(&rest[..end])?, service }))),
+            Service::Named(service) => Name::target(&rest[..end], service),
         };
     }
     let colon = text.iter().rposition(|&byte| byte == b':').ok_or("there is no :port")?;
@@ -75,9 +89,7 @@ fn parse(text: &[u8]) -> Result<Target, &'static str> {
             parse_v4(without_root(host)).ok_or("a number is no name, and an IPv4 address is four decimal numbers")?;
         return match service {
             Service::Port(port) => Ok(Target::Literal(SocketAddr::new(IpAddr::V4(ip), port))),
-            Service::Named(service) => {
-                Ok(Target::Name(Box::new(Name { host: c_string(ip.to_string().as_bytes())?, service })))
-            }
+            Service::Named(service) => Name::target(ip.to_string().as_bytes(), service),
         };
     }
     if without_root(host).len() > NAME_MAX {
@@ -90,7 +102,7 @@ fn parse(text: &[u8]) -> Result<Target, &'static str> {
         Service::Port(port) => c_string(port.to_string().as_bytes())?,
         Service::Named(service) => service,
     };
-    Ok(Target::Name(Box::new(Name { host: c_string(host)?, service })))
+    Name::target(host, service)
 }
 
 enum Service {
@@ -173,5 +185,8 @@ pub(crate) fn parse_ip(text: &[u8]) -> Option<SocketAddr> {
 }
 
 fn c_string(text: &[u8]) -> Result<CString, &'static str> {
-    CString::new(text).map_err(|_| "there is a NUL in it")
+    let mut bytes = vec_for(text.len() + 1).map_err(|_| NO_MEMORY)?;
+    bytes.extend_from_slice(text);
+    bytes.push(0);
+    CString::from_vec_with_nul(bytes).map_err(|_| "there is a NUL in it")
 }

@@ -2,6 +2,8 @@
 
 use std::net::SocketAddr;
 
+use super::target::Target;
+use crate::sys::memory::OutOfMemory;
 use crate::sys::os_error;
 
 /// The answer to a check. Zero is up; positive is down, and how; negative is no verdict: nothing was
@@ -142,6 +144,33 @@ impl Verdict {
             elapsed_us: 0,
             address: None,
         }
+    }
+
+    /// The verdict on a check that no loop takes.
+    pub(crate) fn refused_by_loop(status: Status) -> Verdict {
+        match status {
+            Status::LocalFault => Verdict::out_of_memory(),
+            _ => Verdict::without_segments(status, 0),
+        }
+    }
+
+    /// There was no memory for the check.
+    pub(crate) fn out_of_memory() -> Verdict {
+        Verdict::without_segments(Status::LocalFault, os_error::ENOMEM)
+    }
+
+    /// The verdict on a check whose target is none, or none that it may have.
+    pub(crate) fn without_address(target: &Target) -> Verdict {
+        match target.is_out_of_memory() {
+            true => Verdict::out_of_memory(),
+            false => Verdict::without_segments(Status::BadAddress, 0),
+        }
+    }
+}
+
+impl From<OutOfMemory> for Status {
+    fn from(_: OutOfMemory) -> Status {
+        Status::LocalFault
     }
 }
 

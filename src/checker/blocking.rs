@@ -7,7 +7,7 @@ use super::Checker;
 use super::inline::Pending;
 use crate::check::request::Request;
 use crate::check::target::Target;
-use crate::check::verdict::{Status, Verdict};
+use crate::check::verdict::Verdict;
 use crate::completion::{CompletionQueue, Sink};
 use crate::sys::clock;
 
@@ -38,9 +38,9 @@ impl Checker {
         let cancels = self.shared.cancels.load(Ordering::SeqCst);
         let check = self.submitted_check(request.clone(), 0, clock::now(), false);
         let pending = match &check.target {
-            Target::Malformed(_) => return Progress::Done(self.without_segments(Status::BadAddress)),
+            Target::Malformed(_) => return Progress::Done(self.without_address(&check.target)),
             Target::Literal(target) if !check.family.allows(target) => {
-                return Progress::Done(self.without_segments(Status::BadAddress));
+                return Progress::Done(self.without_address(&check.target));
             }
             Target::Literal(_) => match self.start_inline(handle, check) {
                 Ok(verdict) => return Progress::Done(verdict),
@@ -54,16 +54,17 @@ impl Checker {
             Ok(()) => Progress::Pending(queue),
             Err(status) => {
                 self.shared.counters.add_one(status, false);
-                Progress::Done(Verdict::without_segments(status, 0))
+                Progress::Done(Verdict::refused_by_loop(status))
             }
         }
     }
 
     /// An accepted check that needs no loop.
-    fn without_segments(&self, status: Status) -> Verdict {
+    fn without_address(&self, target: &Target) -> Verdict {
+        let verdict = Verdict::without_address(target);
         self.shared.counters.add_submitted(1);
-        self.shared.counters.add_one(status, false);
-        Verdict::without_segments(status, 0)
+        self.shared.counters.add_one(verdict.status, false);
+        verdict
     }
 }
 

@@ -14,6 +14,7 @@ use crate::event_loop::command::{Command, StartedCheck, SubmittedCheck, Terms};
 use crate::event_loop::handle::LoopHandle;
 use crate::event_loop::shared::Shared;
 use crate::sys::clock;
+use crate::sys::memory::{OutOfMemory, boxed, vec_of};
 
 impl Checker {
     /// Makes the check on the calling thread, where a target on this machine has answered by the time connect
@@ -68,9 +69,14 @@ impl Checker {
                 Ok(verdict)
             }
             InlineStart::Waiting(socket) => {
-                permit.hand_over();
                 let SubmittedCheck { id, tag, terms, .. } = check;
-                Err(Pending::Started(Box::new(StartedCheck { id, tag, target, terms, socket, syn_at })))
+                match boxed(StartedCheck { id, tag, target, terms, socket, syn_at }) {
+                    Ok(started) => {
+                        permit.hand_over();
+                        Err(Pending::Started(started))
+                    }
+                    Err(OutOfMemory) => Err(Pending::Submitted(check)), // the loop begins it anew, if it has memory
+                }
             }
             InlineStart::NotStarted => Err(Pending::Submitted(check)),
         }
@@ -86,7 +92,7 @@ impl Checker {
     ) -> Result<(), Status> {
         let is_started = matches!(pending, Pending::Started(_));
         let command = match pending {
-            Pending::Submitted(check) => Command::Batch { sink, checks: vec![check] },
+            Pending::Submitted(check) => Command::Batch { sink, checks: vec_of(check)? },
             Pending::Started(started) => Command::TakeOver { sink, started },
         };
         handle.inbox.give_unless(command, refusal).inspect_err(|_| {

@@ -10,6 +10,7 @@ use crate::check::request::Request;
 use crate::check::verdict::{Report, Status, Verdict};
 use crate::completion::{CompletionQueue, Sink};
 use crate::event_loop::command::{Command, SubmittedCheck};
+use crate::sys::memory::vec_for;
 
 /// Checks of a list that go to a loop together: enough to be worth its waking, few enough to divide fairly.
 const SHARE_MIN: usize = 256;
@@ -36,7 +37,8 @@ impl Checker {
     /// `verdict` is called on this thread and under no lock, so it may take its time, and call the checker itself.
     ///
     /// # Errors
-    /// [`Error::Closed`], [`Error::Forked`] or [`Error::Deadlock`] when no check was begun.
+    /// [`Error::Closed`], [`Error::Forked`] or [`Error::Deadlock`], or [`Error::LocalFault`] without memory to keep
+    /// account of them, when no check was begun.
     pub fn check_each(
         &self,
         requests: impl ExactSizeIterator<Item = Request>,
@@ -54,15 +56,18 @@ impl Checker {
         let queue = Arc::new(CompletionQueue::new());
         // Each share goes to the loop that has the fewest checks to do; whose each was is known by its number.
         let mut to_do = vec![0; handles.len()];
-        let mut loop_of: Vec<usize> = Vec::new();
+        let mut loop_of: Vec<usize> = vec_for(count.div_ceil(share))?;
         let first_loop = self.turn();
         let has_room = |given, done| given < count && given - done + share <= ahead;
         let (mut given, mut done) = (0, 0);
         while done < count {
             if has_room(given, done) {
                 let check = |(index, request)| self.submitted_check(Request { tag: index, ..request }, 0, 0, true);
-                let checks: Vec<SubmittedCheck> = requests.by_ref().take(share).map(check).collect();
-                let (first, number) = (given, checks.len());
+                let (first, number) = (given, share.min(count - given));
+                let checks = vec_for(number).map(|mut checks: Vec<SubmittedCheck>| {
+                    checks.extend(requests.by_ref().take(number).map(check));
+                    checks
+                });
                 given += number;
                 self.shared.counters.add_submitted(number as u64);
                 let idlest = (0..handles.len())
@@ -71,11 +76,17 @@ impl Checker {
                 let handle = idlest.unwrap_or(0);
                 loop_of.push(handle);
                 to_do[handle] += number;
-                let command = Command::Batch { sink: Sink::Call(queue.clone()), checks };
-                if let Err(status) = handles[handle].inbox.give_unless(command, || self.cancelled_since(cancels)) {
+                if checks.is_err() {
+                    requests.by_ref().take(number).for_each(drop);
+                }
+                let begun = checks.map_err(Status::from).and_then(|checks| {
+                    let command = Command::Batch { sink: Sink::Call(queue.clone()), checks };
+                    handles[handle].inbox.give_unless(command, || self.cancelled_since(cancels))
+                });
+                if let Err(status) = begun {
                     for index in first..given {
                         self.shared.counters.add_one(status, false);
-                        verdict(index, Verdict::without_segments(status, 0));
+                        verdict(index, Verdict::refused_by_loop(status));
                     }
                     done += number; // and still to do for the handle, which refuses whatever comes next
                 }

@@ -14,7 +14,12 @@ use crate::completion::{Callback, CompletionQueue, Sink};
 use crate::event_loop::command::{Command, SubmittedCheck};
 use crate::event_loop::inbox::Inbox;
 use crate::sys::clock;
+use crate::sys::memory::{OutOfMemory, could_have, vec_for, vec_of};
 
+/// What a check may need beyond its request, from its start to its result: its slots, timer and place among the results.
+const BYTES_OF_CHECK: usize = 400;
+/// A batch smaller than this needs little.
+const WORTH_ASKING: usize = 1_024;
 /// A batch smaller than this is not worth waking a second loop for.
 const WORTH_SPLITTING: usize = 64;
 
@@ -27,14 +32,24 @@ pub(crate) struct Submission {
     pub name_age_ms: u32,
 }
 
+/// A check to be made, if there is memory for it.
+pub(crate) type Submitted<T> = Result<T, OutOfMemory>;
+
+/// Whether the check may begin on the caller's thread, and its result goes to a queue.
+fn is_plain(submitted: &Submitted<Submission>) -> bool {
+    let plain = |one: &Submission| one.callback.is_none() && matches!(one.request.target, Target::Literal(_));
+    submitted.as_ref().is_ok_and(plain)
+}
+
 impl Checker {
     /// Submits checks whose reports go to [`Checker::reap`]. Returns the id of the first; the others' follow one by
     /// one.
     ///
     /// # Errors
-    /// [`Error::Closed`] or [`Error::Forked`]; then none was accepted.
+    /// [`Error::LocalFault`] without memory for all of them; [`Error::Closed`] or [`Error::Forked`]. Then none was
+    /// accepted.
     pub fn submit(&self, requests: Vec<Request>) -> Result<u64, Error> {
-        Ok(self.submit_each(requests.into_iter().map(|request| (request, None)))?)
+        Ok(self.submit_each(requests.into_iter().map(|request| Ok((request, None))))?)
     }
 
     /// Submits one check whose report goes to `callback`, on the thread that runs the loop, which it
@@ -43,15 +58,15 @@ impl Checker {
     /// # Errors
     /// As [`Checker::submit`]; then the callback is never called.
     pub fn submit_with(&self, request: Request, callback: Box<dyn FnOnce(&Report) + Send>) -> Result<u64, Error> {
-        Ok(self.submit_each(std::iter::once((request, Some(callback))))?)
+        Ok(self.submit_each(std::iter::once(Ok((request, Some(callback)))))?)
     }
 
     pub(crate) fn submit_each(
         &self,
-        requests: impl ExactSizeIterator<Item = (Request, Option<Callback>)>,
+        requests: impl ExactSizeIterator<Item = Submitted<(Request, Option<Callback>)>>,
     ) -> Result<u64, Status> {
-        let all = requests.map(|(request, callback)| Submission { request, callback, name_age_ms: 0 });
-        self.submit_to(&self.shared.completions, all)
+        let submission = |(request, callback)| Submission { request, callback, name_age_ms: 0 };
+        self.submit_to(&self.shared.completions, requests.map(|one| one.map(submission)))
     }
 
     /// Submits checks whose reports go to their callback, or without one to `queue`. Its owner closes it: the checker
@@ -59,7 +74,7 @@ impl Checker {
     pub(crate) fn submit_to(
         &self,
         queue: &Arc<CompletionQueue>,
-        requests: impl ExactSizeIterator<Item = Submission>,
+        requests: impl ExactSizeIterator<Item = Submitted<Submission>>,
     ) -> Result<u64, Status> {
         self.not_forked()?;
         let count = requests.len();
@@ -71,29 +86,36 @@ impl Checker {
         let first_id = self.next_id.fetch_add(count as u64, Ordering::Relaxed);
         let mut requests = (first_id..).zip(requests).peekable();
         if count == 1
-            && let Some((id, one)) =
-                requests.next_if(|(_, one)| one.callback.is_none() && matches!(one.request.target, Target::Literal(_)))
+            && let Some((id, Ok(one))) = requests.next_if(|(_, submitted)| is_plain(submitted))
         {
             return self.submit_one(queue, self.submitted_check(one.request, id, submitted, false));
         }
         let handles = &self.shared.handles;
         let loops = if count < WORTH_SPLITTING { 1 } else { handles.len() };
         let first_loop = if loops == 1 { self.turn() } else { 0 };
-        let mut shares = Vec::with_capacity(loops);
+        if count >= WORTH_ASKING && !could_have(count.saturating_mul(BYTES_OF_CHECK)) {
+            return Err(Status::LocalFault);
+        }
+        let mut shares = vec_for(loops)?;
         for index in 0..loops {
             let share = count / loops + usize::from(index < count % loops);
             let mut commands = Vec::new();
             let mut room = share;
-            for (id, Submission { request, callback, name_age_ms }) in requests.by_ref().take(share) {
+            for (id, submission) in requests.by_ref().take(share) {
+                let Submission { request, callback, name_age_ms } = submission?;
+                if request.target.is_out_of_memory() {
+                    return Err(Status::LocalFault);
+                }
                 let check = SubmittedCheck { name_age_ms, ..self.submitted_check(request, id, submitted, false) };
+                commands.try_reserve(1).map_err(OutOfMemory::from)?;
                 match (callback, commands.last_mut()) {
                     (Some(callback), _) => {
-                        commands.push(Command::Batch { sink: Sink::Callback(callback), checks: vec![check] })
+                        commands.push(Command::Batch { sink: Sink::Callback(callback), checks: vec_of(check)? })
                     }
                     (None, Some(Command::Batch { sink: Sink::Queue(_), checks })) => checks.push(check),
                     (None, _) => {
                         // The share's first batch is mostly its only one.
-                        let mut checks = Vec::with_capacity(std::mem::take(&mut room));
+                        let mut checks = vec_for(std::mem::take(&mut room))?;
                         checks.push(check);
                         commands.push(Command::Batch { sink: Sink::Queue(queue.clone()), checks });
                     }

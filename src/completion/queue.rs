@@ -1,18 +1,16 @@
 //! A queue between the threads that make results and those that read them, with a descriptor that shows whether any
 //! wait.
 
-use std::collections::VecDeque;
 use std::ffi::c_int;
 use std::io;
 use std::time::{Duration, Instant};
 
+use crate::check::pieces::Pieces;
 use crate::sys::lock::{Condvar, Mutex, MutexGuard};
 use crate::sys::readiness::Readiness;
 
 /// How many items are moved under one lock, so that a loop never waits long for a reader.
 const MOVED_AT_ONCE: usize = 256;
-/// Room for items that a queue keeps when it is empty; what a burst took beyond that is given back.
-const ROOM_KEPT: usize = 32_768;
 
 /// Each item comes out once, to one of the readers. No reader's code runs under the lock.
 pub(crate) struct Queue<T> {
@@ -21,7 +19,7 @@ pub(crate) struct Queue<T> {
 }
 
 struct State<T> {
-    ready: VecDeque<T>,
+    ready: Pieces<T>,
     sleepers: Sleepers,
     /// Nothing more will come: nobody waits any longer.
     closed: bool,
@@ -52,7 +50,7 @@ impl<T> Queue<T> {
     pub fn new() -> Queue<T> {
         let sleepers = Sleepers { count: 0, waiting_for_several: 0, least_wanted: usize::MAX };
         let state =
-            State { ready: VecDeque::new(), sleepers, closed: false, interrupts: 0, readiness: None, raised: false };
+            State { ready: Pieces::new(), sleepers, closed: false, interrupts: 0, readiness: None, raised: false };
         Queue { state: Mutex::new(state), arrived: Condvar::new() }
     }
 
@@ -105,18 +103,16 @@ impl<T> Queue<T> {
         wait: Option<Duration>,
         mut each: impl FnMut(T),
     ) -> usize {
-        let mut group = Group { queue: self, items: VecDeque::with_capacity(capacity.min(MOVED_AT_ONCE)) };
+        let mut group = Group { queue: self, items: Pieces::new() };
         let mut state = self.wait(self.state.lock(), seen, wanted.min(capacity), wait);
         let mut taken = 0;
         loop {
             let count = state.ready.len().min(capacity - taken).min(MOVED_AT_ONCE);
-            group.items.extend(state.ready.drain(..count));
+            group.items.extend(std::iter::from_fn(|| state.ready.pop_front()).take(count));
             taken += count;
-            let unused = state.give_back_room();
             state.show_readiness();
             let is_last = state.ready.is_empty() || taken == capacity;
             drop(state);
-            drop(unused);
             while let Some(item) = group.items.pop_front() {
                 each(item);
             }
@@ -195,12 +191,6 @@ impl<T> State<T> {
         }
     }
 
-    /// The memory that a burst took, to be freed without the lock.
-    fn give_back_room(&mut self) -> Option<VecDeque<T>> {
-        let unused = self.ready.is_empty() && self.ready.capacity() > ROOM_KEPT;
-        unused.then(|| std::mem::take(&mut self.ready))
-    }
-
     /// Makes the descriptor show whether items wait. If the system refuses, the next change of the queue tries again.
     fn show_readiness(&mut self) {
         let Some(readiness) = &self.readiness else { return };
@@ -234,7 +224,7 @@ impl Sleepers {
 /// Items on their way from the queue to a reader. Those that the reader did not get, since its code panicked, go back.
 struct Group<'a, T> {
     queue: &'a Queue<T>,
-    items: VecDeque<T>,
+    items: Pieces<T>,
 }
 
 impl<T> Drop for Group<'_, T> {

@@ -20,6 +20,7 @@ use mio::Token;
 use crate::check::close_mode::CloseMode;
 use crate::check::slot::SlotKey;
 use crate::check::verdict::{Status, Verdict};
+use crate::sys::memory::OutOfMemory;
 use crate::sys::os_error::{self, EADDRINUSE};
 
 /// The token of the waker in an engine's poller.
@@ -102,6 +103,12 @@ pub(crate) struct NoSocket {
     /// The check's own, if it is to be told.
     pub status: Status,
     pub errno: i32,
+}
+
+impl From<OutOfMemory> for NoSocket {
+    fn from(_: OutOfMemory) -> NoSocket {
+        NoSocket { status: Status::LocalFault, errno: os_error::ENOMEM }
+    }
 }
 
 impl NoSocket {

@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 
-use slab::Slab;
-
 use super::check::{Check, Stage};
 use super::ids::Ids;
 use super::turns::Queue;
+use crate::check::slab::Slab;
+use crate::sys::memory::OutOfMemory;
 
 fn id_in(checks: &Slab<Check>, slot: u32) -> u64 {
     checks.get(slot as usize).map_or(0, Check::id)
@@ -34,12 +34,16 @@ impl CheckTable {
         self.generation
     }
 
+    /// Makes room for one more, wherever it will stand.
+    pub fn grow(&mut self) -> Result<(), OutOfMemory> {
+        self.checks.grow()?;
+        self.ids.grow(|slot| id_in(&self.checks, slot))?;
+        self.queue.entries.try_reserve(1)?;
+        Ok(self.silent_queue.entries.try_reserve(1)?)
+    }
+
     /// The check's slot. Whether it waits for its turn is said by [`CheckTable::queue`].
     pub fn insert(&mut self, check: Check) -> u32 {
-        if self.checks.len() == self.checks.capacity() {
-            // A sixteenth more, not twice as much: the memory of a check in flight is a promise.
-            self.checks.reserve_exact((self.checks.len() / 16).max(64));
-        }
         let id = check.id();
         let slot = self.checks.insert(check) as u32;
         self.ids.remember(id, slot, |slot| id_in(&self.checks, slot));
@@ -208,6 +212,10 @@ impl CheckTable {
     /// Slots that may hold a check.
     pub fn slots(&self) -> u32 {
         self.checks.capacity() as u32
+    }
+
+    pub fn len(&self) -> usize {
+        self.checks.len()
     }
 
     pub fn is_empty(&self) -> bool {

@@ -19,8 +19,8 @@ use super::timers::{TimerOwner, Timers};
 use crate::check::slot::SlotKey;
 use crate::check::verdict::{Status, Verdict};
 use crate::engine::{Conclusion, Engine, NoSocket, Start};
-use crate::sys::clock;
-use crate::sys::os_error;
+use crate::sys::memory::OutOfMemory;
+use crate::sys::{clock, os_error};
 
 pub(super) struct Checks<E> {
     pub shared: Arc<Shared>,
@@ -65,8 +65,17 @@ impl<E: Engine> Checks<E> {
 
     /// Queues a submitted check.
     pub fn submit(&mut self, reply_to: ReplyTo, target: SocketAddr, terms: Terms) {
+        if self.grow().is_err() {
+            return self.finish(reply_to, Verdict::out_of_memory());
+        }
         let slot = self.admit(Owner::Submitter(reply_to), target, terms);
         self.table.queue(slot);
+    }
+
+    /// Makes room for one more check.
+    pub fn grow(&mut self) -> Result<(), OutOfMemory> {
+        self.table.grow()?;
+        self.timers.grow_to(self.table.len() + 2) // each has one, sooner or later, and so has the sweep
     }
 
     /// Gives a check its slot, and unless it is paced, its timer. The caller queues it.
@@ -257,10 +266,10 @@ impl<E: Engine> Checks<E> {
         let check = self.table.check(slot);
         let at = at.min(check.deadline());
         if at < check.deadline() || check.timer.is_none() {
-            let before = check.timer.replace(self.timers.set_at(at, TimerOwner::Check(slot)));
-            if let Some(before) = before {
-                self.timers.clear(before);
+            if let Some(before) = check.timer.take() {
+                self.timers.clear(before); // first, as its memory serves the next one
             }
+            check.timer = Some(self.timers.set_at(at, TimerOwner::Check(slot)));
         }
     }
 

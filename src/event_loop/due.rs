@@ -79,7 +79,9 @@ impl<E: Engine> Checks<E> {
             self.race_events.push_back(RaceEvent::Unanswered { check: slot, generation });
         } else {
             self.drop_stale_wants();
-            self.early_wanted.push_back(RaceEvent::Unanswered { check: slot, generation });
+            if self.early_wanted.try_reserve(1).is_ok() {
+                self.early_wanted.push_back(RaceEvent::Unanswered { check: slot, generation });
+            }
         }
         self.set_timer_at(slot, u64::MAX);
     }

@@ -14,7 +14,9 @@ use crate::engine::{Conclusion, Engine, Start};
 impl<E: Engine> Checks<E> {
     /// A race could not send its early SYN for want of room.
     pub fn want_early_syn(&mut self, race: u32, generation: u32) {
-        self.early_wanted.push_back(RaceEvent::Room { race, generation });
+        if self.early_wanted.try_reserve(1).is_ok() {
+            self.early_wanted.push_back(RaceEvent::Room { race, generation });
+        }
     }
 
     /// Races hear no more of their checks.
@@ -59,7 +61,7 @@ impl<E: Engine> Checks<E> {
     /// Sends another SYN to an address that gave no answer so far, as a check of its own. `None` if there is no room
     /// for it now, or if it could not be sent: that is no verdict on the check.
     pub fn start_early(&mut self, race: u32, target: SocketAddr, terms: Terms) -> Option<u32> {
-        if !self.room.take_for_early_syn(&self.table, self.clock.round()) {
+        if self.grow().is_err() || !self.room.take_for_early_syn(&self.table, self.clock.round()) {
             return None;
         }
         let Terms { close_mode, mark, .. } = terms;

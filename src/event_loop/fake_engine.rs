@@ -25,6 +25,7 @@ use crate::engine::socket::spare::SpareSockets;
 use crate::engine::{Conclusion, Engine, NoSocket, Start, WAKE};
 use crate::permits::Permits;
 use crate::sys::clock;
+use crate::sys::memory::OutOfMemory;
 use crate::sys::waker::Waker;
 
 const MS: u64 = 1_000_000;
@@ -167,6 +168,10 @@ impl Engine for FakeEngine {
 impl LoopEngine for FakeEngine {
     fn adopt(&mut self, _: Socket, _: SlotKey) -> (u32, Result<(), i32>) {
         unreachable!("its checks begin in the loop")
+    }
+
+    fn grow(&mut self) -> Result<(), OutOfMemory> {
+        Ok(())
     }
 }
 

@@ -2,6 +2,8 @@
 
 use hashbrown::HashTable;
 
+use crate::sys::memory::OutOfMemory;
+
 /// The slots of a table whose ids may be cancelled. The ids stand in that table only, so that an entry is small; who
 /// looks one up, or adds one, says how to read the id of a slot.
 ///
@@ -17,6 +19,11 @@ impl Ids {
         if id != 0 {
             self.slots.insert_unique(hash_of(id), slot, |slot| hash_of(id_of(*slot)));
         }
+    }
+
+    /// Makes room for one more.
+    pub fn grow(&mut self, id_of: impl Fn(u32) -> u64) -> Result<(), OutOfMemory> {
+        self.slots.try_reserve(1, |slot| hash_of(id_of(*slot))).map_err(|_| OutOfMemory)
     }
 
     pub fn forget(&mut self, id: u64, slot: u32) {

@@ -52,6 +52,7 @@ impl Inbox {
         if let Some(status) = state.closed.or_else(refusal) {
             return Err(status);
         }
+        state.commands.try_reserve(1).map_err(|_| Status::LocalFault)?;
         state.commands.push(command);
         let number = state.collected + state.commands.len() as u64;
         drop(state);
@@ -78,6 +79,9 @@ impl Inbox {
         let mut states: Vec<_> = shares.iter().map(|(inbox, _)| inbox.lock()).collect();
         if let Some(status) = states.iter().find_map(|state| state.closed) {
             return Err(status);
+        }
+        for (state, (_, commands)) in states.iter_mut().zip(&shares) {
+            state.commands.try_reserve(commands.len()).map_err(|_| Status::LocalFault)?;
         }
         let mut inboxes = Vec::with_capacity(shares.len());
         for (state, (inbox, commands)) in states.iter_mut().zip(shares) {

@@ -3,8 +3,10 @@
 use std::collections::{HashSet, VecDeque};
 
 use super::command::{Command, SubmittedCheck};
+use super::inbox::Inbox;
 use crate::check::slot::SlotKey;
 use crate::check::verdict::Status;
+use crate::sys::memory::OutOfMemory;
 
 /// A batch that is taken in bit by bit.
 struct Arrival {
@@ -68,8 +70,20 @@ impl CancelledIds {
 }
 
 impl Intake {
-    pub fn add_commands(&mut self, commands: Vec<Command>) {
-        self.commands.extend(commands);
+    /// Makes room for one more batch.
+    pub fn grow(&mut self) -> Result<(), OutOfMemory> {
+        Ok(self.arrivals.try_reserve(1)?)
+    }
+
+    /// Takes what the inbox holds, unless commands are left that came before. Returns its status when it is closed and
+    /// these are the last. The memory is that of the inbox: none is needed.
+    pub fn collect(&mut self, inbox: &Inbox) -> Option<Status> {
+        if !self.commands.is_empty() {
+            return None;
+        }
+        let (commands, closed) = inbox.collect();
+        self.commands = commands.into();
+        closed
     }
 
     pub fn next_command(&mut self) -> Option<Command> {

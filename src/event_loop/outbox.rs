@@ -1,17 +1,17 @@
 //! Verdicts on their way out, and where each goes.
 
-use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use slab::Slab;
-
 use super::round_clock::SLICE;
+use crate::check::pieces::Pieces;
+use crate::check::slab::Slab;
 use crate::check::slot::SlotKey;
 use crate::check::verdict::{Report, Verdict};
 use crate::completion::Sink;
 use crate::stats::Tally;
 use crate::sys::clock;
 use crate::sys::fork::ForkMark;
+use crate::sys::memory::OutOfMemory;
 
 /// Reports handed out under one lock.
 const REPORTS: usize = 1024;
@@ -48,11 +48,16 @@ impl Drop for OpenSink {
 pub(super) struct Outbox {
     sinks: Slab<OpenSink>,
     /// Verdicts whose sockets are reset already, and where they go.
-    finished: VecDeque<(SlotKey, Report)>,
+    finished: Pieces<(SlotKey, Report)>,
     pub tally: Tally,
 }
 
 impl Outbox {
+    /// Makes room for one more sink.
+    pub fn grow(&mut self) -> Result<(), OutOfMemory> {
+        self.sinks.grow()
+    }
+
     /// Opens a sink for as many reports.
     pub fn expect(&mut self, sink: Sink, reports: usize) -> SlotKey {
         SlotKey::of(self.sinks.insert(OpenSink { sink: Some(sink), expected: reports }))
@@ -76,7 +81,8 @@ impl Outbox {
             let open = &mut self.sinks[key.slot()];
             open.expected -= run;
             let last = open.expected == 0;
-            let mut reports = self.finished.drain(..run).map(|(_, report)| report);
+            let finished = &mut self.finished;
+            let mut reports = (0..run).map_while(|_| finished.pop_front()).map(|(_, report)| report);
             match &open.sink {
                 Some(Sink::Queue(queue) | Sink::Call(queue)) => queue.put(reports),
                 _ => {
@@ -100,7 +106,7 @@ impl Outbox {
 
     /// Gives back the memory that a burst took.
     pub fn shrink(&mut self) {
-        self.finished.shrink_to_fit();
+        self.finished.shrink();
         self.sinks.shrink_to_fit();
     }
 }

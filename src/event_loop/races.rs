@@ -3,8 +3,6 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use slab::Slab;
-
 use super::address_race::{AddressRace, Next, Turn};
 use super::check::Owner;
 use super::check_table::is_before;
@@ -17,11 +15,13 @@ use super::race_event::RaceEvent;
 use super::shared::Shared;
 use super::timers::TimerOwner;
 use crate::check::request::Family;
+use crate::check::slab::Slab;
 use crate::check::target::Name;
 use crate::check::verdict::{Status, Verdict};
 use crate::engine::Engine;
 use crate::resolver::{self, Asked, Query, Waiter, WaiterKey};
 use crate::sys::clock;
+use crate::sys::memory::OutOfMemory;
 
 pub(super) struct Races {
     shared: Arc<Shared>,
@@ -62,6 +62,9 @@ impl Races {
         age_ms: u32,
         terms: Terms,
     ) {
+        if self.grow(checks).is_err() {
+            return checks.finish(reply_to, Verdict::out_of_memory());
+        }
         let generation = checks.table.next_generation();
         let slot = self.insert(AddressRace::of_name(reply_to, generation, terms));
         self.resolving += 1;
@@ -121,6 +124,13 @@ impl Races {
         }
     }
 
+    /// Makes room for one more.
+    fn grow(&mut self, checks: &mut Checks<impl Engine>) -> Result<(), OutOfMemory> {
+        self.races.grow()?;
+        checks.timers.grow_to(checks.table.len() + self.races.len() + 2)?;
+        self.ids.grow(|slot| id_in(&self.races, slot))
+    }
+
     fn insert(&mut self, race: AddressRace) -> u32 {
         let id = race.reply_to.id;
         let slot = self.races.insert(race) as u32;
@@ -158,6 +168,9 @@ impl Races {
         let race = &mut self.races[slot as usize];
         match race.next_turn(clock::now()) {
             Some(Turn::Address { address, number, terms }) => {
+                if checks.grow().is_err() {
+                    return self.end(checks, slot, Verdict::out_of_memory(), clock::now());
+                }
                 let owner = Owner::Race { race: slot, early: false };
                 let check = checks.admit(owner, address, terms);
                 race.is_checked_by(check, number);
@@ -195,6 +208,9 @@ impl Races {
     /// A submitted check has had no answer for as long as the interval of SYNs: another one goes to its address. The
     /// race is as old as the check.
     fn begin_early_syns(&mut self, checks: &mut Checks<impl Engine>, slot: u32, generation: u32) {
+        if self.grow(checks).is_err() {
+            return; // it has the one SYN
+        }
         let race = self.races.vacant_key() as u32;
         let Some((reply_to, address, terms)) = checks.give_to_race(slot, generation, race) else { return };
         self.insert(AddressRace::of_check(reply_to, generation, terms, address, slot));

@@ -205,7 +205,9 @@ impl Room {
         if self.early.len() > 64 + 2 * self.early_syns as usize {
             self.early.retain(|&(slot, generation)| is_early_syn(table, slot, generation));
         }
-        if let Some(check) = table.get(slot) {
+        if let Some(check) = table.get(slot)
+            && self.early.try_reserve(1).is_ok()
+        {
             self.early.push((slot, check.generation));
         }
     }

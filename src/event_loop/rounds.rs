@@ -207,9 +207,11 @@ impl<E: LoopEngine> EventLoop<E> {
     /// Applies commands in the order in which they were left. Returns the status that the inbox was closed with, once
     /// all are applied.
     fn take_commands(&mut self) -> Option<Status> {
-        let (commands, closed) = self.handle.inbox.collect();
-        self.intake.add_commands(commands);
+        let closed = self.intake.collect(&self.handle.inbox);
         for _ in 0..COMMANDS {
+            if self.intake.grow().and_then(|()| self.checks.outbox.grow()).is_err() {
+                return None; // they wait until there is memory again
+            }
             let Some(command) = self.intake.next_command() else { return closed };
             self.apply(command);
         }
@@ -261,7 +263,7 @@ impl<E: LoopEngine> EventLoop<E> {
             Target::Literal(target) if family.allows(&target) => self.checks.submit(reply_to, target, terms),
             Target::Name(name) => self.races.submit(&mut self.checks, reply_to, *name, family, name_age_ms, terms),
             Target::Literal(_) | Target::Malformed(_) => {
-                self.checks.finish(reply_to, Verdict::without_segments(Status::BadAddress, 0))
+                self.checks.finish(reply_to, Verdict::without_address(&target))
             }
         }
     }
@@ -286,9 +288,7 @@ impl<E: LoopEngine> EventLoop<E> {
 
     /// Ends the checks that were accepted before the inbox was closed.
     fn end_everything(&mut self, status: Status) {
-        let (commands, _) = self.handle.inbox.collect();
-        self.intake.add_commands(commands);
-        while let Some(command) = self.intake.next_command() {
+        while let (_, Some(command)) = (self.intake.collect(&self.handle.inbox), self.intake.next_command()) {
             self.apply(command);
         }
         self.end_all_checks(status);

@@ -35,7 +35,9 @@ impl Silent {
         if self.targets.len() >= REMEMBERED {
             self.targets = HashSet::new();
         }
-        self.targets.insert(self.hasher.hash_one(target));
+        if self.targets.try_reserve(1).is_ok() {
+            self.targets.insert(self.hasher.hash_one(target));
+        }
     }
 
     /// The target answered.

@@ -1,5 +1,6 @@
 //! The loop's timers: deadlines of checks, turns of addresses, and the sweep of what lies idle.
 
+use crate::sys::memory::OutOfMemory;
 use crate::timer_wheel::{Timer, TimerWheel};
 
 /// So many nanoseconds with something left to do are more than a burst.
@@ -41,6 +42,11 @@ impl Timers {
             TimerOwner::Sweep => SWEEP,
         };
         self.wheel.set(at.div_ceil(NANOSECONDS_PER_TICK), owner)
+    }
+
+    /// Makes room for so many, all in all.
+    pub fn grow_to(&mut self, count: usize) -> Result<(), OutOfMemory> {
+        self.wheel.grow_to(count)
     }
 
     pub fn clear(&mut self, timer: Timer) {

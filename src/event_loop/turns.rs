@@ -2,9 +2,8 @@
 
 use std::collections::VecDeque;
 
-use slab::Slab;
-
 use super::check::Check;
+use crate::check::slab::Slab;
 
 /// An empty queue keeps memory for so many entries at most: while all checks are in flight, they are to cost little.
 pub(super) const ENTRIES_KEPT: usize = 1 << 15;

@@ -3,9 +3,8 @@
 use std::ffi::c_int;
 use std::io;
 
-use slab::Slab;
-
 use super::hysteresis::State;
+use crate::check::slab::Slab;
 use crate::check::verdict::Verdict;
 use crate::sys::readiness::Readiness;
 

@@ -10,6 +10,7 @@ use super::spread::Spread;
 use super::watch::{Settings, Watch, WatchInfo};
 use crate::check::verdict::{Report, Status, Verdict};
 use crate::checker::Submission;
+use crate::sys::memory::OutOfMemory;
 
 const NANOSECONDS_PER_MS: u64 = 1_000_000;
 
@@ -47,6 +48,12 @@ impl Core {
             doubtful: 0,
             held: 0,
         }
+    }
+
+    /// Makes room for so many more watches.
+    pub fn grow_by(&mut self, count: usize) -> Result<(), OutOfMemory> {
+        self.records.grow_by(count)?;
+        self.schedule.grow_to(self.records.probes() + count)
     }
 
     /// Adds a watch whose settings were read from it. Returns its id.

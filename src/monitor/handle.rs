@@ -14,6 +14,7 @@ use crate::check::request::Handshake;
 use crate::checker::Checker;
 use crate::config::EngineKind;
 use crate::sys::clock;
+use crate::sys::memory::{OutOfMemory, could_have, vec_for};
 use crate::sys::poll_set::PollSet;
 use crate::sys::thread::{self, Thread};
 
@@ -21,6 +22,8 @@ use crate::sys::thread::{self, Thread};
 const STACK: usize = 256 << 10;
 /// Watches added or removed under one lock.
 const BATCH: usize = 256;
+/// What a watch may need at most, with its settings while it is added: who adds many leaves some memory to others.
+const BYTES_OF_WATCH: usize = 500;
 
 /// Checks targets again and again, and tells when the state of one changes. Made to be shared: every function may be
 /// called from any thread at any time.
@@ -72,7 +75,8 @@ impl Monitor {
     ///
     /// # Errors
     /// [`Error::BadAddress`] if one of the targets is none, [`Error::Invalid`] if a setting is out of range,
-    /// [`Error::Unsupported`] for a handshake that the engine cannot make, [`Error::Closed`] or [`Error::Forked`]; then none was added.
+    /// [`Error::Unsupported`] for a handshake that the engine cannot make, [`Error::LocalFault`] without memory for all,
+    /// [`Error::Closed`] or [`Error::Forked`]; then none was added.
     pub fn add(&self, watches: &[Watch]) -> Result<Vec<u64>, Error> {
         self.not_forked()?;
         self.rounds.may_go_on()?;
@@ -81,14 +85,26 @@ impl Monitor {
             return Err(Error::Unsupported);
         }
         let timeout_ms = self.rounds.checker.default_timeout_ms();
-        let settings = watches.iter().map(|watch| Settings::of(watch, timeout_ms)).collect::<Result<Vec<_>, _>>()?;
-        let mut ids = Vec::with_capacity(watches.len());
+        if watches.len() > BATCH && !could_have(watches.len().saturating_mul(BYTES_OF_WATCH)) {
+            return Err(Error::LocalFault);
+        }
+        let mut settings = vec_for(watches.len())?;
+        for watch in watches {
+            settings.push(Settings::of(watch, timeout_ms)?);
+        }
+        let mut ids = vec_for(watches.len())?;
         let mut all = watches.iter().cloned().zip(settings);
         while ids.len() < watches.len() {
-            self.rounds.with(|state, now| {
+            let room = self.rounds.with(|state, now| {
+                state.core.grow_by(BATCH.min(watches.len() - ids.len()))?;
                 let batch = all.by_ref().take(BATCH);
                 ids.extend(batch.map(|(watch, settings)| state.core.add(watch, settings, now)));
+                Ok::<_, OutOfMemory>(())
             });
+            if room.is_err() {
+                self.remove(&ids)?;
+                return Err(Error::LocalFault);
+            }
         }
         Ok(ids)
     }

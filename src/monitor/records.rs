@@ -8,13 +8,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use hashbrown::HashTable;
-use slab::Slab;
 
 use super::changes::Pending;
 use super::hysteresis::{Hysteresis, State};
 use super::watch::Settings;
+use crate::check::slab::Slab;
 use crate::check::target::Target;
 use crate::check::verdict::{Status, Verdict};
+use crate::sys::memory::OutOfMemory;
 use crate::timer_wheel::Timer;
 
 const NONE: u32 = u32::MAX;
@@ -236,10 +237,23 @@ impl Records {
         self.watches.len()
     }
 
+    /// How many probes there are.
+    pub fn probes(&self) -> usize {
+        self.probes.len()
+    }
+
+    /// Makes room for so many more.
+    pub fn grow_by(&mut self, count: usize) -> Result<(), OutOfMemory> {
+        self.watches.grow_by(count)?;
+        self.probes.grow_by(count)?;
+        let (hasher, probes) = (&self.hasher, &self.probes);
+        let hash = |&slot: &u32| hash_of(hasher, &probes[slot as usize].target, &probes[slot as usize].settings);
+        self.shared.try_reserve(count, hash).map_err(|_| OutOfMemory)
+    }
+
     /// Adds a watch, paused, to the probe of its target and settings. Returns its slot.
     pub fn add(&mut self, target: Target, settings: Settings, initial: State, tag: usize, now_us: u64) -> u32 {
         let probe = self.probe_of(target, settings);
-        grow(&mut self.watches);
         self.latest_serial = self.latest_serial.wrapping_add(1).max(1);
         let next = self.probes[probe as usize].first;
         let slot = self.watches.insert(Record {
@@ -284,7 +298,6 @@ impl Records {
         if let Some(&slot) = self.shared.find(hash, is_same) {
             return slot;
         }
-        grow(probes);
         let slot = probes.insert(Probe::new(target, settings)) as u32;
         self.shared.insert_unique(hash, slot, |&slot| {
             let probe = &probes[slot as usize];
@@ -367,13 +380,6 @@ impl Records {
     pub fn next_of(&self, probe: u32, watch: Option<u32>) -> Option<u32> {
         let next = watch.map_or(self.probes[probe as usize].first, |watch| self.watches[watch as usize].next);
         (next != NONE).then_some(next)
-    }
-}
-
-/// Makes room for one more: a sixteenth, not twice as much, as the memory of a watch is a promise.
-fn grow<T>(slab: &mut Slab<T>) {
-    if slab.len() == slab.capacity() {
-        slab.reserve_exact((slab.len() / 16).max(64));
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::changes::Change;
 use super::core::Core;
-use crate::check::verdict::Status;
+use crate::check::verdict::{Report, Status, Verdict};
 use crate::checker::{Checker, Submission};
 use crate::completion::CompletionQueue;
 use crate::sys::clock;
@@ -111,8 +111,16 @@ impl Rounds {
         let seen = self.results.interrupts(); // read first: whatever changes from now on ends the wait
         let Some((due, next)) = self.next_checks() else { return self.end_rounds() };
         let is_busy = !due.is_empty();
-        if is_busy && self.checker.submit_to(&self.results, due.into_iter()).is_err() {
-            return self.end_rounds();
+        let tags: Vec<usize> = due.iter().map(|submission| submission.request.tag).collect();
+        if is_busy {
+            match self.checker.submit_to(&self.results, due.into_iter().map(Ok)) {
+                Ok(_) => {}
+                Err(Status::LocalFault) => self.settle(tags.iter().map(|&tag| {
+                    // No verdict: each is made again when it is due.
+                    Report { id: 0, tag, verdict: Verdict::out_of_memory() }
+                })),
+                Err(_) => return self.end_rounds(),
+            }
         }
         let until_next = next.map(|at| Duration::from_nanos(at.saturating_sub(clock::now())));
         let (wanted, wait) = match (is_busy, gathers) {
@@ -126,11 +134,15 @@ impl Rounds {
             return None; // a callback forked while this thread drove the checker, and this is the child
         }
         if !reports.is_empty() {
-            self.with(|state, now| reports.iter().for_each(|report| state.core.settle(report, now)));
+            self.settle(reports.iter().copied());
         } else if self.results.is_closed() {
             return self.end_rounds();
         }
         Some(reports.len())
+    }
+
+    fn settle(&self, reports: impl Iterator<Item = Report>) {
+        self.with(|state, now| reports.for_each(|report| state.core.settle(&report, now)));
     }
 
     /// No more checks are made, and what is known of those in flight is nobody's concern: the descriptor shows changes.

@@ -1,5 +1,6 @@
 //! When each check is due, and what happens to the schedule when this program was late.
 
+use crate::sys::memory::OutOfMemory;
 use crate::timer_wheel::{Timer, TimerWheel};
 
 const NANOSECONDS_PER_TICK: u64 = 1_000_000;
@@ -35,6 +36,11 @@ impl Schedule {
     /// Sets a timer for a time on the library's clock; never early.
     pub fn set(&mut self, at: u64, owner: u32) -> Timer {
         self.wheel.set((at - self.behind).div_ceil(NANOSECONDS_PER_TICK), owner)
+    }
+
+    /// Makes room for so many timers, all in all.
+    pub fn grow_to(&mut self, count: usize) -> Result<(), OutOfMemory> {
+        self.wheel.grow_to(count)
     }
 
     pub fn clear(&mut self, timer: Timer) {

@@ -150,7 +150,7 @@ impl Settings {
     /// `timeout_ms` is that of watches which name none.
     pub fn of(watch: &Watch, timeout_ms: u32) -> Result<Settings, Status> {
         if matches!(watch.target, Target::Malformed(_)) {
-            return Err(Status::BadAddress);
+            return Err(Verdict::without_address(&watch.target).status);
         }
         if watch.jitter_percent > JITTER_MAX {
             return Err(Status::Invalid);

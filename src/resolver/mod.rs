@@ -19,9 +19,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::sys::clock;
 use crate::sys::lock::{Condvar, Mutex, MutexGuard};
 use crate::sys::thread::{self, Thread};
+use crate::sys::{clock, os_error};
 
 use answers::Answers;
 pub(crate) use lookup::NOT_IN_TIME;
@@ -77,13 +77,14 @@ impl Resolver {
         Resolver { state: Mutex::new(state) }
     }
 
-    /// Has a name looked up; the listener hears the answer, unless one is known that will do. An errno if no thread can
-    /// be had.
+    /// Has a name looked up; the listener hears the answer, unless one is known that will do. An errno if no thread or
+    /// no memory can be had.
     pub fn ask(self: &Arc<Resolver>, query: Query, waiter: Waiter) -> Result<Asked, i32> {
         let mut state = self.lock();
         if state.closed {
             return Ok(Asked::Waits(Ticket::NOBODY)); // the loops end every check themselves
         }
+        state.lookups.grow().map_err(|_| os_error::ENOMEM)?;
         let now = clock::now();
         if waiter.age_ms > 0
             && let Some(addresses) = state.answers.find(&query, waiter.age_ms, now)

@@ -8,6 +8,7 @@ pub(crate) mod fork;
 pub(crate) mod interface;
 pub(crate) mod limits;
 pub(crate) mod lock;
+pub(crate) mod memory;
 #[cfg(all(target_env = "musl", any(target_arch = "x86_64", target_arch = "aarch64")))]
 mod musl_unwinder;
 pub(crate) mod netns;

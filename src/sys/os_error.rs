@@ -13,8 +13,8 @@ use winsock as codes;
 )]
 pub(crate) use codes::ENOTCONN;
 pub(crate) use codes::{
-    EACCES, EADDRINUSE, ECONNREFUSED, ECONNRESET, EHOSTDOWN, EHOSTUNREACH, EIO, ENETDOWN, ENETUNREACH, ENOPROTOOPT,
-    EPERM, EPIPE, ETIMEDOUT,
+    EACCES, EADDRINUSE, ECONNREFUSED, ECONNRESET, EHOSTDOWN, EHOSTUNREACH, EIO, ENETDOWN, ENETUNREACH, ENOMEM,
+    ENOPROTOOPT, EPERM, EPIPE, ETIMEDOUT,
 };
 
 /// What a connect that does not block says when the SYN is on its way.
@@ -26,6 +26,8 @@ pub(crate) const UNDER_WAY: i32 = windows_sys::Win32::Networking::WinSock::WSAEW
 /// Winsock's names for what POSIX calls otherwise.
 #[cfg(windows)]
 mod winsock {
+    /// Winsock's own code, which has another name than the rest.
+    pub use WinSock::WSA_NOT_ENOUGH_MEMORY as ENOMEM;
     /// Winsock has one code for both.
     pub use WinSock::WSAEACCES as EPERM;
     pub use WinSock::WSAEMFILE as ENFILE;

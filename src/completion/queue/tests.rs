@@ -54,7 +54,8 @@ mod readers {
         let queue = Queue::<usize>::new();
         let woken = |sleepers: &[usize], items: usize| {
             let mut state = queue.state.lock();
-            state.ready = (0..items).collect();
+            state.ready = Pieces::new();
+            state.ready.extend(0..items);
             sleepers.iter().for_each(|wanted| state.sleepers.enter(*wanted));
             let wake = state.whom_to_wake(items);
             sleepers.iter().for_each(|wanted| state.sleepers.leave(*wanted));

@@ -301,6 +301,7 @@ impl Engine for RawEngine {
             let status = if os_error::is_forbidden(errno) { Status::Unsupported } else { Status::LocalFault };
             return Err(NoSocket { status, errno });
         }
+        self.in_flight.flows.grow()?;
         let destination = self.in_flight.flows.destination(target.ip(), target.port());
         let slot = loop {
             match self.in_flight.flows.open(destination, self.in_flight.ports.len()) {

@@ -150,6 +150,8 @@ impl Family {
     /// Leaves a SYN to be sent with others. The errno says that there is no way to its target. True if it is time to send.
     pub fn leave(&mut self, syn: Syn, routes: &mut Routes, now: u64) -> Result<bool, i32> {
         let outgoing = self.written(&syn, routes, now)?;
+        self.waiting.try_reserve(1).map_err(|_| libc::ENOMEM)?;
+        self.outgoing.try_reserve(1).map_err(|_| libc::ENOMEM)?;
         self.waiting.push(Waiting { syn, renewed: false, since: now });
         self.outgoing.push(outgoing);
         Ok(self.outgoing.len() >= sending::BATCH)
@@ -235,9 +237,10 @@ impl Family {
 
     /// SYNs that a pause kept back are not sent for checks that have ended meanwhile.
     fn drop_those_of_ended(&mut self, flows: &mut Flows) {
-        let both = self.waiting.drain(..).zip(self.outgoing.drain(..));
-        let (waiting, outgoing) = both.filter(|(one, _)| flows.get(one.syn.flow).is_some()).unzip();
-        (self.waiting, self.outgoing) = (waiting, outgoing);
+        let mut waiting = self.waiting.iter();
+        let mut goes_on = |one: Option<&Waiting>| one.is_some_and(|one| flows.get(one.syn.flow).is_some());
+        self.outgoing.retain(|_| goes_on(waiting.next()));
+        self.waiting.retain(|one| goes_on(Some(one)));
     }
 
     /// Writes a segment anew whose source address this host does not have any more. False if that is not the reason, or

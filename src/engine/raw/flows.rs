@@ -9,6 +9,7 @@ use std::net::IpAddr;
 use hashbrown::HashTable;
 
 use crate::check::slot::SlotKey;
+use crate::sys::memory::{OutOfMemory, vec_for};
 
 /// Bits of a flow's number that are its slot; the rest is its generation.
 const SLOT_BITS: u32 = 22;
@@ -159,6 +160,22 @@ impl Flows {
         self.pairs.is_empty()
     }
 
+    /// Makes room for one more flow.
+    pub fn grow(&mut self) -> Result<(), OutOfMemory> {
+        if self.turns.is_empty() {
+            self.turns = vec_for(TURNS)?;
+            self.turns.resize(TURNS, self.first_turn);
+        }
+        if self.flows.len() == self.flows.capacity() {
+            // A sixteenth more, not twice as much: the memory of a check in flight is a promise.
+            let more = (self.flows.len() / 16).max(64);
+            self.flows.try_reserve_exact(more).or_else(|_| self.flows.try_reserve_exact(1))?;
+        }
+        let flows = &self.flows;
+        let hash = |slot: &u32| hash_of(flows[*slot as usize].destination, flows[*slot as usize].port);
+        self.pairs.try_reserve(1, hash).map_err(|_| OutOfMemory)
+    }
+
     /// Opens a flow to a destination, from that of `ports` ports which has rested longest for it. `None` if each of them
     /// carries a check to it already.
     pub fn open(&mut self, destination: Destination, ports: u16) -> Option<u32> {
@@ -189,7 +206,7 @@ impl Flows {
     /// The port that has rested longest for a destination, of those that carry no check to it.
     fn next_port(&mut self, destination: Destination, ports: u16) -> Option<u16> {
         if self.turns.is_empty() {
-            self.turns = vec![self.first_turn; TURNS];
+            self.turns = vec![self.first_turn; TURNS]; // who did not ask for room first
         }
         let turn = &mut self.turns[destination.index(TURNS)];
         let first = *turn % ports.max(1);
@@ -219,10 +236,6 @@ impl Flows {
             self.unused = self.flows[first.slot()].check.map(|next| (next, last));
             self.resting -= 1;
             return Some(first.slot() as u32);
-        }
-        if self.flows.len() == self.flows.capacity() {
-            // A sixteenth more, not twice as much: the memory of a check in flight is a promise.
-            self.flows.reserve_exact((self.flows.len() / 16).max(64));
         }
         self.flows.push(unused_flow(0));
         Some(self.flows.len() as u32 - 1)

@@ -1,7 +1,7 @@
 //! Which check a segment or an ICMP error answers, and what that says of its target. Decides only; others send and
 //! receive.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::net::SocketAddr;
 
 use super::flows::{CoarseTime, Destination, Flow, FlowNumber, Flows};
@@ -10,6 +10,7 @@ use super::lately_up::LatelyUp;
 use super::ports::Ports;
 use super::receiving::IcmpError;
 use super::segment::{Answer, AnswerKind, SynFields, parse_quote};
+use crate::check::pieces::Pieces;
 use crate::check::slot::SlotKey;
 use crate::check::verdict::{Status, Verdict};
 use crate::engine::errno::{Origin, status_of};
@@ -65,7 +66,7 @@ pub(super) struct InFlight {
     /// The marks of flows that have one.
     marks: HashMap<u32, u32>,
     /// What the loop has not been told of yet; some of it is of flows that have ended.
-    outcomes: VecDeque<(FlowNumber, Outcome)>,
+    outcomes: Pieces<(FlowNumber, Outcome)>,
     /// When segments of IPv4 and of IPv6 were lost on this host: nobody had read them in time, or nobody can.
     pub lost_at: [Option<u64>; 2],
     /// Flows that have ended since the key was made.
@@ -80,7 +81,7 @@ impl InFlight {
             key: IsnKey::random(),
             lately_up: LatelyUp::default(),
             marks: HashMap::new(),
-            outcomes: VecDeque::new(),
+            outcomes: Pieces::new(),
             lost_at: [None; 2],
             ended: 0,
         }
@@ -253,7 +254,7 @@ impl InFlight {
     /// Gives back the memory of a burst. Only when there is no flow.
     pub fn shrink(&mut self) {
         self.flows.shrink();
-        self.outcomes = VecDeque::new();
+        self.outcomes.shrink();
         self.marks = HashMap::new();
         self.renew_key(); // the generations begin anew
     }

@@ -18,6 +18,7 @@ use super::tcp_socket::Socket;
 use crate::check::close_mode::CloseMode;
 use crate::check::slot::SlotKey;
 use crate::engine::{Conclusion, Engine, NoSocket, Start, WAKE};
+use crate::sys::memory::OutOfMemory;
 use crate::sys::os_error;
 
 /// Answers taken from the poller at once; each costs a few microseconds.
@@ -41,6 +42,11 @@ impl SocketEngine {
     pub fn new(poll: Poll, opener: Arc<Opener>, spare: Arc<SpareSockets>) -> SocketEngine {
         let (events, ready) = (Events::with_capacity(EVENTS), Vec::with_capacity(EVENTS));
         SocketEngine { poll, events, ready, pool: Pool::default(), opener, spare, short: false }
+    }
+
+    /// Makes room for one more socket.
+    pub fn grow(&mut self) -> Result<(), OutOfMemory> {
+        self.pool.grow()
     }
 
     /// Goes on with a check that began on a caller's thread. Returns the slot; the errno if nobody would notice the
@@ -101,6 +107,7 @@ impl Engine for SocketEngine {
         if self.pool.len() >= limit as usize {
             self.close_idle(1); // of the other family, or each family would hold as many as the limit
         }
+        self.grow().map_err(NoSocket::from)?;
         let socket = self.opener.open(v6, close_mode, mark)?;
         Ok(self.pool.insert(socket, false))
     }

@@ -1,9 +1,9 @@
 //! The sockets of one loop: in use for a check, or reset and idle.
 
-use slab::Slab;
-
 use super::tcp_socket::Socket;
+use crate::check::slab::Slab;
 use crate::check::slot::SlotKey;
+use crate::sys::memory::OutOfMemory;
 
 /// A socket, and the check that it serves.
 pub(super) struct SocketSlot {
@@ -33,11 +33,12 @@ struct Idle {
 }
 
 impl Pool {
+    /// Makes room for one more.
+    pub fn grow(&mut self) -> Result<(), OutOfMemory> {
+        self.slots.grow()
+    }
+
     pub fn insert(&mut self, socket: Socket, from_caller: bool) -> u32 {
-        if self.slots.len() == self.slots.capacity() {
-            // An eighth more, not twice as much: the memory of a check in flight is a promise.
-            self.slots.reserve_exact((self.slots.len() / 8).max(64));
-        }
         self.slots.insert(SocketSlot { socket, check: None, watched: false, unwatchable: false, from_caller }) as u32
     }
 

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use super::query::Query;
 use super::slow_hosts::SlowHosts;
 use super::waiter::{Listener, Ticket, Waiter, WaiterKey};
+use crate::sys::memory::OutOfMemory;
 use places::{Kind, Places};
 use queue::Queue;
 
@@ -100,6 +101,12 @@ impl Lookups {
     /// How many lookups may be under way at most, those included that do not count.
     pub fn most(&self) -> usize {
         self.places.most()
+    }
+
+    /// Makes room for one more lookup.
+    pub fn grow(&mut self) -> Result<(), OutOfMemory> {
+        self.lookups.try_reserve(1)?;
+        Ok(self.by_query.try_reserve(1)?)
     }
 
     /// Adds a waiter, to the lookup of the same name if there is one.

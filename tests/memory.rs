@@ -1,0 +1,39 @@
+//! Memory that cannot be had ends no process of a program that asks for much: what needs four kibibytes or more at once is
+//! refused, or is a local fault. The program is tests/c/failing_memory.c.
+#![cfg(all(target_os = "linux", target_env = "gnu"))]
+
+#[macro_use]
+mod c;
+mod c_programs;
+#[macro_use]
+mod support;
+
+use c::Flavour;
+
+/// A check needs less at a time, and a thousand of them no more: results are kept in pieces.
+const KIBIBYTES: &str = "4";
+
+mod that_fails_once_or_from_some_time_on_is_a_local_fault {
+    use super::*;
+
+    #[test]
+    fn on_the_socket_engine() {
+        c::library_directory();
+        namespaced!();
+        c::run("on_the_socket_engine", "failing_memory", Flavour::Shared, &["socket", KIBIBYTES]);
+    }
+
+    #[test]
+    fn on_the_raw_engine() {
+        c::library_directory();
+        namespaced!();
+        c::run("on_the_raw_engine", "failing_memory", Flavour::Shared, &["raw", KIBIBYTES]);
+    }
+
+    #[test]
+    fn where_callers_drive() {
+        c::library_directory();
+        namespaced!();
+        c::run("where_callers_drive", "failing_memory", Flavour::Shared, &["driven", KIBIBYTES]);
+    }
+}
