@@ -32,6 +32,9 @@ impl MonitorConfig {
 
     /// How many percent of the watches may be down at once, or failing: while more are, none of them goes down, as it
     /// is more likely that this host has lost its network. Default 100: any number may. More than 100 is refused.
+    ///
+    /// Paused watches count with the state that they have. Where one failure is enough (`fall` 1), those that fail first
+    /// go down before the others are known to fail. With a single watch, anything below 100 keeps it from going down.
     pub fn set_max_down_percent(&mut self, percent: u32) -> Result<(), Error> {
         if percent > 100 {
             return Err(Error::Invalid);

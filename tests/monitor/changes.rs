@@ -45,6 +45,37 @@ fn are_every_result_where_that_is_asked_for() {
 }
 
 #[test]
+fn come_to_those_who_wait_for_them_already() {
+    namespaced!();
+    let _listener = Listener::on(V4, PORT);
+    with_every_kind(|checker| {
+        let monitor = monitor(&checker);
+        std::thread::scope(|scope| {
+            let waits = || scope.spawn(|| next(&monitor));
+            let pause = || std::thread::sleep(Duration::from_millis(20));
+            // Nothing is due, and nobody else would have the monitor get on.
+            let reader = waits();
+            pause();
+            let id = add(&monitor, quick(PORT));
+            let change = reader.join().unwrap();
+            assert_eq!((change.id, change.to), (id, State::Up));
+            monitor.pause(id, true).unwrap();
+            let reader = waits();
+            pause();
+            let id = add(&monitor, on_demand(DEAD_PORT));
+            monitor.check_now(id).unwrap();
+            let change = reader.join().unwrap();
+            assert_eq!((change.id, change.to), (id, State::Down));
+            let reader = waits();
+            pause();
+            monitor.report(id, true).unwrap();
+            let change = reader.join().unwrap();
+            assert_eq!((change.id, change.to, change.reported), (id, State::Up, true));
+        });
+    });
+}
+
+#[test]
 fn are_shown_by_the_descriptor_exactly_while_they_wait() {
     namespaced!();
     for engine in [EngineKind::Socket, EngineKind::Raw] {

@@ -73,6 +73,23 @@ fn while_too_many_would_be_down_none_goes_down() {
 }
 
 #[test]
+fn of_few_watches_as_many_may_go_down_as_the_percentage_allows() {
+    for (watches, percent, allowed) in
+        [(1, 100, 1), (1, 99, 0), (2, 50, 1), (2, 49, 0), (3, 50, 1), (3, 67, 2), (4, 0, 0)]
+    {
+        let mut core = core(|config| {
+            at_once(config);
+            config.set_max_down_percent(percent).unwrap();
+        });
+        let up = |number| Watch { initial: State::Up, ..watch(number) };
+        let ids: Vec<u64> = (0..watches).map(|number| add(&mut core, up(number), START)).collect();
+        ids.iter().for_each(|&id| core.report(slot(&core, id), false, START));
+        assert_eq!(changes(&mut core).len(), allowed, "{watches} watches, {percent} %");
+        assert_eq!(core.held(), u64::from(watches) - allowed as u64);
+    }
+}
+
+#[test]
 fn those_that_left_count_no_more() {
     let mut core = core(|config| {
         at_once(config);
