@@ -5,7 +5,7 @@ use super::changes::{Change, Changes};
 use super::config::MonitorConfig;
 use super::hysteresis::State;
 use super::records::{Asked, Records};
-use super::schedule::{LATE, Schedule};
+use super::schedule::{LATE, Looks, Schedule};
 use super::spread::Spread;
 use super::watch::{Settings, Watch, WatchInfo};
 use crate::check::verdict::{Report, Status, Verdict};
@@ -38,11 +38,11 @@ pub(super) struct Core {
 }
 
 impl Core {
-    pub fn new(config: MonitorConfig, now: u64) -> Core {
+    pub fn new(config: MonitorConfig, looks: Looks, now: u64) -> Core {
         Core {
             config,
             records: Records::new(),
-            schedule: Schedule::new(now),
+            schedule: Schedule::new(looks, now),
             changes: Changes::new(),
             spread: Spread::new(),
             doubtful: 0,

@@ -8,6 +8,7 @@ use super::changes::Change;
 use super::config::MonitorConfig;
 use super::core::Core;
 use super::rounds::{Alarm, Rounds};
+use super::schedule::Looks;
 use super::watch::{Settings, Watch, WatchInfo};
 use crate::check::error::Error;
 use crate::check::request::Handshake;
@@ -29,6 +30,9 @@ const BYTES_OF_WATCH: usize = 500;
 /// called from any thread at any time.
 ///
 /// It has one thread; on a caller-driven checker none: it gets on, as the checker does, inside [`Monitor::reap`].
+/// Whoever drives one is to call [`Monitor::reap`] when its descriptor says so. Where that is late by more than 250 ms,
+/// intervals are longer. A silence takes no watch down while it is late by more than 200 ms.
+///
 /// Dropping it ends its checks.
 ///
 /// ```
@@ -59,7 +63,8 @@ impl Monitor {
     /// [`Error::Forked`] if it is the parent process's.
     pub fn new(checker: Arc<Checker>, config: &MonitorConfig) -> Result<Monitor, Error> {
         let results = checker.open_queue()?;
-        let core = Core::new(config.clone(), clock::now());
+        let looks = if checker.is_caller_driven() { Looks::Callers } else { Looks::Thread };
+        let core = Core::new(config.clone(), looks, clock::now());
         let rounds = Arc::new(Rounds::new(checker, results, core));
         let thread = if rounds.checker.is_caller_driven() {
             None

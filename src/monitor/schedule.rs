@@ -4,9 +4,17 @@ use crate::sys::memory::OutOfMemory;
 use crate::timer_wheel::{Timer, TimerWheel};
 
 const NANOSECONDS_PER_TICK: u64 = 1_000_000;
-/// A lateness of more than this is made up for by nobody: the whole schedule moves by it, so that what is overdue is no
-/// burst. In ticks.
-const MOVES: u64 = 10;
+/// Who looks when checks are due. A lateness of more than so many ticks is made up for by nobody: the whole schedule
+/// moves by it, so that what is overdue is no burst.
+#[derive(Clone, Copy)]
+pub(super) enum Looks {
+    /// The monitor's own thread.
+    Thread = 10,
+    /// Callers who come by when they have time, maybe each tenth of a second: that is a habit, and no stop. What is due
+    /// at once then is begun at once, or their watches would never have their interval.
+    Callers = 250,
+}
+
 /// Whoever was later than this does not trust a silence that it listened to meanwhile. In nanoseconds.
 pub(super) const LATE: u64 = 200_000_000;
 /// While checks are in flight somebody looks this often, in nanoseconds: with few watches nothing else may be due for a
@@ -16,6 +24,7 @@ const LOOKS: u64 = 250_000_000;
 /// The wheel has a clock of its own, which stands still while this program does.
 pub(super) struct Schedule {
     wheel: TimerWheel,
+    looks: Looks,
     /// How far the wheel's clock is behind, in nanoseconds.
     behind: u64,
     /// When it was last found out that this program had been late.
@@ -27,10 +36,10 @@ pub(super) struct Schedule {
 }
 
 impl Schedule {
-    pub fn new(now: u64) -> Schedule {
+    pub fn new(looks: Looks, now: u64) -> Schedule {
         let mut wheel = TimerWheel::new();
         wheel.advance(now / NANOSECONDS_PER_TICK);
-        Schedule { wheel, behind: 0, late_until: 0, in_flight: 0, looked: now }
+        Schedule { wheel, looks, behind: 0, late_until: 0, in_flight: 0, looked: now }
     }
 
     /// Sets a timer for a time on the library's clock; never early.
@@ -90,7 +99,7 @@ impl Schedule {
                 continue; // the tick was that of a coarser level
             }
             let late = current - tick;
-            if late > MOVES {
+            if late > self.looks as u64 {
                 self.behind += late * NANOSECONDS_PER_TICK;
             }
             if late * NANOSECONDS_PER_TICK > LATE {
@@ -126,7 +135,7 @@ mod tests {
 
     #[test]
     fn a_timer_is_due_at_its_time_and_never_early() {
-        let mut schedule = Schedule::new(NOW);
+        let mut schedule = Schedule::new(Looks::Thread, NOW);
         assert_eq!(schedule.next(), None);
         schedule.set(NOW + 70 * MS, 1);
         let cleared = schedule.set(NOW + 70 * MS, 2);
@@ -139,7 +148,7 @@ mod tests {
 
     #[test]
     fn after_a_stop_what_is_overdue_comes_at_its_old_distances() {
-        let mut schedule = Schedule::new(NOW);
+        let mut schedule = Schedule::new(Looks::Thread, NOW);
         for number in 0..300 {
             schedule.set(NOW + (100 + 10 * u64::from(number)) * MS, number);
         }
@@ -160,7 +169,7 @@ mod tests {
 
     #[test]
     fn what_is_set_while_the_schedule_is_behind_is_due_in_time() {
-        let mut schedule = Schedule::new(NOW);
+        let mut schedule = Schedule::new(Looks::Thread, NOW);
         schedule.set(NOW, 1);
         let late = NOW + 1_000 * MS;
         assert_eq!(due(&mut schedule, late), [1]);

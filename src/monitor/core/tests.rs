@@ -1,5 +1,6 @@
 //! Tests of what a monitor decides, on a clock of their own and with checks that never leave the test.
 
+mod callers;
 mod doubt;
 mod mapped;
 mod paused;
@@ -18,7 +19,7 @@ const START: u64 = 77 * SECOND;
 fn core(configure: impl FnOnce(&mut MonitorConfig)) -> Core {
     let mut config = MonitorConfig::default();
     configure(&mut config);
-    Core::new(config, START)
+    Core::new(config, Looks::Thread, START)
 }
 
 /// A watch of its own target, which is checked at once and then every second, and changes at each verdict.

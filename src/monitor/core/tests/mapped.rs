@@ -25,8 +25,8 @@ fn assert_steps(watch: &Watch, rows: &[Row]) {
     }
 }
 
-/// When the first check of each of many watches begins that are added at once, and how long after its end the second, in
-/// milliseconds.
+/// When the first check of each of many watches begins that are added at once, and how long after its end the second,
+/// in milliseconds.
 fn first_two(watch: &Watch, max_spread_ms: Option<u32>) -> Vec<(u64, u64)> {
     let mut core = core(|config| {
         if let Some(ms) = max_spread_ms {
