@@ -9,7 +9,7 @@ import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import Callable, Iterator
+from typing import Callable, Iterator, Tuple
 
 import pytest
 from conftest import Listener
@@ -137,7 +137,32 @@ def test_a_timeout_that_cannot_be_is_misuse(checker: Checker, live: str, timeout
         Checker(timeout=timeout)
 
 
-@pytest.mark.parametrize("addr", [None, 80, b"127.0.0.1:80", ("127.0.0.1", 80)])
-def test_a_target_that_is_no_text_is_misuse(checker: Checker, addr: object) -> None:
+def test_a_socket_address_is_a_target_as_well_as_its_text(ask: Ask, listener: Listener) -> None:
+    host, port = listener.socket.getsockname()
+    result = ask((host, port))
+    assert result.up and result.addr == listener.addr and result.address == (host, port)
+    assert ask(("localhost", port)).addr == f"localhost:{port}"
+    assert tcpshaker.check((host, port)).up
+
+
+def test_an_ipv6_socket_address_is_a_target_whole_and_cut_short(checker: Checker) -> None:
+    with socket.create_server(("::1", 0), family=socket.AF_INET6) as listening:
+        whole = listening.getsockname()
+        port = whole[1]
+        for target in (whole, whole[:2], ("::1", port, 0, 1)):
+            result = checker.check(target)
+            assert result.up and result.addr in (f"[::1]:{port}", f"[::1%1]:{port}")
+            assert result.address is not None and result.address[:2] == ("::1", port)
+
+
+@pytest.mark.parametrize("target", [("127.0.0.1", 0), ("127.0.0.1", 65536), ("::1]:80", 80), ("a b", 80), ("\0", 80)])
+def test_a_socket_address_that_cannot_be_is_no_verdict(ask: Ask, target: Tuple[str, int]) -> None:
+    assert ask(target).status == Status.ERR_ADDRESS
+
+
+@pytest.mark.parametrize(
+    "addr", [None, 80, b"127.0.0.1:80", ("127.0.0.1",), ("127.0.0.1", "80"), (b"::1", 80), ("::1", 80, 0)]
+)
+def test_what_is_neither_text_nor_a_socket_address_is_misuse(checker: Checker, addr: object) -> None:
     with pytest.raises(TypeError, match="a target is a str"):
         checker.check(addr)  # type: ignore[arg-type]

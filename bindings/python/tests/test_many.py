@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Iterator, List
 
 import pytest
-from conftest import descriptors
+from conftest import Listener, descriptors
 
 from tcpshaker import Checker, Status
 
@@ -157,9 +157,16 @@ def test_what_an_iterable_raises_comes_through_and_cancels(checker: Checker, sil
         list(checker.check_many(breaking(), timeout=60))
 
 
-def test_a_single_text_is_no_iterable_of_targets(checker: Checker, live: str) -> None:
+def test_socket_addresses_are_targets_too(checker: Checker, listener: Listener, dead: str) -> None:
+    results = {result.addr: result.up for result in checker.check_many([listener.socket.getsockname(), dead])}
+    assert results == {listener.addr: True, dead: False}
+
+
+def test_a_single_target_is_no_iterable_of_targets(checker: Checker, live: str) -> None:
     with pytest.raises(TypeError, match="iterable of targets"):
         checker.check_many(live)
+    with pytest.raises(TypeError, match="iterable of targets"):
+        checker.check_many(("127.0.0.1", 80))  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="a target is a str"):
         list(checker.check_many([live, None]))  # type: ignore[list-item]
 

@@ -35,6 +35,13 @@ def test_a_change_says_whose_it_is_and_what_led_to_it(
     assert not listener.was_accepted()
 
 
+def test_a_socket_address_is_watched_too(checker: Checker, listener: Listener) -> None:
+    with checker.monitor(max_spread=0) as monitor:
+        monitor.add(listener.socket.getsockname())
+        monitor.add(Watch(listener.socket.getsockname(), interval=3600, user_data="the other"))
+        assert [(change.addr, change.last.up) for change in (next(monitor), next(monitor))] == [(listener.addr, True)] * 2
+
+
 def test_what_is_known_of_a_watch_can_be_read(checker: Checker, live: str) -> None:
     with checker.monitor(max_spread=0) as monitor:
         id = monitor.add(once(live))
@@ -112,6 +119,8 @@ def test_what_is_no_watch_is_misuse(checker: Checker, live: str) -> None:
             monitor.add(80)  # type: ignore[arg-type]
         with pytest.raises(TypeError, match="iterable of watches"):
             monitor.add_many(live)
+        with pytest.raises(TypeError, match="iterable of watches"):
+            monitor.add_many(("127.0.0.1", 80))  # type: ignore[arg-type]
         assert monitor.add_many([]) == [] and waiting(monitor) == []
         for none in (0, 12345, 2**64 - 1):
             for call in (monitor.pause, monitor.check_now, monitor.get, monitor.remove):

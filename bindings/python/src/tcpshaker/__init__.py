@@ -9,10 +9,11 @@ Checker is for settings of its own, for many targets (check_many) and for asynci
 checks targets again and again and tells when the state of one changes.
 """
 
+from ._arguments import Address, Target
 from ._checker import Checker, check
 from ._library import library_version
 from ._monitor import Monitor
-from ._result import Address, Result, Status
+from ._result import Result, Status
 from ._watch import Change, State, Watch, WatchInfo
 
 __version__ = "0.1.0"
@@ -24,6 +25,7 @@ __all__ = [
     "Result",
     "State",
     "Status",
+    "Target",
     "Watch",
     "WatchInfo",
     "check",

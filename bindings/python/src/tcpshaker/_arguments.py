@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import operator
-from typing import Optional
+from typing import Optional, Tuple, Union
+
+#: A socket address, as the socket module writes it.
+Address = Union[Tuple[str, int], Tuple[str, int, int, int]]
+#: What can be checked: "host:port", or a socket address, whose host may be a name.
+Target = Union[str, Address]
 
 _UINT32_MAX = 0xFFFF_FFFF
 
@@ -29,6 +34,25 @@ def milliseconds(seconds: Optional[float], name: str = "timeout") -> int:
     return max(1, round(seconds * 1000))
 
 
-def check_target(addr: str) -> None:
-    if not isinstance(addr, str):
-        raise TypeError(f"a target is a str, not {type(addr).__name__}")
+def target_text(target: Target) -> str:
+    """A target as "host:port". Whether it is an address is for the library to say."""
+    if isinstance(target, str):
+        return target
+    if not is_socket_address(target):
+        raise TypeError(f"a target is a str or a (host, port), not {target!r}")
+    host, port, *more = target
+    if len(more) == 2 and more[1] != 0 and "%" not in host:
+        host = f"{host}%{more[1]}"
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def is_socket_address(value: object) -> bool:
+    if not isinstance(value, tuple) or len(value) not in (2, 4):
+        return False
+    return isinstance(value[0], str) and all(isinstance(number, int) for number in value[1:])
+
+
+def not_one_target(values: object, what: str) -> None:
+    """What is to be a list of targets must not be one."""
+    if isinstance(values, str) or is_socket_address(values):
+        raise TypeError(f"{what}, not one")

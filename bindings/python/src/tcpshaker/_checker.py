@@ -14,7 +14,7 @@ import weakref
 from types import TracebackType
 from typing import Dict, Iterable, Iterator, Optional, Sequence, Type, Union
 
-from ._arguments import check_target, milliseconds, text, whole
+from ._arguments import Target, milliseconds, not_one_target, target_text, text, whole
 from ._completion import Completion, no_descriptor, refuse
 from ._library import Handle, Request, c_address, lib
 from ._loop import LoopReader
@@ -133,8 +133,9 @@ class Checker:
         """What sends the segments: "socket" or "raw"."""
         return self._engine
 
-    def check(self, addr: str, timeout: Optional[float] = None, *, mark: int = 0) -> Result:
-        """Checks one "host:port", and waits for the verdict for `timeout` seconds (the checker's, by default).
+    def check(self, target: Target, timeout: Optional[float] = None, *, mark: int = 0) -> Result:
+        """Checks one "host:port" or (host, port), and waits for the verdict for `timeout` seconds (the checker's, by
+        default).
 
         mark is the firewall mark of this check (0: the checker's). Without the privilege that it needs nothing is sent,
         and the check is ERR_UNSUPPORTED with EPERM.
@@ -142,7 +143,7 @@ class Checker:
         completion = self._open()
         timeout_ms = milliseconds(timeout)
         mark = whole("mark", mark)
-        check_target(addr)
+        addr = target_text(target)
         if threading.current_thread() is not threading.main_thread():
             buffer = ctypes.create_string_buffer(RESULT.size)
             request = Request(addr=c_address(addr), timeout_ms=timeout_ms, mark=mark)
@@ -158,9 +159,9 @@ class Checker:
         return results[id]
 
     def check_many(
-        self, addrs: Iterable[str], timeout: Optional[float] = None, *, mark: int = 0
+        self, targets: Iterable[Target], timeout: Optional[float] = None, *, mark: int = 0
     ) -> Iterator[Result]:
-        """Checks every "host:port" of an iterable, however long; yields results as they come, not in order.
+        """Checks every target of an iterable, however long; yields results as they come, not in order.
 
         Result.addr says which is which. At most max_in_flight targets (1024 if that was not given, or half the limit
         on descriptors if that is less) are taken before their results are, so the iterable may be endless. Each
@@ -168,12 +169,11 @@ class Checker:
         cancels what is under way. All of them bear the mark, as in check.
         """
         self._open()
-        if isinstance(addrs, str):
-            raise TypeError("check_many wants an iterable of targets, not one target")
-        return self._stream(Many(iter(addrs), milliseconds(timeout), whole("mark", mark)))
+        not_one_target(targets, "check_many wants an iterable of targets")
+        return self._stream(Many(iter(targets), milliseconds(timeout), whole("mark", mark)))
 
-    async def acheck(self, addr: str, timeout: Optional[float] = None, *, mark: int = 0) -> Result:
-        """Checks one "host:port" on the running event loop, with a mark as in check. Cancelling the task cancels it.
+    async def acheck(self, target: Target, timeout: Optional[float] = None, *, mark: int = 0) -> Result:
+        """Checks one target on the running event loop, with a mark as in check. Cancelling the task cancels it.
 
         Any number may be awaited at once; but time runs from the call, and those for which there is no room in time
         (max_in_flight, max_rate) end as ERR_BUSY, which is no verdict.
@@ -181,7 +181,7 @@ class Checker:
         completion = self._open()
         timeout_ms = milliseconds(timeout)
         mark = whole("mark", mark)
-        check_target(addr)
+        addr = target_text(target)
         loop = asyncio.get_running_loop()
         try:
             reader = self._reader(loop, completion)
@@ -291,8 +291,8 @@ _default: Optional[Checker] = None
 _default_lock = threading.Lock()
 
 
-def check(addr: str, timeout: float = 1.0, *, mark: int = 0) -> Result:
-    """Checks one "host:port" with the process's own checker, and waits for the verdict for `timeout` seconds.
+def check(target: Target, timeout: float = 1.0, *, mark: int = 0) -> Result:
+    """Checks one "host:port" or (host, port) with the process's own checker, and waits for the verdict for `timeout` seconds.
 
     The checker is made at first use, with default settings; a forked child makes its own.
     """
@@ -301,7 +301,7 @@ def check(addr: str, timeout: float = 1.0, *, mark: int = 0) -> Result:
         if _default is None:
             _default = Checker()
         checker = _default
-    return checker.check(addr, timeout, mark=mark)
+    return checker.check(target, timeout, mark=mark)
 
 
 def _after_fork() -> None:

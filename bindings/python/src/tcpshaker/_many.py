@@ -7,6 +7,7 @@ import time
 from collections import deque
 from typing import Deque, Iterator, Set
 
+from ._arguments import Target, target_text
 from ._completion import Completion
 from ._result import Result, Status
 
@@ -15,7 +16,7 @@ _LOOK = 0.001
 
 
 class Many:
-    def __init__(self, targets: Iterator[str], timeout_ms: int, mark: int) -> None:
+    def __init__(self, targets: Iterator[Target], timeout_ms: int, mark: int) -> None:
         self.ready: Deque[Result] = deque()
         self.under_way: Set[int] = set()
         self._targets = targets
@@ -46,10 +47,8 @@ class Many:
         return True
 
     def _take(self) -> None:
-        for addr in self._targets:
-            if not isinstance(addr, str):
-                raise TypeError(f"a target is a str, not {type(addr).__name__}")
-            self._waiting.append(addr)
+        for target in self._targets:
+            self._waiting.append(target_text(target))
             return
         self._exhausted = True
 

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any, AsyncIterator, Dict, Iterable, Iterator, List, Optional, Tuple, Type, Union
 
 from . import _library
-from ._arguments import milliseconds, whole
+from ._arguments import Target, milliseconds, not_one_target, target_text, whole
 from ._completion import refuse
 from ._library import Handle, lib
 from ._result import Status
@@ -56,15 +56,14 @@ class Monitor:
             raise OSError("no descriptors or threads left for a monitor")
         self._watches = _Watches(handle, fd)
 
-    def add(self, watch: Union[Watch, str]) -> int:
-        """Adds a watch, or with "host:port" alone one with the defaults; returns its id, which is never used again."""
+    def add(self, watch: Union[Watch, Target]) -> int:
+        """Adds a watch, or of a target alone one with the defaults; returns its id, which is never used again."""
         return self.add_many([watch])[0]
 
-    def add_many(self, watches: Iterable[Union[Watch, str]]) -> List[int]:
+    def add_many(self, watches: Iterable[Union[Watch, Target]]) -> List[int]:
         """Adds watches, all or none; returns their ids, in their order."""
         here = self._open()
-        if isinstance(watches, str):
-            raise TypeError("add_many wants an iterable of watches, not one")
+        not_one_target(watches, "add_many wants an iterable of watches")
         listed = [watch if isinstance(watch, Watch) else Watch(watch) for watch in watches]
         return here.add(listed)
 
@@ -184,7 +183,7 @@ class _Watches:
             if status != 0:
                 refuse(status)
             for id, watch in zip(ids, watches):
-                self._watched[id] = (watch.addr, watch.user_data)
+                self._watched[id] = (target_text(watch.addr), watch.user_data)
         return list(ids)
 
     def remove(self, ids: Iterable[int]) -> int:

@@ -7,11 +7,10 @@ import enum
 import socket
 import struct
 from dataclasses import dataclass
-from typing import Optional, Tuple, Type, Union
+from typing import Optional, Tuple, Type
 
+from ._arguments import Address
 from ._library import lib
-
-Address = Union[Tuple[str, int], Tuple[str, int, int, int]]
 
 
 class Status(enum.IntEnum):
@@ -73,7 +72,7 @@ class Result:
     It has no truth value, for there are three answers and not two: ask for up, for down, or for neither.
     """
 
-    #: The target, as it was given.
+    #: The target: the text that was given, or "host:port".
     addr: str
     #: Up, down, or why there is no verdict.
     status: Status

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Dict, Optional
 
 from . import _library
-from ._arguments import check_target, milliseconds, whole
+from ._arguments import Target, milliseconds, target_text, whole
 from ._library import c_address
 from ._result import RESULT, Result, result_of
 
@@ -35,8 +35,8 @@ class State(enum.IntEnum):
 class Watch:
     """A target to be checked again and again. The defaults are HAProxy's; times are in seconds."""
 
-    #: "host:port". A name is looked up anew for each check.
-    addr: str
+    #: "host:port" or (host, port). A name is looked up anew for each check.
+    addr: Target
     #: For one check, the lookup of a name included; None: the checker's.
     timeout: Optional[float] = None
     #: From a verdict to the start of the next check, while up and well.
@@ -66,11 +66,10 @@ class Watch:
 
     def native(self) -> _library.Watch:
         """As the library has it, or the exception that names what cannot be."""
-        check_target(self.addr)
         if self.family not in _FLAGS:
             raise ValueError(f"family cannot be {self.family!r}")
         return _library.Watch(
-            addr=c_address(self.addr),
+            addr=c_address(target_text(self.addr)),
             flags=_FLAGS[self.family],
             mark=whole("mark", self.mark),
             timeout_ms=milliseconds(self.timeout),
@@ -93,7 +92,7 @@ class Change:
 
     #: The watch's, from Monitor.add.
     id: int
-    #: The watch's own.
+    #: The watch's own; the target as text.
     addr: str
     user_data: Any
     #: The state before, and after; the same only where every result is asked for.
