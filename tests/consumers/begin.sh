@@ -35,7 +35,7 @@ end_targets() {
   echo "ok: the application that listens saw none of it"
 }
 
-# same_layout_as_c [monitors]: fails unless standard input, a binding's layout of the structs, is C's.
+# same_layout_as_c [all]: fails unless standard input, a binding's layout of the structs, is C's.
 same_layout_as_c() {
   need cc
   # shellcheck disable=SC2046 # flags are words

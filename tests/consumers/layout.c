@@ -6,8 +6,28 @@
 #define SIZE(type) printf("%s %zu\n", #type, sizeof(type))
 #define FIELD(type, field) printf("%s.%s %zu\n", #type, #field, offsetof(type, field))
 
-/* Those of monitors, for the bindings that have them: with an argument. */
-static void monitors(void) {
+/* Those that not all bindings have: with an argument. */
+static void others(void) {
+  SIZE(shaker_stats);
+  FIELD(shaker_stats, submitted);
+  FIELD(shaker_stats, up);
+  FIELD(shaker_stats, timed_out);
+  FIELD(shaker_stats, refused);
+  FIELD(shaker_stats, unreachable);
+  FIELD(shaker_stats, err_invalid);
+  FIELD(shaker_stats, err_address);
+  FIELD(shaker_stats, err_resolve);
+  FIELD(shaker_stats, err_local);
+  FIELD(shaker_stats, err_cancelled);
+  FIELD(shaker_stats, err_closed);
+  FIELD(shaker_stats, err_busy);
+  FIELD(shaker_stats, err_unsupported);
+  FIELD(shaker_stats, err_internal);
+  FIELD(shaker_stats, in_flight);
+  FIELD(shaker_stats, queued);
+  FIELD(shaker_stats, completed_handshakes);
+  FIELD(shaker_stats, sockets);
+  FIELD(shaker_stats, unsolicited);
   SIZE(shaker_watch);
   FIELD(shaker_watch, addr);
   FIELD(shaker_watch, sockaddr);
@@ -77,6 +97,6 @@ int main(int argc, char **argv) {
   FIELD(shaker_result, flags);
   FIELD(shaker_result, address);
   FIELD(shaker_result, reserved);
-  if (argc > 1) monitors();
+  if (argc > 1) others();
   return 0;
 }

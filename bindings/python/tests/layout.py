@@ -6,7 +6,7 @@ import ctypes
 import struct
 from typing import Type
 
-from tcpshaker._library import Change, Request, Watch, WatchInfo
+from tcpshaker._library import Change, Request, Stats, Watch, WatchInfo
 from tcpshaker._result import RESULT
 
 RESULT_FIELDS = "id user_data status os_error rtt_us syn_retransmits elapsed_us flags address reserved".split()
@@ -25,6 +25,7 @@ for index, name in enumerate(RESULT_FIELDS):
     codes = [code.replace("s", "28s") for code in formats[: index + 1]]
     print(f"shaker_result.{name}", struct.calcsize(order + "".join(codes)) - struct.calcsize(codes[-1]))
 
+show("shaker_stats", Stats)
 show("shaker_watch", Watch)
 show("shaker_change", Change)
 show("shaker_watch_info", WatchInfo)

@@ -56,6 +56,17 @@ def test_the_error_of_a_name_is_getaddrinfos() -> None:
     assert Result("127.0.0.1:80", Status.OK).error == ""
 
 
+def test_a_result_says_all_of_it_in_one_line(checker: Checker, listener: Listener, dead: str) -> None:
+    up, down, none = checker.check(listener.addr), checker.check(dead), checker.check("nonsense")
+    assert up.message.startswith(f"{listener.addr} up, rtt ") and up.message.endswith("ms, half-open")
+    assert down.message.startswith(f"{dead} refused after ") and down.message.endswith(" (Connection refused)")
+    assert none.message.startswith("nonsense: ") and "not an address" in none.message
+    host, port = listener.socket.getsockname()
+    assert checker.check(("localhost", port)).message.startswith(f"localhost:{port}: ")
+    assert Result("host:80", Status.TIMEOUT, address=("fe80::1", 80, 0, 1)).message.startswith("host:80: [fe80::1%")
+    assert Result("\0:80", Status.ERR_ADDRESS).message
+
+
 def test_each_status_has_the_librarys_name() -> None:
     assert {status: "SHAKER_" + status.name for status in Status} == {
         status: lib.shaker_status_name(status).decode() for status in Status

@@ -166,6 +166,17 @@ def test_a_closed_checker_leaves_no_descriptor_and_no_thread(live: str, dead: st
     assert (descriptors(), threads()) == before
 
 
+def test_what_a_checker_has_done_is_counted(live: str, dead: str, silent: str) -> None:
+    with Checker() as checker:
+        list(checker.check_many([live, live, dead, "nonsense"], 60))
+        checker.check(silent, 0.1)
+        stats = checker.stats()
+    assert (stats.submitted, stats.up, stats.refused, stats.timed_out, stats.err_address) == (5, 2, 1, 1, 1)
+    assert (stats.in_flight, stats.queued, stats.err_internal, stats.unsolicited) == (0, 0, 0, 0)
+    with pytest.raises(RuntimeError, match="closed"):
+        checker.stats()
+
+
 def test_a_forgotten_checker_is_freed_with_a_warning(live: str) -> None:
     before = descriptors(), threads()
     checker = Checker()

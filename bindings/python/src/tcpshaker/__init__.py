@@ -14,6 +14,7 @@ from ._checker import Checker, check
 from ._library import library_version
 from ._monitor import Monitor
 from ._result import Result, Status
+from ._stats import Stats
 from ._watch import Change, State, Watch, WatchInfo
 
 __version__ = "0.1.0"
@@ -24,6 +25,7 @@ __all__ = [
     "Monitor",
     "Result",
     "State",
+    "Stats",
     "Status",
     "Target",
     "Watch",

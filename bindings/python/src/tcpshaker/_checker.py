@@ -21,6 +21,7 @@ from ._loop import LoopReader
 from ._many import Many
 from ._monitor import Monitor
 from ._result import RESULT, Result, Status, result_of
+from ._stats import Stats, stats_of
 
 # check_many never runs further ahead of its caller than this, unless max_in_flight says so.
 _WINDOW = 1024
@@ -206,16 +207,20 @@ class Checker:
     ) -> Monitor:
         """Makes a monitor of this checker, without any watch: targets that are checked again and again.
 
-        max_spread: seconds within which the first checks of its watches are made, evenly. Default: the interval of each.
+        max_spread: seconds within which the first checks of its watches are made, evenly. Default: its interval.
         every_result: True tells every result as a change, also one that changes nothing.
-        max_down_percent: how many percent of the watches may be down at once, or failing. While more would be, none goes
-            down, for it is more likely that this host has lost its network.
+        max_down_percent: how many percent of the watches may be down at once, or failing. While more would be, none
+            goes down, for it is more likely that this host has lost its network.
         """
         completion = self._open()
         with completion.lock:
             monitor = Monitor(completion.handle, max_spread, every_result, max_down_percent)
             self._monitors.add(monitor)
         return monitor
+
+    def stats(self) -> Stats:
+        """Reads the counters, one by one, while checks go on."""
+        return stats_of(self._open().handle)
 
     def close(self) -> None:
         """Closes its monitors, ends every check under way with ERR_CLOSED, and frees what the checker holds.
@@ -292,7 +297,7 @@ _default_lock = threading.Lock()
 
 
 def check(target: Target, timeout: float = 1.0, *, mark: int = 0) -> Result:
-    """Checks one "host:port" or (host, port) with the process's own checker, and waits for the verdict for `timeout` seconds.
+    """Checks one target with the process's own checker, and waits for the verdict for `timeout` seconds.
 
     The checker is made at first use, with default settings; a forked child makes its own.
     """

@@ -28,6 +28,32 @@ class Request(ctypes.Structure):
     ]
 
 
+class Stats(ctypes.Structure):
+    """struct shaker_stats."""
+
+    _fields_ = [
+        ("submitted", c_uint64),
+        ("up", c_uint64),
+        ("timed_out", c_uint64),
+        ("refused", c_uint64),
+        ("unreachable", c_uint64),
+        ("err_invalid", c_uint64),
+        ("err_address", c_uint64),
+        ("err_resolve", c_uint64),
+        ("err_local", c_uint64),
+        ("err_cancelled", c_uint64),
+        ("err_closed", c_uint64),
+        ("err_busy", c_uint64),
+        ("err_unsupported", c_uint64),
+        ("err_internal", c_uint64),
+        ("in_flight", c_uint64),
+        ("queued", c_uint64),
+        ("completed_handshakes", c_uint64),
+        ("sockets", c_uint64),
+        ("unsolicited", c_uint64),
+    ]
+
+
 class Watch(ctypes.Structure):
     """struct shaker_watch."""
 
@@ -112,6 +138,7 @@ lib = _load()
 _PROTOTYPES: Dict[str, Any] = {
     "shaker_version": (c_char_p, []),
     "shaker_status_name": (c_char_p, [c_int32]),
+    "shaker_result_describe": (c_size_t, [c_char_p, c_char_p, c_char_p, c_size_t]),
     "shaker_result_error_str": (c_size_t, [c_char_p, c_char_p, c_size_t]),
     "shaker_config_new": (c_void_p, []),
     "shaker_config_free": (None, [c_void_p]),
@@ -135,6 +162,7 @@ _PROTOTYPES: Dict[str, Any] = {
     "shaker_checker_free": (c_int32, [c_void_p]),
     "shaker_checker_engine": (c_int32, [c_void_p]),
     "shaker_checker_fd": (c_int, [c_void_p]),
+    "shaker_checker_stats": (c_int32, [c_void_p, POINTER(Stats), c_size_t]),
     "shaker_check": (c_int32, [c_void_p, POINTER(Request), c_void_p]),
     "shaker_submit": (c_int32, [c_void_p, POINTER(Request), c_size_t, POINTER(c_uint64)]),
     "shaker_reap": (c_size_t, [c_void_p, c_void_p, c_size_t, c_uint32]),

@@ -28,9 +28,9 @@ class Monitor:
     cancelled, and the next one goes on where it ended. Any number of threads and event loops may iterate at once; each
     change comes to one of them.
 
-    Use it in a `with` statement, or close() it. What raises is misuse: ValueError and TypeError for arguments that cannot
-    be, such as the id of a watch that is not there, and RuntimeError for a monitor that was closed or belongs to the
-    parent process.
+    Use it in a `with` statement, or close() it. What raises is misuse: ValueError and TypeError for arguments that
+    cannot be, such as the id of a watch that is not there, and RuntimeError for a monitor that was closed or belongs to
+    the parent process.
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class Monitor:
 
     @property
     def held(self) -> int:
-        """How many changes to down were held back, as this process was late itself, or too many would have been down."""
+        """How many changes to down were held back, as this process was late, or too many would have been down."""
         return int(lib.shaker_monitor_held(self._open().handle))
 
     def __iter__(self) -> Iterator[Change]:

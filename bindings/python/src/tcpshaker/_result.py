@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Optional, Tuple, Type
 
 from ._arguments import Address
-from ._library import lib
+from ._library import c_address, lib
 
 
 class Status(enum.IntEnum):
@@ -104,10 +104,26 @@ class Result:
     @property
     def error(self) -> str:
         """What os_error means, in the system's words; empty if it is 0."""
-        fields = RESULT.pack(0, 0, self.status, self.os_error, 0, 0, 0, 0, b"", 0)
         text = ctypes.create_string_buffer(256)
-        lib.shaker_result_error_str(fields, text, len(text))
+        lib.shaker_result_error_str(self._native(), text, len(text))
         return text.value.decode(errors="replace")
+
+    @property
+    def message(self) -> str:
+        """All of it as one line of English: "example.com:443: 192.0.2.7:443 refused after 0.210 ms (...)"."""
+        native, addr = self._native(), c_address(self.addr)
+        text = ctypes.create_string_buffer(1 + lib.shaker_result_describe(native, addr, None, 0))
+        lib.shaker_result_describe(native, addr, text, len(text))
+        return text.value.decode(errors="replace")
+
+    def _native(self) -> bytes:
+        """As the library has it."""
+        rtt_us, elapsed_us = round((self.rtt or 0) * 1e6), round(self.elapsed * 1e6)
+        flags = _HALF_OPEN * self.half_open | _ZERO_WINDOW * self.zero_window
+        sockaddr = _sockaddr_of(self.address)
+        return RESULT.pack(
+            0, 0, self.status, self.os_error, rtt_us, self.syn_retransmits, elapsed_us, flags, sockaddr, 0
+        )
 
     def __bool__(self) -> bool:
         raise TypeError("a Result is up, down, or no verdict: use result.up or result.down")
@@ -150,3 +166,14 @@ def _address_of(sockaddr: bytes) -> Optional[Address]:
         port, flowinfo, ip = _IPV6.unpack_from(sockaddr)
         return socket.inet_ntop(socket.AF_INET6, ip), port, flowinfo, _SCOPE.unpack_from(sockaddr)[0]
     return None
+
+
+def _sockaddr_of(address: Optional[Address]) -> bytes:
+    if address is None:
+        return b""
+    if len(address) == 2:
+        ip, port = address
+        return _FAMILY.pack(socket.AF_INET) + _IPV4.pack(port, socket.inet_pton(socket.AF_INET, ip))[2:]
+    ip, port, flowinfo, scope = address
+    packed = _IPV6.pack(port, flowinfo, socket.inet_pton(socket.AF_INET6, ip))
+    return _FAMILY.pack(socket.AF_INET6) + packed[2:] + _SCOPE.pack(scope)[24:]
