@@ -13,7 +13,8 @@ from typing import Iterator, List
 import pytest
 from conftest import Listener, descriptors
 
-from tcpshaker import Checker, Status
+from tcpshaker import Checker, Result, Status
+from tcpshaker._many import Many
 
 
 def test_every_target_yields_one_result_that_names_it(checker: Checker, live: str, dead: str) -> None:
@@ -125,6 +126,14 @@ def test_a_waiting_stream_hears_of_results_that_another_thread_reaped(checker: C
             checker.check(live, 60)
         waiting.join(10)
         assert statuses == [Status.TIMEOUT]
+
+
+def test_a_stream_is_not_over_while_a_result_that_another_thread_reaped_is_ready(checker: Checker) -> None:
+    many = Many(iter([]), 0, 0)
+    many.ready.append(Result("127.0.0.1:80", Status.OK))
+    assert many.turn(checker._open())
+    many.ready.clear()
+    assert not many.turn(checker._open())
 
 
 def checker_is_idle(checker: Checker) -> bool:

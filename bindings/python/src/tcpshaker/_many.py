@@ -34,7 +34,8 @@ class Many:
         now = time.monotonic()
         if self._waiting and completion.has_room():
             self._start(completion)
-        elif self._waiting or self.under_way:
+        # In this order: another thread that reaps has a result ready before it takes the check from those under way.
+        elif self._waiting or self.under_way or self.ready:
             completion.wait(
                 lambda: self.ready or (self._waiting and completion.has_room()),
                 completion.next_start if completion.next_start > now else math.inf,
