@@ -12,7 +12,7 @@ import threading
 import warnings
 import weakref
 from types import TracebackType
-from typing import Dict, Iterable, Iterator, Optional, Sequence, Type, Union
+from typing import AsyncIterator, Dict, Iterable, Iterator, Optional, Sequence, Type, Union
 
 from ._arguments import Target, milliseconds, not_one_target, target_text, text, whole
 from ._completion import Completion, no_descriptor, refuse
@@ -185,11 +185,10 @@ class Checker:
         addr = target_text(target)
         loop = asyncio.get_running_loop()
         try:
-            reader = self._reader(loop, completion)
+            reader = self._listen(loop, completion)
         except OSError as error:
             return no_descriptor(addr, error)
         future: asyncio.Future[Result] = loop.create_future()
-        reader.checks += 1
         id = 0
         try:
             id = completion.submit(addr, timeout_ms, mark, lambda _, result: reader.deliver(future, result))
@@ -197,10 +196,19 @@ class Checker:
         finally:
             if not future.done() or future.cancelled():
                 self._cancel(id)
-            reader.checks -= 1
-            if reader.checks == 0:
-                self._readers.pop(loop, None)
-                reader.close()
+            self._listen_no_more(reader)
+
+    def acheck_many(
+        self, targets: Iterable[Target], timeout: Optional[float] = None, *, mark: int = 0
+    ) -> AsyncIterator[Result]:
+        """As check_many, but on the running event loop, and for `async for`; a target is taken without waiting.
+
+        The loop that is left early cancels what is under way when its generator is closed: at once with
+        contextlib.aclosing, else when it is collected.
+        """
+        self._open()
+        not_one_target(targets, "acheck_many wants an iterable of targets")
+        return self._astream(Many(iter(targets), milliseconds(timeout), whole("mark", mark)))
 
     def monitor(
         self, *, max_spread: Optional[float] = None, every_result: bool = False, max_down_percent: int = 100
@@ -264,11 +272,18 @@ class Checker:
             raise RuntimeError("the checker is closed")
         return completion
 
-    def _reader(self, loop: asyncio.AbstractEventLoop, completion: Completion) -> LoopReader:
+    def _listen(self, loop: asyncio.AbstractEventLoop, completion: Completion) -> LoopReader:
         reader = self._readers.get(loop)
         if reader is None:
             reader = self._readers[loop] = LoopReader(loop, completion.fd, self._look)
+        reader.checks += 1
         return reader
+
+    def _listen_no_more(self, reader: LoopReader) -> None:
+        reader.checks -= 1
+        if reader.checks == 0:
+            self._readers.pop(reader.loop, None)
+            reader.close()
 
     def _look(self) -> None:
         completion = self._completion
@@ -289,6 +304,17 @@ class Checker:
         finally:
             for id in list(many.under_way):
                 self._cancel(id)
+
+    async def _astream(self, many: Many) -> AsyncIterator[Result]:
+        reader = self._listen(asyncio.get_running_loop(), self._open())
+        try:
+            while await many.aturn(self._open(), reader):
+                while many.ready:
+                    yield many.ready.popleft()
+        finally:
+            for id in list(many.under_way):
+                self._cancel(id)
+            self._listen_no_more(reader)
 
 
 # Not shaker_checker_default(): whatever else in this process reaps that one would take our results away.

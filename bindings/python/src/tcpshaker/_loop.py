@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from typing import Callable
+from typing import Callable, TypeVar
 
-from ._result import Result
+T = TypeVar("T")
 
 
 class LoopReader:
@@ -23,7 +23,7 @@ class LoopReader:
         self._fd = os.dup(fd)
         loop.add_reader(self._fd, look)
 
-    def deliver(self, future: asyncio.Future[Result], result: Result) -> None:
+    def deliver(self, future: asyncio.Future[T], result: T) -> None:
         try:
             if threading.get_ident() == self._thread:
                 resolve(future, result)
@@ -39,6 +39,6 @@ class LoopReader:
         os.close(self._fd)
 
 
-def resolve(future: asyncio.Future[Result], result: Result) -> None:
+def resolve(future: asyncio.Future[T], result: T) -> None:
     if not future.done():
         future.set_result(result)
