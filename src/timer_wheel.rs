@@ -89,7 +89,7 @@ impl TimerWheel {
         let missing = count.saturating_sub(self.nodes.len());
         if missing > self.nodes.capacity() - self.nodes.len() {
             // A sixteenth more, not twice as much: the memory of a check in flight is a promise.
-            let more = (self.nodes.len() / 16).max(64).max(missing);
+            let more = missing + (self.nodes.capacity() / 16).max(64);
             self.nodes.try_reserve_exact(more).or_else(|_| self.nodes.try_reserve_exact(missing))?;
         }
         Ok(())

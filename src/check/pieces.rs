@@ -51,6 +51,27 @@ impl<T> Pieces<T> {
         Some(item)
     }
 
+    /// Moves so many of the first items behind those of the other one, whole pieces at a time.
+    pub fn move_to(&mut self, other: &mut Pieces<T>, count: usize) {
+        let (mut left, moved) = (count.min(self.len), count.min(self.len));
+        while left > 0
+            && let Some(first) = self.pieces.front_mut()
+        {
+            if first.len() > left {
+                other.extend(first.drain(..left));
+                left = 0;
+            } else if let Some(piece) = self.pieces.pop_front() {
+                left -= piece.len();
+                other.len += piece.len();
+                if other.pieces.back().is_some_and(VecDeque::is_empty) {
+                    other.pieces.pop_back();
+                }
+                other.pieces.push_back(piece);
+            }
+        }
+        self.len -= moved;
+    }
+
     /// Moves all items of the other one behind those here.
     pub fn append(&mut self, other: &mut Pieces<T>) {
         if self.is_empty() {
@@ -78,7 +99,15 @@ impl<T> Default for Pieces<T> {
 
 impl<T> Extend<T> for Pieces<T> {
     fn extend<I: IntoIterator<Item = T>>(&mut self, items: I) {
-        items.into_iter().for_each(|item| self.push_back(item));
+        let mut items = items.into_iter();
+        while let Some(item) = items.next() {
+            self.push_back(item);
+            if let Some(last) = self.pieces.back_mut() {
+                let before = last.len();
+                last.extend(items.by_ref().take(PIECE - before));
+                self.len += last.len() - before;
+            }
+        }
     }
 }
 
@@ -95,6 +124,13 @@ mod tests {
             one.append(&mut other);
             one.push_back(2 * count);
             assert_eq!((one.len(), other.len(), other.pop_front()), (2 * count + 1, 0, None));
+            for part in [0, 1, PIECE, count / 2] {
+                let (first, whole) = (part.min(one.len()), one.len());
+                one.move_to(&mut other, part);
+                assert_eq!((one.len(), other.len()), (whole - first, first));
+                other.append(&mut one);
+                std::mem::swap(&mut one, &mut other);
+            }
             assert_eq!(one.front(), Some(&0));
             assert!(one.iter().copied().eq(0..=2 * count));
             assert!(std::iter::from_fn(|| one.pop_front()).eq(0..=2 * count));

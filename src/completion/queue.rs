@@ -108,7 +108,7 @@ impl<T> Queue<T> {
         let mut taken = 0;
         loop {
             let count = state.ready.len().min(capacity - taken).min(MOVED_AT_ONCE);
-            group.items.extend(std::iter::from_fn(|| state.ready.pop_front()).take(count));
+            state.ready.move_to(&mut group.items, count);
             taken += count;
             state.show_readiness();
             let is_last = state.ready.is_empty() || taken == capacity;

@@ -12,13 +12,13 @@
 #include <pthread.h>
 
 extern void *__libc_malloc(size_t), *__libc_calloc(size_t, size_t), *__libc_realloc(void *, size_t),
-    *__libc_memalign(size_t, size_t);
+  *__libc_memalign(size_t, size_t);
 
 enum { CHECKS = 1500, KINDS = 2 };
 
 static struct target up, down;
 static const char *kind;
-static size_t least;               /* so large are those that fail */
+static size_t least; /* so large are those that fail */
 static atomic_int counting, asked; /* and how many were asked for */
 static int from, to;
 
