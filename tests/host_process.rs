@@ -35,6 +35,20 @@ mod unloaded_library_is_gone_and_can_be_loaded_again {
     runs!("unload" [&*shared_object(), "5"]; under_valgrind UnlinkedValgrind);
 }
 
+mod wall_clock_that_is_set_forth_and_back_changes_no_verdict {
+    use super::*;
+
+    runs!("clock" ["socket"]; on_the_socket_engine Shared);
+    runs!("clock" ["driven"]; where_callers_drive Shared);
+
+    #[test]
+    fn on_the_raw_engine_whose_answers_the_kernel_stamps_by_it() {
+        c::library_directory();
+        namespaced!();
+        c::run("on_the_raw_engine_whose_answers_the_kernel_stamps_by_it", "clock", Flavour::Shared, &["raw"]);
+    }
+}
+
 mod storm_of_signals_reaches_no_thread_of_the_library {
     runs!("signals" []; with_the_shared_object Shared, with_the_archive Archive, under_the_sanitizers Sanitized);
 }

@@ -31,10 +31,45 @@ pub(crate) fn now() -> u64 {
     FIRST.get_or_init(Instant::now).elapsed().as_nanos() as u64 + 1
 }
 
-/// How far CLOCK_REALTIME, by which the kernel stamps what it receives, is ahead of the library's clock now, modulo 2^64
-/// nanoseconds.
+/// What the kernel's stamps of received segments say, which are on CLOCK_REALTIME. That one may be set at any time.
 #[cfg(any(target_os = "linux", target_os = "android"))]
-pub(crate) fn realtime_ahead() -> u64 {
+#[derive(Clone, Copy)]
+pub(crate) struct Stamps {
+    /// How far it is ahead of the library's clock, modulo 2^64 nanoseconds.
+    ahead: u64,
+    /// It was not set since the last look.
+    are_sound: bool,
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+impl Stamps {
+    /// What two readings of both clocks may differ by, in nanoseconds.
+    const TOLERANCE: u64 = 1_000_000;
+
+    pub fn new() -> Stamps {
+        Stamps { ahead: realtime_ahead(), are_sound: true }
+    }
+
+    /// Looks at both clocks.
+    pub fn look(&mut self) -> Stamps {
+        let is_same = |ahead: u64| (ahead.wrapping_sub(self.ahead).cast_signed()).unsigned_abs() <= Stamps::TOLERANCE;
+        let mut ahead = realtime_ahead();
+        if !is_same(ahead) {
+            ahead = realtime_ahead(); // this thread may have lost the processor between the two readings
+        }
+        *self = Stamps { ahead, are_sound: is_same(ahead) };
+        *self
+    }
+
+    /// When a segment came in, on the library's clock; `None` if its stamp does not tell.
+    pub fn time(&self, stamp: u64, now: u64) -> Option<u64> {
+        let at = stamp.wrapping_sub(self.ahead);
+        (stamp > 0 && self.are_sound && at <= now + Stamps::TOLERANCE).then_some(at.min(now))
+    }
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn realtime_ahead() -> u64 {
     let realtime = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     (realtime.map_or(0, |since| since.as_nanos() as u64)).wrapping_sub(now())
 }

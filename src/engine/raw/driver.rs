@@ -25,6 +25,7 @@ use crate::check::verdict::Status;
 use crate::engine::errno::Origin;
 use crate::engine::wire::Wire;
 use crate::engine::{Conclusion, Engine, NoSocket, Start, WAKE};
+use crate::sys::clock::Stamps;
 use crate::sys::{clock, os_error};
 
 /// Answers and errors come by at most two descriptors, and there is the waker.
@@ -51,6 +52,7 @@ pub(crate) struct RawEngine {
     error_buffer: ErrorBuffer,
     /// When something was read last.
     now: u64,
+    stamps: Stamps,
     interface: BoundInterface,
     /// Something was used since it was marked as not needed.
     used: bool,
@@ -88,6 +90,7 @@ impl RawEngine {
             current: None,
             error_buffer: ErrorBuffer::new(),
             now: clock::now(),
+            stamps: Stamps::new(),
             interface,
             wire,
             used: false,
@@ -205,10 +208,10 @@ impl RawEngine {
 
     fn read(&mut self) {
         self.now = clock::now();
-        let ahead = clock::realtime_ahead();
+        let stamps = self.stamps.look();
         for v6 in [false, true] {
             let Some(mut family) = self.families[usize::from(v6)].take() else { continue };
-            if family.read(self.now, ahead, |incoming| self.hear(&incoming, v6, ahead)) {
+            if family.read(self.now, stamps, |incoming| self.hear(&incoming, v6, stamps)) {
                 self.in_flight.lost_at[usize::from(v6)] = Some(self.now);
             }
             self.families[usize::from(v6)] = Some(family);
@@ -218,10 +221,10 @@ impl RawEngine {
         }
     }
 
-    fn hear(&mut self, incoming: &Incoming<'_>, v6: bool, ahead: u64) {
+    fn hear(&mut self, incoming: &Incoming<'_>, v6: bool, stamps: Stamps) {
         let answer = if v6 { parse_v6(incoming.bytes, *incoming.source.ip()) } else { parse_v4(incoming.bytes) };
         let Some(answer) = answer else { return };
-        let at = if incoming.stamp > 0 { incoming.stamp.wrapping_sub(ahead).min(self.now) } else { self.now };
+        let at = stamps.time(incoming.stamp, self.now).unwrap_or(self.now);
         match self.in_flight.hear(&answer, at) {
             Heard::Answer => {}
             Heard::Nothing => self.counts.heard_nothing(),

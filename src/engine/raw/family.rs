@@ -16,6 +16,7 @@ use super::routes::Routes;
 use super::segment::{SYN_LEN, SynFields, SynTemplate};
 use super::sending::{self, Outgoing};
 use crate::engine::wire::Wire;
+use crate::sys::clock::Stamps;
 use crate::sys::{clock, os_error};
 
 /// How long nothing is sent after the send queue, or a device's, was full, in nanoseconds.
@@ -277,8 +278,7 @@ impl Family {
     }
 
     /// Reads what has come in, in slices. Returns whether anything was lost on this host.
-    /// `ahead` is how far CLOCK_REALTIME is ahead of the library's clock.
-    pub fn read(&mut self, now: u64, ahead: u64, mut each: impl FnMut(Incoming<'_>)) -> bool {
+    pub fn read(&mut self, now: u64, stamps: Stamps, mut each: impl FnMut(Incoming<'_>)) -> bool {
         let mut has_dropped = false;
         for _ in 0..READS {
             if !self.readable {
@@ -293,12 +293,12 @@ impl Family {
                 }
             };
             self.errors = 0;
-            let mut latest = 0;
+            let mut latest = None;
             for index in 0..received {
                 let incoming = self.socket.segment(index);
                 let (stamp, dropped) = (incoming.stamp, incoming.dropped);
                 each(incoming);
-                latest = stamp;
+                latest = stamps.time(stamp, now);
                 has_dropped |= self.socket.has_dropped(dropped);
             }
             if received == receiving::BATCH {
@@ -309,8 +309,8 @@ impl Family {
             self.readable = received == receiving::BATCH;
             if received == 0 {
                 self.read_until = now;
-            } else if latest > 0 {
-                self.read_until = self.read_until.max(latest.wrapping_sub(ahead)).min(now);
+            } else if let Some(latest) = latest {
+                self.read_until = self.read_until.max(latest);
             }
         }
         has_dropped || self.broken.is_some()

@@ -285,6 +285,7 @@ fn without_answer(flow: &Flow, syn_at: u64, lost_at: Option<u64>) -> (Status, i3
 /// The microseconds from a SYN to the answer, which came at this time. Which of several SYNs it was, the echo of its
 /// timestamp says (RFC 7323, section 4); without it, the port that was answered.
 fn round_trip(flow: &Flow, at: u64, ts_echo: Option<u32>, of_last: bool, syn_at: u64) -> u32 {
+    let at = at.max(syn_at); // where the wall clock was set, the kernel's stamps mislead
     let since_last = if CoarseTime::of(at).is_before(flow.sent_at) { 0 } else { flow.sent_at.until(at) };
     let since_first = at.saturating_sub(syn_at);
     let nanoseconds = match ts_echo {
