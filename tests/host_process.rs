@@ -35,6 +35,14 @@ mod unloaded_library_is_gone_and_can_be_loaded_again {
     runs!("unload" [&*shared_object(), "5"]; under_valgrind UnlinkedValgrind);
 }
 
+mod library_works_before_main_after_exit_on_a_small_stack_and_beside_a_copy_of_itself {
+    fn shared_object() -> String {
+        crate::c::library_directory().join("libtcpshaker.so").to_str().unwrap().to_owned()
+    }
+
+    runs!("loading" [&*shared_object()]; with_the_archive Archive);
+}
+
 mod wall_clock_that_is_set_forth_and_back_changes_no_verdict {
     use super::*;
 
