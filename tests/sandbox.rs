@@ -37,36 +37,111 @@ macro_rules! sandboxed {
 mod refused_never {
     use super::*;
 
-    fn assert_true_verdicts(enter: impl Fn()) {
+    /// In sandboxes that are entered so.
+    pub fn assert_true_verdicts(ways_in: &[&dyn Fn()]) {
         let _targets = targets();
         let steps = steps();
-        let work = |notes: &Notes| {
-            enter();
-            check_every_way(&checker(|_| ()), &steps, notes, 0);
-        };
+        let children: Vec<Child<'_>> = ways_in
+            .iter()
+            .map(|enter| {
+                let steps = &steps;
+                let work = move |notes: &Notes| {
+                    enter();
+                    check_every_way(&checker(|_| ()), steps, notes, 0);
+                };
+                ("nothing refused".to_owned(), Box::new(work) as Box<dyn Fn(&Notes)>)
+            })
+            .collect();
         let truths = [&steps[..], &steps, &steps].concat();
         let judge = |notes: &Notes| {
             let told = |place: usize| notes.read(place).map(|(status, _)| status);
             let wrong = truths.iter().enumerate().filter(|(place, step)| told(*place) != Some(step.truth as i32));
             wrong.map(|(place, step)| format!("{}: {:?}", step.name, notes.read(place))).collect()
         };
-        run(&[("nothing refused".to_owned(), Box::new(work))], 1, judge);
+        run(&children, ways_in.len(), judge);
     }
 
     #[test]
     fn sandbox_that_refuses_what_nobody_calls_leaves_every_verdict_true() {
         namespaced!("nft");
         sandboxed!();
-        assert_true_verdicts(|| seccomp::deny(call("swapoff", libc::SYS_swapoff), libc::EPERM));
+        assert_true_verdicts(&[&|| seccomp::deny(call("swapoff", libc::SYS_swapoff), libc::EPERM)]);
     }
 
     #[test]
     fn sandbox_that_only_watches_leaves_every_verdict_true() {
         namespaced!("nft");
         sandboxed!();
-        assert_true_verdicts(|| {
+        assert_true_verdicts(&[&|| {
             seccomp::deny_where(call("connect", libc::SYS_connect), libc::EPERM, |_| false);
-        });
+        }]);
+    }
+}
+
+mod refused_but_for_what_is_needed {
+    use super::*;
+
+    /// What checks need, those of the C library's threads and names included. Where clone3(2) is refused by ENOSYS, the C
+    /// library takes clone(2).
+    const NEEDED: &[libc::c_long] = &[
+        libc::SYS_socket,
+        libc::SYS_bind,
+        libc::SYS_connect,
+        libc::SYS_shutdown,
+        libc::SYS_getsockname,
+        libc::SYS_getpeername,
+        libc::SYS_getsockopt,
+        libc::SYS_setsockopt,
+        libc::SYS_sendto,
+        libc::SYS_sendmmsg,
+        libc::SYS_recvfrom,
+        libc::SYS_recvmsg,
+        libc::SYS_recvmmsg,
+        libc::SYS_poll,
+        libc::SYS_epoll_create1,
+        libc::SYS_epoll_ctl,
+        libc::SYS_epoll_wait,
+        libc::SYS_eventfd2,
+        libc::SYS_timerfd_create,
+        libc::SYS_timerfd_settime,
+        libc::SYS_fcntl,
+        libc::SYS_ioctl,
+        libc::SYS_close,
+        libc::SYS_read,
+        libc::SYS_write,
+        libc::SYS_openat,
+        libc::SYS_newfstatat,
+        libc::SYS_statx,
+        libc::SYS_lseek,
+        libc::SYS_uname,
+        libc::SYS_getrandom,
+        libc::SYS_clone,
+        libc::SYS_futex,
+        libc::SYS_set_robust_list,
+        libc::SYS_rseq,
+        libc::SYS_rt_sigprocmask,
+        libc::SYS_prctl,
+        libc::SYS_prlimit64,
+        libc::SYS_sched_getaffinity,
+        libc::SYS_mmap,
+        libc::SYS_munmap,
+        libc::SYS_mremap,
+        libc::SYS_mprotect,
+        libc::SYS_madvise,
+        libc::SYS_brk,
+        libc::SYS_getpid,
+        libc::SYS_exit,
+        libc::SYS_exit_group,
+    ];
+
+    #[test]
+    fn sandbox_that_allows_nothing_else_leaves_every_verdict_true() {
+        namespaced!("nft");
+        sandboxed!();
+        let with_clone3 = [NEEDED, &[libc::SYS_clone3]].concat();
+        refused_never::assert_true_verdicts(&[&|| seccomp::allow_only(NEEDED, libc::ENOSYS), &|| {
+            seccomp::allow_only(&with_clone3, libc::EPERM)
+        }]);
     }
 }
 

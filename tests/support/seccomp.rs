@@ -46,16 +46,33 @@ pub fn deny_where(call: Call, errno: i32, fails: impl Fn(usize) -> bool + Send +
     sender.send(listener).expect("the supervisor waits for it");
 }
 
+/// From now on every call fails that is not one of these, on every thread of this process.
+pub fn allow_only(numbers: &[libc::c_long], errno: i32) {
+    let mut filter = vec![load(0)];
+    for &number in numbers {
+        filter.extend([unless(number as u32, 1), end(libc::SECCOMP_RET_ALLOW)]);
+    }
+    filter.push(end(libc::SECCOMP_RET_ERRNO | errno as u32));
+    enter(&mut filter, libc::SECCOMP_FILTER_FLAG_TSYNC);
+}
+
+fn statement(code: u32, jump_if_not: u8, value: u32) -> libc::sock_filter {
+    libc::sock_filter { code: code as u16, jt: 0, jf: jump_if_not, k: value }
+}
+
+fn load(place: usize) -> libc::sock_filter {
+    statement(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, place as u32)
+}
+
+fn unless(value: u32, skip: u8) -> libc::sock_filter {
+    statement(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, skip, value)
+}
+
+fn end(action: u32) -> libc::sock_filter {
+    statement(libc::BPF_RET | libc::BPF_K, 0, action)
+}
+
 fn install(call: Call, action: u32, flags: libc::c_ulong) -> libc::c_int {
-    let statement = |code: u32, jump_if_not: u8, value: u32| libc::sock_filter {
-        code: code as u16,
-        jt: 0,
-        jf: jump_if_not,
-        k: value,
-    };
-    let load = |place: usize| statement(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, place as u32);
-    let unless = |value: u32, skip: u8| statement(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, skip, value);
-    let end = |action: u32| statement(libc::BPF_RET | libc::BPF_K, 0, action);
     // struct seccomp_data: the number, the architecture, the instruction pointer, six arguments of eight bytes.
     let low_half = if cfg!(target_endian = "big") { 4 } else { 0 };
     let mut filter = match call.argument {
@@ -65,6 +82,10 @@ fn install(call: Call, action: u32, flags: libc::c_ulong) -> libc::c_int {
         }
     };
     filter.extend([end(action), end(libc::SECCOMP_RET_ALLOW)]);
+    enter(&mut filter, flags)
+}
+
+fn enter(filter: &mut [libc::sock_filter], flags: libc::c_ulong) -> libc::c_int {
     let program = libc::sock_fprog { len: filter.len() as u16, filter: filter.as_mut_ptr() };
     // SAFETY: takes numbers only.
     let sealed = unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) };
