@@ -16,7 +16,6 @@ const LINKERS: [&str; 5] = ["ld.bfd", "ld", "ld.lld", "ld.gold", "ld.mold"];
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=abi/tcpshaker.map");
-    println!("cargo::rerun-if-env-changed=PATH");
     if variable("CARGO_CFG_TARGET_OS") != "linux" {
         return;
     }

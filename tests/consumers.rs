@@ -1,4 +1,4 @@
-//! The library at home elsewhere: installed by cargo-c, and used from there by build tools and by other languages. Each
+//! The library at home elsewhere: installed by make and by cargo-c, and used from there by build tools and by other languages. Each
 //! consumer is a script, tests/consumers/NAME/run, which also runs what its README shows.
 #![cfg(all(target_os = "linux", not(feature = "forced-handshake")))]
 
@@ -13,7 +13,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use installed::{assert_works, prefix, root};
+use installed::{assert_works, prefix, prefix_of_cargo_c, root};
 
 /// What a program prints.
 fn said(program: &str, arguments: &[&str], path: &Path) -> String {
@@ -23,14 +23,26 @@ fn said(program: &str, arguments: &[&str], path: &Path) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
+/// The installed files, by their paths from the prefix.
+fn files(prefix: &Path) -> BTreeSet<String> {
+    let found = said("find", &["-L"], prefix);
+    let files = found.lines().map(Path::new).filter(|path| path.is_file());
+    files.map(|path| path.strip_prefix(prefix).unwrap().display().to_string()).collect()
+}
+
+/// What the installed shared object exports, as name@@version.
+fn functions_with_versions(prefix: &Path) -> BTreeSet<String> {
+    let symbols = said("nm", &["-D", "--defined-only", "--with-symbol-versions"], &prefix.join("lib/libtcpshaker.so"));
+    let names = symbols.lines().filter_map(|line| line.split(' ').nth(2));
+    names.filter(|name| *name != "TCPSHAKER_0.1").map(String::from).collect()
+}
+
 mod installed_are {
     use super::*;
 
     #[test]
     fn the_libraries_the_headers_and_what_finds_them_and_nothing_else() {
         let Some(prefix) = prefix("installed files") else { return };
-        let files: BTreeSet<String> =
-            said("find", &["-L"], prefix).lines().filter(|path| Path::new(path).is_file()).map(String::from).collect();
         let expected: BTreeSet<String> = [
             "include/tcpshaker.h",
             "include/tcpshaker.hpp",
@@ -43,13 +55,22 @@ mod installed_are {
             "share/tcpshaker/cmake/tcpshakerConfig.cmake",
             "share/tcpshaker/cmake/tcpshakerConfigVersion.cmake",
         ]
-        .map(|file| prefix.join(file).display().to_string())
+        .map(String::from)
         .into();
-        assert_eq!(files, expected);
+        assert_eq!(files(prefix), expected);
         for header in ["tcpshaker.h", "tcpshaker.hpp", "tcpshaker_monitor.hpp"] {
             let installed = fs::read(prefix.join("include").join(header)).unwrap();
             assert_eq!(installed, fs::read(root().join("include").join(header)).unwrap(), "{header}");
         }
+    }
+
+    #[test]
+    fn the_same_files_by_cargo_c() {
+        let (Some(prefix), Some(by_cargo_c)) = (prefix("cargo-c"), prefix_of_cargo_c("cargo-c")) else { return };
+        assert_eq!(files(&by_cargo_c), files(prefix));
+        let dynamic = said("readelf", &["-d"], &by_cargo_c.join("lib/libtcpshaker.so"));
+        assert!(dynamic.contains("Library soname: [libtcpshaker.so.0.1]"), "{dynamic}");
+        assert_eq!(functions_with_versions(&by_cargo_c), functions_with_versions(prefix));
     }
 
     #[test]
@@ -62,15 +83,12 @@ mod installed_are {
     #[test]
     fn the_functions_of_the_header_under_their_versions_and_no_other_symbol() {
         let Some(prefix) = prefix("symbols") else { return };
-        let symbols =
-            said("nm", &["-D", "--defined-only", "--with-symbol-versions"], &prefix.join("lib/libtcpshaker.so"));
-        let exported: BTreeSet<&str> =
-            symbols.lines().filter_map(|line| line.split(' ').nth(2)).filter(|name| *name != "TCPSHAKER_0.1").collect();
+        let exported = functions_with_versions(prefix);
         let map = fs::read_to_string(root().join("abi/tcpshaker.map")).unwrap();
         let named = map.lines().filter_map(|line| line.trim().strip_suffix(';'));
         let names = named.filter(|name| name.starts_with("shaker_")).map(|name| format!("{name}@@TCPSHAKER_0.1"));
         let names: Vec<String> = names.collect();
-        assert_eq!(exported, names.iter().map(String::as_str).collect());
+        assert_eq!(exported, names.iter().cloned().collect());
         let header = fs::read_to_string(root().join("include/tcpshaker.h")).unwrap();
         for name in &names {
             let function = name.split('@').next().unwrap();
@@ -81,6 +99,11 @@ mod installed_are {
 
 mod it_is_found_by {
     use super::*;
+
+    #[test]
+    fn who_does_what_the_readme_says() {
+        assert_works("readme");
+    }
 
     #[test]
     fn make() {

@@ -21,7 +21,11 @@ if(_tcpshaker_static AND NOT TARGET tcpshaker::static)
   add_library(tcpshaker::static STATIC IMPORTED)
   set_target_properties(tcpshaker::static PROPERTIES IMPORTED_LOCATION "${_tcpshaker_static}"
     INTERFACE_INCLUDE_DIRECTORIES "${_tcpshaker_include}"
-    INTERFACE_LINK_LIBRARIES "Threads::Threads;${CMAKE_DL_LIBS};m;gcc_s")
+    INTERFACE_LINK_LIBRARIES "Threads::Threads;${CMAKE_DL_LIBS};m")
+  if(UNIX AND NOT APPLE)
+    # The unwinder finds its tables by a header, which gcc leaves out of some static programs.
+    set_target_properties(tcpshaker::static PROPERTIES INTERFACE_LINK_OPTIONS "LINKER:--eh-frame-hdr")
+  endif()
 endif()
 if(NOT _tcpshaker_include OR NOT (_tcpshaker_shared OR _tcpshaker_static))
   set(tcpshaker_FOUND FALSE)

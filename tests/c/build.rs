@@ -4,8 +4,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// What `cargo rustc --crate-type staticlib -- --print native-static-libs` names.
-const NATIVE_LIBRARIES: [&str; 6] = ["-lgcc_s", "-lutil", "-lrt", "-lpthread", "-lm", "-ldl"];
+/// What tcpshaker.pc names.
+const NATIVE_LIBRARIES: [&str; 3] = ["-lpthread", "-lm", "-ldl"];
 
 /// Compiles a program, named by its path from the root of the repository, and returns where it is; or says which of
 /// the packages that it needs pkg-config does not find.

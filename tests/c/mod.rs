@@ -35,8 +35,8 @@ pub enum Flavour {
     Sanitized,
 }
 
-/// What `cargo rustc --crate-type staticlib -- --print native-static-libs` names.
-const NATIVE_LIBRARIES: [&str; 6] = ["-lgcc_s", "-lutil", "-lrt", "-lpthread", "-lm", "-ldl"];
+/// What tcpshaker.pc names.
+const NATIVE_LIBRARIES: [&str; 3] = ["-lpthread", "-lm", "-ldl"];
 
 pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))

@@ -1,4 +1,4 @@
-//! The library as `cargo cinstall` installs it, and the programs of other languages that use it from there.
+//! The library as `make install` installs it, and the programs of other languages that use it from there.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use crate::c_programs::finish_within;
-use crate::support::namespace::skip;
+use crate::support::namespace::{find_program, skip};
 
 /// The library may have to be built from nothing, on a slow machine.
 const BUILD_TIME: Duration = Duration::from_secs(1800);
@@ -34,27 +34,49 @@ fn forget_this_build(command: &mut Command) -> &mut Command {
     command
 }
 
+/// Where cargo builds, for this test and for make.
+fn target() -> &'static Path {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("a directory of cargo's")
+}
+
+/// An empty place to install to.
+fn place(name: &str) -> PathBuf {
+    let place = target().join("installed").join(name);
+    let _ = std::fs::remove_dir_all(&place);
+    place
+}
+
 fn install() -> Option<PathBuf> {
+    find_program("make")?;
+    let prefix = place("prefix");
+    let mut make = Command::new("make");
+    forget_this_build(&mut make).current_dir(root()).env("CARGO_TARGET_DIR", target());
+    let installed = finish_within(make.arg("install").arg(format!("PREFIX={}", prefix.display())), "", BUILD_TIME);
+    assert!(installed.status.success(), "{}", installed.stderr);
+    Some(prefix)
+}
+
+/// Where cargo-c installs the library. `None` where it is missing, and the test is skipped.
+pub fn prefix_of_cargo_c(test: &str) -> Option<PathBuf> {
     if !Command::new("cargo").args(["cinstall", "--version"]).output().is_ok_and(|output| output.status.success()) {
+        skip(test, "there is no cargo-c on this machine");
         return None;
     }
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("installed");
-    let prefix = target.join("prefix");
-    let _ = std::fs::remove_dir_all(&prefix);
+    let prefix = place("prefix-of-cargo-c");
     let mut cargo = Command::new("cargo");
-    forget_this_build(&mut cargo).current_dir(root()).env("CARGO_TARGET_DIR", target);
+    forget_this_build(&mut cargo).current_dir(root()).env("CARGO_TARGET_DIR", target().join("installed"));
     cargo.args(["cinstall", "--locked", "--release", "--prefix"]).arg(&prefix).arg("--libdir").arg(prefix.join("lib"));
     let installed = finish_within(&mut cargo, "", BUILD_TIME);
     assert!(installed.status.success(), "{}", installed.stderr);
     Some(prefix)
 }
 
-/// Where the library is installed, once for all tests. `None` where cargo-c is missing, and the test is skipped.
+/// Where the library is installed, once for all tests. `None` where make is missing, and the test is skipped.
 pub fn prefix(test: &str) -> Option<&'static Path> {
     static PREFIX: OnceLock<Option<PathBuf>> = OnceLock::new();
     let prefix = PREFIX.get_or_init(install).as_deref();
     if prefix.is_none() {
-        skip(test, "there is no cargo-c on this machine");
+        skip(test, "there is no make on this machine");
     }
     prefix
 }
@@ -63,7 +85,7 @@ pub fn prefix(test: &str) -> Option<&'static Path> {
 pub fn at_home(command: &mut Command, prefix: &Path) {
     forget_this_build(command);
     command.env("PKG_CONFIG_PATH", prefix.join("lib/pkgconfig")).env("LD_LIBRARY_PATH", prefix.join("lib"));
-    command.env("TCPSHAKER_PREFIX", prefix);
+    command.env("TCPSHAKER_PREFIX", prefix).env("TCPSHAKER_TARGET_DIR", target());
 }
 
 /// Runs tests/consumers/NAME/run.

@@ -1,0 +1,82 @@
+# Builds libtcpshaker by cargo alone, and installs it on Linux.
+#
+#     make                                      target/release/libtcpshaker.so and libtcpshaker.a
+#     make install PREFIX=/usr/local DESTDIR=   the libraries, the headers, and what pkg-config and CMake ask for
+#     make install-strip                        the same, without what debuggers read
+#     make uninstall                            takes away what install put there
+#     make TARGET=aarch64-unknown-linux-gnu     for another machine, as docs/platforms.md says
+#
+# LIBDIR, INCLUDEDIR and DATADIR are below PREFIX unless they are set. CARGO, CARGO_TARGET_DIR and RUSTFLAGS are honoured,
+# and CARGOFLAGS are flags for cargo. With cargo-c, `cargo cinstall` does the same on more systems.
+
+CARGO ?= cargo
+INSTALL ?= install
+STRIP ?= strip
+PREFIX ?= /usr/local
+LIBDIR ?= $(PREFIX)/lib
+INCLUDEDIR ?= $(PREFIX)/include
+DATADIR ?= $(PREFIX)/share
+CARGOFLAGS ?= --locked
+TARGET ?=
+
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
+# Before 1.0 a minor release may break the ABI (docs/abi.md).
+SONAME := libtcpshaker.so.$(shell echo $(VERSION) | sed 's/^\(0\.[0-9]*\|[1-9][0-9]*\)\..*/\1/')
+
+# As cargo has it: a relative directory counts from the place where cargo runs.
+override CARGO_TARGET_DIR := $(abspath $(or $(CARGO_TARGET_DIR),target))
+BUILT := $(CARGO_TARGET_DIR)$(TARGET:%=/%)/release
+# A musl target links statically, and makes no shared object, unless RUSTFLAGS have -crt-static.
+SHARED := $(if $(findstring -musl,$(TARGET)),$(findstring -crt-static,$(RUSTFLAGS)),yes)
+
+# The same source gives the same bits, whatever the directories of the source and of cargo are called.
+SOURCES := /usr/src/tcpshaker-$(VERSION)
+override RUSTFLAGS += --remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=$(SOURCES)/cargo \
+	--remap-path-prefix=$(CURDIR)=$(SOURCES)
+export RUSTFLAGS CARGO_TARGET_DIR
+
+# URL, for tcpshaker.pc.
+include packaging/identity
+
+HEADERS := $(wildcard include/*.h include/*.hpp)
+# The tool needs the library alone.
+TOOL := $(wildcard tools/tcp-checker/Makefile)
+
+all: library
+
+# Not `cargo build`, which makes the Rust library in the same call, and then drops the link-time optimisation that
+# the profile asks for: the C libraries would come out larger and slower.
+library:
+	$(CARGO) rustc $(CARGOFLAGS) --release --lib $(if $(SHARED),--crate-type cdylib) --crate-type staticlib $(TARGET:%=--target %)
+	$(if $(SHARED),test -e $(BUILT)/$(SONAME) || ln -sf libtcpshaker.so $(BUILT)/$(SONAME))
+
+install: library
+	$(INSTALL) -d $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(INCLUDEDIR) $(DESTDIR)$(DATADIR)/tcpshaker/cmake
+	$(INSTALL) -m 644 $(HEADERS) $(DESTDIR)$(INCLUDEDIR)
+	$(INSTALL) -m 644 $(BUILT)/libtcpshaker.a $(DESTDIR)$(LIBDIR)
+ifneq ($(SHARED),)
+	$(INSTALL) -m 755 $(BUILT)/libtcpshaker.so $(DESTDIR)$(LIBDIR)/libtcpshaker.so.$(VERSION)
+	ln -sf libtcpshaker.so.$(VERSION) $(DESTDIR)$(LIBDIR)/$(SONAME)
+	ln -sf $(SONAME) $(DESTDIR)$(LIBDIR)/libtcpshaker.so
+endif
+	sed -e 's|@PREFIX@|$(PREFIX)|; s|@LIBDIR@|$(LIBDIR:$(PREFIX)%=$${prefix}%)|' -e 's|@VERSION@|$(VERSION)|; s|@URL@|$(URL)|' \
+	  -e 's|@INCLUDEDIR@|$(INCLUDEDIR:$(PREFIX)%=$${prefix}%)|' packaging/tcpshaker.pc.in \
+	  > $(DESTDIR)$(LIBDIR)/pkgconfig/tcpshaker.pc
+	$(INSTALL) -m 644 packaging/cmake/*.cmake $(DESTDIR)$(DATADIR)/tcpshaker/cmake
+	$(if $(TOOL),$(MAKE) -C tools/tcp-checker install)
+
+install-strip: install
+	$(STRIP) --strip-debug $(DESTDIR)$(LIBDIR)/libtcpshaker.a
+	$(if $(SHARED),$(STRIP) --strip-unneeded $(DESTDIR)$(LIBDIR)/libtcpshaker.so.$(VERSION))
+
+uninstall:
+	rm -f $(addprefix $(DESTDIR)$(INCLUDEDIR)/,$(notdir $(HEADERS)))
+	rm -f $(addprefix $(DESTDIR)$(LIBDIR)/,libtcpshaker.a libtcpshaker.so $(SONAME) libtcpshaker.so.$(VERSION))
+	rm -f $(DESTDIR)$(LIBDIR)/pkgconfig/tcpshaker.pc
+	rm -rf $(DESTDIR)$(DATADIR)/tcpshaker
+	$(if $(TOOL),$(MAKE) -C tools/tcp-checker uninstall)
+
+clean:
+	$(CARGO) clean
+
+.PHONY: all library install install-strip uninstall clean
