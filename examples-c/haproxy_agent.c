@@ -182,7 +182,7 @@ static void end_exchange(const char *why)
 static void begin_exchange(void)
 {
     is_reading = now_ms() >= next_reading;
-    request_length = is_reading ? (size_t)snprintf(request, sizeof request, "show servers state %s;", backend) : 0;
+    request_length = is_reading ? (size_t)snprintf(request, sizeof request, "show servers state %.199s;", backend) : 0;
     for (size_t i = 0; i < count && !is_reading; i++) {
         servers[i]->telling = SHAKER_STATE_UNKNOWN;
         if (servers[i]->in_maintenance || servers[i]->state == servers[i]->told)
