@@ -84,7 +84,7 @@ impl Monitor {
     /// [`Error::Closed`] or [`Error::Forked`]; then none was added.
     pub fn add(&self, watches: &[Watch]) -> Result<Vec<u64>, Error> {
         self.not_forked()?;
-        self.rounds.may_go_on()?;
+        self.rounds.may_begin()?;
         let is_full = |watch: &Watch| watch.linger || watch.handshake == Handshake::Full;
         if self.rounds.checker.engine() == EngineKind::Raw && watches.iter().any(is_full) {
             return Err(Error::Unsupported);
@@ -148,7 +148,7 @@ impl Monitor {
     /// [`Error::Invalid`] if the id is no watch's; [`Error::Closed`]; [`Error::Forked`].
     pub fn check_now(&self, id: u64) -> Result<(), Error> {
         self.not_forked()?;
-        self.rounds.may_go_on()?;
+        self.rounds.may_begin()?;
         self.with_watch(id, Core::check_now)
     }
 

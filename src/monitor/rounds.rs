@@ -201,6 +201,11 @@ impl Rounds {
     pub fn may_go_on(&self) -> Result<(), Status> {
         if self.lock().has_ended { Err(Status::Closed) } else { Ok(()) }
     }
+
+    /// The same, and the checker was not shut down either, which the monitor's thread may not have seen yet.
+    pub fn may_begin(&self) -> Result<(), Status> {
+        if self.checker.is_shut_down() { Err(Status::Closed) } else { self.may_go_on() }
+    }
 }
 
 /// Those who wait for changes learn that no more will come, even if the thread dies of a defect.
