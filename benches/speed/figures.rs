@@ -1,4 +1,4 @@
-//! The drawings that README shows.
+//! The drawings that docs/speed.md shows.
 
 use std::fs;
 use std::path::Path;

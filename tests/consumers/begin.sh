@@ -95,11 +95,11 @@ monitor_snippet_checks() {
   echo "ok: the README's monitor"
 }
 
-# copy_example SNIPPET FILE: a directory with the C example and, as this file, how the README builds it.
+# copy_example SNIPPET FILE: a directory with the C example and, as this file, how docs/installing.md builds it.
 copy_example() {
   mkdir -p "$scratch/$1"
   cp "$consumers/../../examples-c/check.c" "$scratch/$1"
-  "$consumers/snippet" "$consumers/../../README.md" "$1" > "$scratch/$1/$2"
+  "$consumers/snippet" "$consumers/../../docs/installing.md" "$1" > "$scratch/$1/$2"
 }
 
 # c_example_checks COMMAND...: the C example says what is true of three targets.
