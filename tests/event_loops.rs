@@ -70,35 +70,35 @@ fn drives_the_checker(test: &str, source: &str, package: &str, variant: &str) {
 #[test]
 fn libuv_program_checks_ten_thousand_targets_on_one_thread() {
     namespaced!(alone);
-    drives_the_checker("with libuv", "tests/event_loops/uv.c", "libuv", "");
+    drives_the_checker("with libuv", "examples-c/event_loops/libuv.c", "libuv", "");
 }
 
 #[test]
 fn libevent_program_checks_ten_thousand_targets_on_one_thread() {
     namespaced!(alone);
-    drives_the_checker("with libevent", "tests/event_loops/libevent.c", "libevent_core", "");
+    drives_the_checker("with libevent", "examples-c/event_loops/libevent.c", "libevent_core", "");
 }
 
 #[test]
 fn edge_triggered_libevent_program_checks_ten_thousand_targets_on_one_thread() {
     namespaced!(alone);
-    drives_the_checker("with edge-triggered libevent", "tests/event_loops/libevent.c", "libevent_core", "edge");
+    drives_the_checker("with edge-triggered libevent", "examples-c/event_loops/libevent.c", "libevent_core", "edge");
 }
 
 #[test]
 fn glib_program_checks_ten_thousand_targets_on_one_thread() {
     namespaced!(alone);
-    drives_the_checker("with glib", "tests/event_loops/glib.c", "glib-2.0", "");
+    drives_the_checker("with glib", "examples-c/event_loops/glib.c", "glib-2.0", "");
 }
 
 #[test]
 fn io_uring_program_checks_ten_thousand_targets_on_one_thread() {
     namespaced!(alone);
-    drives_the_checker("with io_uring", "tests/event_loops/uring.c", "liburing", "");
+    drives_the_checker("with io_uring", "examples-c/event_loops/io_uring.c", "liburing", "");
 }
 
 #[test]
 fn multishot_io_uring_program_checks_ten_thousand_targets_on_one_thread() {
     namespaced!(alone);
-    drives_the_checker("with multishot io_uring", "tests/event_loops/uring.c", "liburing", "multishot");
+    drives_the_checker("with multishot io_uring", "examples-c/event_loops/io_uring.c", "liburing", "multishot");
 }
