@@ -1,16 +1,18 @@
-//! The checker's descriptor in other people's event loops: single-threaded C programs over libuv, libevent, glib and
-//! io_uring check ten thousand targets each, half of them down.
+//! The checker's descriptor in other people's event loops: the examples over libuv, libevent, glib and io_uring check ten
+//! thousand targets each on one thread, half of them down.
 #![cfg(target_os = "linux")]
 
 #[macro_use]
 mod support;
 #[path = "c/build.rs"]
 mod c;
+mod c_programs;
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Command;
+use std::time::Duration;
 
+use c_programs::Finished;
 use support::counters::Rise;
 use support::driven;
 use support::handshake::withholds_ack;
@@ -18,44 +20,69 @@ use support::namespace::skip;
 use support::targets::{DEAD_PORT, Listener};
 
 const PORT: u16 = 8080;
+const TARGETS: usize = 10_000;
 /// Far more than a program takes; a lost wake-up would leave it waiting for ever.
 const PATIENCE: Duration = Duration::from_secs(120);
-/// The exit status of a program that finds its event loop forbidden on this machine.
-const EXIT_SKIPPED: i32 = 77;
+/// What the linker lets tests/event_loops/watched.c see of an example's calls.
+const WATCHED: [&str; 5] = [
+    "tests/event_loops/watched.c",
+    "-Wl,--wrap=shaker_checker_new",
+    "-Wl,--wrap=shaker_submit",
+    "-Wl,--wrap=shaker_reap",
+    "-Wl,--wrap=shaker_checker_free",
+];
 
-fn drives_the_checker(test: &str, source: &str, package: &str, variant: &str) {
-    let program = match c::build(source, &[package]) {
+/// Addresses that are all different; each second one refuses.
+fn targets() -> impl Iterator<Item = (String, &'static str)> {
+    (0..TARGETS).map(|number| {
+        let ip = Ipv4Addr::from(0x7f01_0000 + number as u32);
+        match number % 2 {
+            0 => (format!("{ip}:{PORT}"), "up"),
+            _ => (format!("{ip}:{DEAD_PORT}"), "refused"),
+        }
+    })
+}
+
+/// Builds the example, told by arguments of the compiler how to poll, and sees what it does with all targets.
+fn drives_the_checker(test: &str, example: &str, package: &str, polls: &[&str], idles: Idles) {
+    let source = format!("examples-c/event_loops/{example}.c");
+    let program = match c::build_with(&source, &[package], &[&WATCHED, polls].concat()) {
         Ok(program) => program,
         Err(why) => return skip(test, &why),
     };
     let listener = Listener::on(IpAddr::V4(Ipv4Addr::UNSPECIFIED), PORT);
     let completed = Rise::of("TcpPassiveOpens");
     let mut command = Command::new(&program);
-    command.args([PORT.to_string(), DEAD_PORT.to_string(), variant.to_owned()]);
-    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts");
-    let begun = Instant::now();
-    while child.try_wait().expect("it can be waited for").is_none() {
-        if begun.elapsed() > PATIENCE {
-            child.kill().expect("it can be ended");
-            panic!("{source} {variant} still waits: {:?}", child.wait_with_output());
-        }
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    let output = child.wait_with_output().expect("its output");
+    command.args(targets().map(|(target, _)| target));
+    let finished = c_programs::finish_within(&mut command, "", PATIENCE);
     let _ = std::fs::remove_file(&program);
-    let (said, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    println!("{source} {variant}: {errors}");
-    if output.status.code() == Some(EXIT_SKIPPED) {
-        return skip(test, said.trim());
+    let Finished { stdout: said, stderr: watched, .. } = &finished;
+    println!("{test}: {watched}");
+    if watched.starts_with("no io_uring here: ") {
+        return skip(test, watched.trim());
     }
-    assert!(output.status.success(), "{source} {variant} ended with {}: {said}{errors}", output.status);
+    assert!(finished.status.success(), "{test} ended with {}: {watched}", finished.status);
+
+    // Each result, and none twice.
+    let mut lines: Vec<&str> = said.lines().collect();
+    lines.sort_unstable();
+    let mut expected: Vec<String> = targets().map(|(target, verdict)| format!("{target} {verdict}")).collect();
+    expected.sort_unstable();
+    assert_eq!(lines.len(), TARGETS);
+    let wrong: Vec<_> = lines.iter().zip(&expected).filter(|(line, expected)| line != expected).collect();
+    assert!(wrong.is_empty(), "{wrong:?}");
+
     // Its own thread and the checker's loop, if it has one, and nobody else; and each wake-up had its reason.
-    let threads = if driven::is_driven() { 1 } else { 2 };
-    let expected =
-        format!("up 5000\nrefused 5000\nwrong 0\ntwice 0\nreadable at the end 0\nthreads {threads}\nidle wake-ups 0\n");
-    let (said, admitted) = said.trim_end().rsplit_once("completed handshakes ").expect(&said);
-    assert_eq!(said, expected, "{errors}");
-    let (admitted, completed) = (admitted.parse::<u64>().expect("a number"), completed.now());
+    let number = |name: &str| {
+        let line = watched.lines().find_map(|line| line.strip_prefix(name));
+        line.and_then(|number| number.trim().parse::<u64>().ok()).unwrap_or_else(|| panic!("no {name}: {watched}"))
+    };
+    assert_eq!(number("threads"), if driven::is_driven() { 1 } else { 2 });
+    assert_eq!(number("readable at the end"), 0);
+    if idles == Idles::None {
+        assert_eq!(number("idle wake-ups"), 0);
+    }
+    let (admitted, completed) = (number("completed handshakes"), completed.now());
     assert!(completed <= admitted, "{completed} completed, {admitted} admitted");
     if withholds_ack() {
         // A busy machine may keep a check from its reset now and then.
@@ -67,38 +94,46 @@ fn drives_the_checker(test: &str, source: &str, package: &str, variant: &str) {
     }
 }
 
+/// Wake-ups that find nothing to take.
+#[derive(PartialEq)]
+enum Idles {
+    None,
+    /// An edge is told even if what it tells of was taken meanwhile.
+    Edges,
+}
+
 #[test]
 fn libuv_program_checks_ten_thousand_targets_on_one_thread() {
     namespaced!(alone);
-    drives_the_checker("with libuv", "examples-c/event_loops/libuv.c", "libuv", "");
+    drives_the_checker("with libuv", "libuv", "libuv", &[], Idles::None);
 }
 
 #[test]
 fn libevent_program_checks_ten_thousand_targets_on_one_thread() {
     namespaced!(alone);
-    drives_the_checker("with libevent", "examples-c/event_loops/libevent.c", "libevent_core", "");
+    drives_the_checker("with libevent", "libevent", "libevent_core", &[], Idles::None);
 }
 
 #[test]
 fn edge_triggered_libevent_program_checks_ten_thousand_targets_on_one_thread() {
     namespaced!(alone);
-    drives_the_checker("with edge-triggered libevent", "examples-c/event_loops/libevent.c", "libevent_core", "edge");
+    drives_the_checker("with edge-triggered libevent", "libevent", "libevent_core", &["-DTRIGGER=EV_ET"], Idles::None);
 }
 
 #[test]
 fn glib_program_checks_ten_thousand_targets_on_one_thread() {
     namespaced!(alone);
-    drives_the_checker("with glib", "examples-c/event_loops/glib.c", "glib-2.0", "");
+    drives_the_checker("with glib", "glib", "glib-2.0", &[], Idles::None);
 }
 
 #[test]
 fn io_uring_program_checks_ten_thousand_targets_on_one_thread() {
     namespaced!(alone);
-    drives_the_checker("with io_uring", "examples-c/event_loops/io_uring.c", "liburing", "");
+    drives_the_checker("with io_uring", "io_uring", "liburing", &["-DPOLL=io_uring_prep_poll_add"], Idles::None);
 }
 
 #[test]
 fn multishot_io_uring_program_checks_ten_thousand_targets_on_one_thread() {
     namespaced!(alone);
-    drives_the_checker("with multishot io_uring", "examples-c/event_loops/io_uring.c", "liburing", "multishot");
+    drives_the_checker("with multishot io_uring", "io_uring", "liburing", &[], Idles::Edges);
 }

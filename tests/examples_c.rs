@@ -10,6 +10,7 @@ use std::io::Write;
 use std::net::IpAddr;
 use std::process::Command;
 use std::time::Duration;
+use support::namespace::skip;
 use support::process::sysctl;
 use support::targets::{Listener, at};
 
@@ -103,8 +104,11 @@ fn the_demo_says_that_ipv6_is_off_and_goes_on() {
     assert!(shown.has_line("  IPv4 listener") && !shown.has_line("  IPv6 listener"), "{shown:?}");
 }
 
+/// Where there is no network, as a reader with the crates at hand may have none.
 #[test]
 fn make_run_shows_the_demo_and_with_addr_checks_those_targets_instead() {
+    program("dynamic", "demo"); // cargo fetches what it needs outside
+    namespaced!();
     let shown = make(&["run"]);
     assert_eq!(shown.code(), 0, "{shown:?}");
     assert!(shown.stdout.contains("every verdict was the expected one"), "{shown:?}");
@@ -267,6 +271,30 @@ fn the_caller_driven_front_follows_backends_of_others() {
     running.signal(libc::SIGTERM);
     assert_eq!(running.finish().status.code(), None);
     assert_eq!(finish(command("static", "caller_driven").arg("0")).code(), 2);
+}
+
+#[test]
+fn programs_in_other_peoples_event_loops_are_built_where_these_are() {
+    let (_listener, up) = live();
+    let dead = dead();
+    for (program, package) in
+        [("libuv", "libuv"), ("libevent", "libevent_core"), ("glib", "glib-2.0"), ("io_uring", "liburing")]
+    {
+        let known = Command::new("pkg-config").args(["--exists", package]).status();
+        if !known.is_ok_and(|status| status.success()) {
+            skip(program, &format!("pkg-config knows no {package} on this machine"));
+            continue;
+        }
+        let checked = finish(command("dynamic", &format!("event_loops/{program}")).args([&up, &dead]));
+        if checked.stderr.starts_with("no io_uring here: ") {
+            skip(program, checked.stderr.trim());
+            continue;
+        }
+        assert_eq!(checked.code(), 0, "{program}: {checked:?}");
+        let mut lines: Vec<&str> = checked.stdout.lines().collect();
+        lines.sort_by_key(|line| line.ends_with("refused"));
+        assert_eq!(lines, [format!("{up} up"), format!("{dead} refused")], "{program}");
+    }
 }
 
 /// Of what the tests run programs with: what one said before it hung is what its author needs.

@@ -10,6 +10,11 @@ const NATIVE_LIBRARIES: [&str; 3] = ["-lpthread", "-lm", "-ldl"];
 /// Compiles a program, named by its path from the root of the repository, and returns where it is; or says which of
 /// the packages that it needs pkg-config does not find.
 pub fn build(source: &str, packages: &[&str]) -> Result<PathBuf, String> {
+    build_with(source, packages, &[])
+}
+
+/// The same, with further arguments of the compiler, which runs in the root of the repository.
+pub fn build_with(source: &str, packages: &[&str], arguments: &[&str]) -> Result<PathBuf, String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut flags = Vec::new();
     for package in packages {
@@ -22,6 +27,7 @@ pub fn build(source: &str, packages: &[&str]) -> Result<PathBuf, String> {
     let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{stem}-{}", std::process::id()));
     let mut compiler = Command::new(std::env::var_os("CC").unwrap_or("cc".into()));
     compiler.args(["-std=c11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-O2", "-g"]);
+    compiler.args(arguments).current_dir(root);
     compiler.arg("-I").arg(root.join("include")).arg("-o").arg(&program).arg(root.join(source)).arg(&library);
     let output = compiler.args(&flags).args(NATIVE_LIBRARIES).output().expect("a C compiler");
     assert!(output.status.success(), "{source} does not compile:\n{}", String::from_utf8_lossy(&output.stderr));
