@@ -274,6 +274,31 @@ fn the_caller_driven_front_follows_backends_of_others() {
 }
 
 #[test]
+fn thread_per_core_program_watches_each_target_on_one_of_its_own_threads_and_has_no_others() {
+    let ip: IpAddr = "127.83.72.77".parse().unwrap();
+    let (first, second) = (Listener::on(ip, 0), Listener::on(ip, 0));
+    let up = [first.address().to_string(), second.address().to_string()];
+    let dead = dead();
+    for flavour in FLAVOURS {
+        let mut running = Running::start(command(flavour, "thread_per_core").args(["2", &up[0], &up[1], &dead]));
+        let mut told: Vec<String> = (0..3).map(|_| running.wait_for_line(&["thread "]).trim_end().to_owned()).collect();
+        told.sort();
+        let mut expected = [
+            format!("thread 0: {} is up", up[0]),
+            format!("thread 0: {dead} is down"),
+            format!("thread 1: {} is up", up[1]),
+        ];
+        expected.sort();
+        assert_eq!(told, expected);
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", running.child.id())).unwrap();
+        assert_eq!(tasks.count(), 2);
+        running.signal(libc::SIGTERM);
+        assert_eq!(running.finish().status.code(), None);
+    }
+    assert_eq!(finish(command("static", "thread_per_core").args(["0", &dead])).code(), 2);
+}
+
+#[test]
 fn programs_in_other_peoples_event_loops_are_built_where_these_are() {
     let (_listener, up) = live();
     let dead = dead();
