@@ -14,6 +14,8 @@ mod haproxy;
 mod monitors;
 #[path = "documentation/page.rs"]
 mod page;
+#[path = "documentation/readme.rs"]
+mod readme;
 #[path = "documentation/reference.rs"]
 mod reference;
 #[path = "documentation/tutorial.rs"]

@@ -8,7 +8,7 @@ use crate::page::{Block, Directory, blocks};
 use crate::support::targets::{FullListener, Listener, V4};
 
 /// What an installation would have: the header, the library under both its names, and what pkg-config asks for.
-fn prefix(place: &Path) {
+pub fn prefix(place: &Path) {
     let (include, lib) = (place.join("include"), place.join("lib"));
     std::fs::create_dir_all(lib.join("pkgconfig")).unwrap();
     std::fs::create_dir_all(&include).unwrap();
@@ -23,6 +23,15 @@ fn prefix(place: &Path) {
         lib.display()
     );
     std::fs::write(lib.join("pkgconfig/tcpshaker.pc"), description).unwrap();
+}
+
+/// A command of a reader, in a directory that is also where the library is installed.
+pub fn installed(text: &str, place: &Directory) -> Command {
+    let lib = place.path().join("lib");
+    let mut command = Command::new("sh");
+    command.args(["-c", text]).current_dir(place.path()).env("LD_LIBRARY_PATH", &lib);
+    command.env("PKG_CONFIG_PATH", lib.join("pkgconfig"));
+    command
 }
 
 /// The commands of a console block, each with what it printed.
@@ -68,9 +77,7 @@ fn programs_of_the_tutorial_compile_without_a_warning_and_print_what_it_shows() 
     let mut ran = Vec::new();
     for block in &shown {
         for (text, expected) in commands(&block.text) {
-            let mut command = Command::new("sh");
-            command.args(["-c", text]).current_dir(here).env("LD_LIBRARY_PATH", here.join("lib"));
-            let finished = succeed(command.env("PKG_CONFIG_PATH", here.join("lib/pkgconfig")));
+            let finished = succeed(&mut installed(text, &directory));
             assert_eq!(finished.stderr, "", "{text}");
             let mut printed: Vec<String> = finished.stdout.lines().map(without_times).collect();
             let mut expected: Vec<String> = expected.into_iter().map(without_times).collect();
