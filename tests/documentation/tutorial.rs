@@ -1,4 +1,4 @@
-//! docs/tutorial.md: each program is compiled and run as the page says, and prints what the page shows.
+//! docs/tutorial.md and docs/migrating.md: each program is compiled and run as the page says, and prints what it shows.
 
 use std::path::Path;
 use std::process::Command;
@@ -58,17 +58,15 @@ fn without_times(line: &str) -> String {
     words.join(" ")
 }
 
-#[test]
-fn programs_of_the_tutorial_compile_without_a_warning_and_print_what_it_shows() {
-    library_directory(); // built outside, where nothing is cut off
-    namespaced!("pkg-config");
-    let directory = Directory::new("tutorial");
+/// Compiles and runs the programs of a page, which are so many.
+fn runs(page: &str, programs_expected: usize) {
+    let directory = Directory::new(page.trim_end_matches(".md"));
     let here = directory.path();
     prefix(here);
     let _live = Listener::on(V4, 8080);
     let _silent = FullListener::on(V4, 8081);
 
-    let blocks = blocks("tutorial.md");
+    let blocks = blocks(page);
     let (programs, shown): (Vec<&Block>, Vec<&Block>) = blocks.iter().partition(|block| block.kind == "snippet");
     for program in &programs {
         std::fs::write(here.join(&program.name), &program.text).unwrap();
@@ -89,9 +87,23 @@ fn programs_of_the_tutorial_compile_without_a_warning_and_print_what_it_shows() 
             ran.push(text);
         }
     }
-    assert!(programs.len() >= 12, "the steps of the tutorial: {programs:?}");
+    assert!(programs.len() >= programs_expected, "{page}: {programs:?}");
     for program in programs {
         let start = format!("./{}", program.name.trim_end_matches(".c"));
         assert!(ran.iter().any(|text| text.contains(&start)), "{start} is never run");
     }
+}
+
+#[test]
+fn programs_of_the_tutorial_compile_without_a_warning_and_print_what_it_shows() {
+    library_directory(); // built outside, where nothing is cut off
+    namespaced!("pkg-config");
+    runs("tutorial.md", 12);
+}
+
+#[test]
+fn programs_before_and_after_a_migration_compile_without_a_warning_and_print_what_the_page_shows() {
+    library_directory();
+    namespaced!("pkg-config");
+    runs("migrating.md", 6);
 }
