@@ -18,6 +18,8 @@ mod page;
 mod readme;
 #[path = "documentation/reference.rs"]
 mod reference;
+#[path = "documentation/site.rs"]
+mod site;
 #[path = "documentation/tutorial.rs"]
 mod tutorial;
 #[path = "documentation/why.rs"]

@@ -28,7 +28,7 @@ const TYPES: [&str; 15] = [
 ];
 
 /// Whether a program that the test needs is missing; then it says so.
-fn lacks(test: &str, programs: &[&str]) -> bool {
+pub fn lacks(test: &str, programs: &[&str]) -> bool {
     let missing = programs.iter().find(|program| find_program(program).is_none());
     missing.is_some_and(|program| {
         skip(test, &format!("there is no {program} on this machine"));
