@@ -14,6 +14,8 @@ mod haproxy;
 mod monitors;
 #[path = "documentation/page.rs"]
 mod page;
+#[path = "documentation/pages.rs"]
+mod pages;
 #[path = "documentation/readme.rs"]
 mod readme;
 #[path = "documentation/reference.rs"]

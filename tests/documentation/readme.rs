@@ -121,12 +121,17 @@ fn bars_of_the_raw_engine_are_those_that_the_bench_holds_it_against() {
 }
 
 #[test]
-fn what_the_library_needs_is_what_readme_says() {
+fn what_the_library_needs_and_its_licences_are_as_readme_says() {
     let manifest = text("Cargo.toml");
     let (_, version) = manifest.split_once("\nrust-version = \"").expect("the least version");
     let needs = format!("Rust {}", version.split('"').next().unwrap());
     for page in ["README.md", "docs/installing.md"] {
         assert!(text(page).contains(&needs), "{page} does not say that it needs {needs}");
+    }
+    assert!(manifest.contains("\nlicense = \"MIT OR Apache-2.0\"\n"));
+    assert!(text("README.md").contains("MIT or Apache-2.0, at your option."));
+    for license in ["LICENSE-MIT", "LICENSE-APACHE"] {
+        assert!(root().join(license).is_file(), "{license}");
     }
 }
 
