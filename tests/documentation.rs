@@ -20,6 +20,8 @@ mod pages;
 mod readme;
 #[path = "documentation/reference.rs"]
 mod reference;
+#[path = "documentation/reliability.rs"]
+mod reliability;
 #[path = "documentation/site.rs"]
 mod site;
 #[path = "documentation/tutorial.rs"]
