@@ -1,12 +1,12 @@
 # Builds libtcpshaker by cargo alone, and installs it on Linux.
 #
 #     make                                      target/release/libtcpshaker.so and libtcpshaker.a
-#     make install PREFIX=/usr/local DESTDIR=   the libraries, the headers, and what pkg-config and CMake ask for
+#     make install PREFIX=/usr/local DESTDIR=   the libraries, the headers, what pkg-config and CMake ask for, and notices
 #     make install-strip                        the same, without what debuggers read
 #     make uninstall                            takes away what install put there
 #     make TARGET=aarch64-unknown-linux-gnu     for another machine, as docs/platforms.md says
 #
-# LIBDIR, INCLUDEDIR and DATADIR are below PREFIX unless they are set. CARGO, CARGO_TARGET_DIR and RUSTFLAGS are honoured,
+# LIBDIR, INCLUDEDIR, DATADIR and DOCDIR are below PREFIX unless they are set. CARGO, CARGO_TARGET_DIR and RUSTFLAGS are honoured,
 # and CARGOFLAGS are flags for cargo. With cargo-c, `cargo cinstall` does the same on more systems.
 
 CARGO ?= cargo
@@ -16,6 +16,7 @@ PREFIX ?= /usr/local
 LIBDIR ?= $(PREFIX)/lib
 INCLUDEDIR ?= $(PREFIX)/include
 DATADIR ?= $(PREFIX)/share
+DOCDIR ?= $(DATADIR)/doc/tcpshaker
 CARGOFLAGS ?= --locked
 TARGET ?=
 
@@ -38,9 +39,10 @@ export RUSTFLAGS CARGO_TARGET_DIR
 # URL, for tcpshaker.pc.
 include packaging/identity
 
+NOTICES := LICENSE-MIT LICENSE-APACHE $(wildcard packaging/third-party/*)
 HEADERS := $(wildcard include/*.h include/*.hpp)
-# The tool needs the library alone.
-TOOL := $(wildcard tools/tcp-checker/Makefile)
+# The tool is installed, too, where it and what it needs besides the library are; `make install TOOL=` leaves it out.
+TOOL ?= $(if $(TARGET),,$(if $(wildcard tools/tcp-checker/Makefile),$(shell pkg-config --exists jansson && echo tools/tcp-checker)))
 
 all: library
 
@@ -51,7 +53,7 @@ library:
 	$(if $(SHARED),test -e $(BUILT)/$(SONAME) || ln -sf libtcpshaker.so $(BUILT)/$(SONAME))
 
 install: library
-	$(INSTALL) -d $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(INCLUDEDIR) $(DESTDIR)$(DATADIR)/tcpshaker/cmake
+	$(INSTALL) -d $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(INCLUDEDIR) $(DESTDIR)$(DATADIR)/tcpshaker/cmake $(DESTDIR)$(DOCDIR)
 	$(INSTALL) -m 644 $(HEADERS) $(DESTDIR)$(INCLUDEDIR)
 	$(INSTALL) -m 644 $(BUILT)/libtcpshaker.a $(DESTDIR)$(LIBDIR)
 ifneq ($(SHARED),)
@@ -63,7 +65,8 @@ endif
 	  -e 's|@INCLUDEDIR@|$(INCLUDEDIR:$(PREFIX)%=$${prefix}%)|' packaging/tcpshaker.pc.in \
 	  > $(DESTDIR)$(LIBDIR)/pkgconfig/tcpshaker.pc
 	$(INSTALL) -m 644 packaging/cmake/*.cmake $(DESTDIR)$(DATADIR)/tcpshaker/cmake
-	$(if $(TOOL),$(MAKE) -C tools/tcp-checker install)
+	$(INSTALL) -m 644 $(NOTICES) $(DESTDIR)$(DOCDIR)
+	$(if $(TOOL),$(MAKE) -C $(TOOL) install)
 
 install-strip: install
 	$(STRIP) --strip-debug $(DESTDIR)$(LIBDIR)/libtcpshaker.a
@@ -73,8 +76,8 @@ uninstall:
 	rm -f $(addprefix $(DESTDIR)$(INCLUDEDIR)/,$(notdir $(HEADERS)))
 	rm -f $(addprefix $(DESTDIR)$(LIBDIR)/,libtcpshaker.a libtcpshaker.so $(SONAME) libtcpshaker.so.$(VERSION))
 	rm -f $(DESTDIR)$(LIBDIR)/pkgconfig/tcpshaker.pc
-	rm -rf $(DESTDIR)$(DATADIR)/tcpshaker
-	$(if $(TOOL),$(MAKE) -C tools/tcp-checker uninstall)
+	rm -rf $(DESTDIR)$(DATADIR)/tcpshaker $(DESTDIR)$(DOCDIR)
+	$(if $(TOOL),-$(MAKE) -C $(TOOL) uninstall)
 
 clean:
 	$(CARGO) clean

@@ -52,6 +52,10 @@ mod installed_are {
             "lib/libtcpshaker.so.0.1",
             "lib/libtcpshaker.so.0.1.0",
             "lib/pkgconfig/tcpshaker.pc",
+            "share/doc/tcpshaker/LICENSE-APACHE",
+            "share/doc/tcpshaker/LICENSE-MIT",
+            "share/doc/tcpshaker/NOTICES",
+            "share/doc/tcpshaker/tcpshaker.cdx.json",
             "share/tcpshaker/cmake/tcpshakerConfig.cmake",
             "share/tcpshaker/cmake/tcpshakerConfigVersion.cmake",
         ]
