@@ -69,6 +69,18 @@ example_checks() {
   end_targets
 }
 
+# from_a_given_path COMMAND...: the example loads the library that TCPSHAKER_LIBRARY names, where the loader knows none.
+from_a_given_path() {
+  start_targets
+  local library=$TCPSHAKER_PREFIX/lib/libtcpshaker.so.0.1 said
+  said=$(env -u LD_LIBRARY_PATH TCPSHAKER_LIBRARY="$library" "$@" "$live")
+  [[ $said == "blocking: $live up, "* ]] || fail "with the library at $library the example says '$said'"
+  ! env -u LD_LIBRARY_PATH TCPSHAKER_LIBRARY=/nowhere/libtcpshaker.so "$@" "$live" > "$scratch/said" 2>&1 ||
+    fail "the example takes another library than the one that TCPSHAKER_LIBRARY names"
+  stop_targets || true
+  echo "ok: the library at a given path"
+}
+
 # snippet_checks COMMAND...: the README's program says in one word what is true of a target.
 snippet_checks() {
   local pair said

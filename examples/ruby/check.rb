@@ -6,7 +6,7 @@ require "fiddle/import"
 
 module Shaker
   extend Fiddle::Importer
-  LIBRARY = Fiddle.dlopen("libtcpshaker.so.0.1")
+  LIBRARY = Fiddle.dlopen(ENV.fetch("TCPSHAKER_LIBRARY", "libtcpshaker.so.0.1"))
   dlload LIBRARY
 
   Request = struct [

@@ -38,7 +38,7 @@ int poll(struct pollfd *descriptors, unsigned long count, int timeout_ms);
 ]]
 local POLLIN = 1
 
-local shaker = ffi.load("libtcpshaker.so.0.1")
+local shaker = ffi.load(os.getenv("TCPSHAKER_LIBRARY") or "libtcpshaker.so.0.1")
 
 local function must(status)
   if status ~= 0 then error(ffi.string(shaker.shaker_status_str(status)), 2) end

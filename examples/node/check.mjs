@@ -5,7 +5,7 @@
 import { promisify } from 'node:util';
 import koffi from 'koffi';
 
-const library = koffi.load('libtcpshaker.so.0.1');
+const library = koffi.load(process.env.TCPSHAKER_LIBRARY ?? 'libtcpshaker.so.0.1');
 
 koffi.opaque('shaker_checker');
 const Request = koffi.struct('shaker_request', {
