@@ -15,7 +15,7 @@ use support::driven::stats;
 use support::handshake::assert_proven;
 use support::lists::*;
 use support::privileges::drop_capabilities;
-use support::process::{Forked, until};
+use support::process::{Forked, sh, until};
 use support::rlimit::{NoDescriptorLeft, set_descriptor_limit};
 use support::targets::{DEAD_PORT, Listener, V4, V6, at};
 use tcpshaker::c_api::{
@@ -245,6 +245,39 @@ mod memory {
         let mut changes = Vec::new();
         monitor.reap(&mut changes, 2, None);
         assert_eq!((changes.len(), changes[0].id), (1, ids[0]));
+    }
+}
+
+mod proc_file_system {
+    use super::*;
+
+    fn verdicts(listener: &Listener) -> Vec<Status> {
+        let mut told = Vec::new();
+        for is_raw in [false, true] {
+            let mut config = Config::default();
+            if is_raw {
+                support::engine::choose_raw(&mut config).unwrap();
+            }
+            let checker = Checker::new(&config).expect("a checker");
+            let targets = [listener.address(), at(V4, DEAD_PORT)].map(|target| with_timeout(PATIENCE_MS, target));
+            told.extend(targets.iter().map(|request| checker.check(request).status));
+            told.extend(checker.check_many(&targets).iter().map(|verdict| verdict.status));
+        }
+        told
+    }
+
+    #[test]
+    fn that_is_read_only_or_not_there_changes_no_verdict() {
+        namespaced!();
+        let listener = Listener::on(V4, PORT);
+        let expected = [Status::Up, Status::Refused].repeat(4);
+        sh("mount --bind /proc /proc && mount -o remount,bind,ro /proc");
+        assert_eq!(verdicts(&listener), expected, "read-only");
+        sh("mount -t tmpfs none /proc");
+        assert!(std::fs::read_dir("/proc").unwrap().next().is_none());
+        let told = verdicts(&listener);
+        sh("umount /proc && umount /proc");
+        assert_eq!(told, expected, "none");
     }
 }
 
