@@ -1,4 +1,4 @@
-//! tcp-checker, the command-line tool among the C examples: what it prints, and its exit status.
+//! tcp-checker, the command-line tool: what it prints, and its exit status.
 #![cfg(target_os = "linux")]
 
 mod c_programs;

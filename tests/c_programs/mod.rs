@@ -18,15 +18,24 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// What is printed by a program that was killed comes at once, or never.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
+/// The program that is no example, in tools/.
+const TOOL: &str = "tcp-checker";
+
 pub const FLAVOURS: [&str; 2] = ["dynamic", "static"];
 
-pub fn directory() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("examples-c")
+/// Where the sources of an example are, or those of the tool.
+fn directory(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(if name == TOOL { "tools/tcp-checker" } else { "examples-c" })
 }
 
-/// Runs make in examples-c. The lock keeps test binaries that run side by side from building over each other.
+/// Runs make in examples-c, or for the tool in its directory.
 pub fn make(arguments: &[&str]) -> Finished {
-    let build = directory().join("build");
+    make_in(&directory(""), arguments)
+}
+
+/// Runs make. The lock keeps test binaries that run side by side from building over each other.
+pub fn make_in(directory: &Path, arguments: &[&str]) -> Finished {
+    let build = directory.join("build");
     fs::create_dir_all(&build).unwrap();
     let lock = File::create(build.join(".lock")).unwrap();
     // SAFETY: the descriptor is open; closing it gives the lock back.
@@ -34,22 +43,24 @@ pub fn make(arguments: &[&str]) -> Finished {
     let mut make = Command::new("make");
     // A make around cargo would hand its own flags down, and cargo test its own build of the library.
     make.env_remove("MAKEFLAGS").env_remove("MFLAGS").env_remove("MAKELEVEL").env_remove("LD_LIBRARY_PATH");
-    make.arg("-C").arg(directory()).args(arguments);
+    make.arg("-C").arg(directory).args(arguments);
     // The library may have to be built from nothing.
     finish_within(&mut make, "", Duration::from_secs(1800))
 }
 
-/// The path of an example, built if need be.
+/// The path of an example or of the tool, built if need be.
 pub fn program(flavour: &str, name: &str) -> PathBuf {
-    static BUILT: OnceLock<()> = OnceLock::new();
-    BUILT.get_or_init(|| {
-        let built = make(&["all"]);
-        assert!(built.status.success(), "make -C examples-c all failed:\n{}{}", built.stdout, built.stderr);
+    static EXAMPLES: OnceLock<()> = OnceLock::new();
+    static THE_TOOL: OnceLock<()> = OnceLock::new();
+    let directory = directory(name);
+    if name == TOOL { &THE_TOOL } else { &EXAMPLES }.get_or_init(|| {
+        let built = make_in(&directory, &["all"]);
+        assert!(built.status.success(), "make all failed in {directory:?}:\n{}{}", built.stdout, built.stderr);
     });
-    directory().join("build").join(flavour).join(name)
+    directory.join("build").join(flavour).join(name)
 }
 
-/// A command for an example.
+/// A command for an example or for the tool.
 pub fn command(flavour: &str, name: &str) -> Command {
     let mut command = Command::new(program(flavour, name));
     // cargo test points it at its own build of the library, which would come before the program's own path.

@@ -1,8 +1,7 @@
 /* tcp-checker: checks many TCP ports at once from the command line; tcp-checker -h says how.
  *
- * The command line is read in tcp-checker/options.c; the checks are made in tcp-checker/window.c or
- * tcp-checker/one_at_a_time.c, at the rate of tcp-checker/pace.c; printing is done in
- * tcp-checker/report.c, and tcp-checker/rtt.c keeps the distribution of round-trip times.
+ * The command line is read in options.c; the checks are made in window.c or one_at_a_time.c, at the rate of pace.c;
+ * printing is done in report.c, and rtt.c keeps the distribution of round-trip times.
  */
 #define _XOPEN_SOURCE 700
 
@@ -10,12 +9,12 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 
-#include "tcp-checker/interrupt.h"
-#include "tcp-checker/one_at_a_time.h"
-#include "tcp-checker/options.h"
-#include "tcp-checker/pace.h"
-#include "tcp-checker/report.h"
-#include "tcp-checker/window.h"
+#include "interrupt.h"
+#include "one_at_a_time.h"
+#include "options.h"
+#include "pace.h"
+#include "report.h"
+#include "window.h"
 
 /* Every check in flight of the kernel's TCP holds a socket. The soft limit is a default that a program may raise for
  * itself; the hard one is the administrator's word. */
