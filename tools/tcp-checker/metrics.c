@@ -1,22 +1,105 @@
-/* What the checker counted, in Prometheus' text format 0.0.4
- * (https://prometheus.io/docs/instrumenting/exposition_formats/). */
+/* What was counted in a run, in Prometheus' text format.
+ *
+ * All of it begins anew with each run, so nothing is a counter: rate() would take the next run for a restart. */
 #include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
 
+#include "complain.h"
 #include "metrics.h"
 #include "status.h"
+#include "text.h"
 
-static void describe(FILE *out, const char *name, const char *type, const char *help)
+void metrics_describe(FILE *out, const char *name, const char *type, const char *help)
 {
     fprintf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
 }
 
-static void print_one(FILE *out, const char *name, const char *type, const char *help, uint64_t value)
+void metrics_print_label(FILE *out, const char *value)
 {
-    describe(out, name, type, help);
+    char *clean = text_utf8(value);
+
+    for (const char *byte = clean; *byte != '\0'; byte++) {
+        if (*byte == '\n')
+            fputs("\\n", out);
+        else if (*byte == '"' || *byte == '\\')
+            fprintf(out, "\\%c", *byte);
+        else
+            fputc(*byte, out);
+    }
+    free(clean);
+}
+
+void metrics_print_seconds(FILE *out, uint64_t us)
+{
+    fprintf(out, "%" PRIu64 ".%06" PRIu64 "\n", us / 1000000, us % 1000000);
+}
+
+static void print_one(FILE *out, const char *name, const char *help, uint64_t value)
+{
+    metrics_describe(out, name, "gauge", help);
     fprintf(out, "%s %" PRIu64 "\n", name, value);
 }
 
-/* Every result has its series from the start, or the first of a kind would come as a jump that rate() cannot see. */
+/* ---- the targets ---- */
+
+static int by_name(const void *a, const void *b)
+{
+    const struct target *const *one = a, *const *other = b;
+    int order = strcmp(target_name(*one), target_name(*other));
+
+    /* Of one that was given twice, the later counts. */
+    return order != 0 ? order : (*one > *other) - (*one < *other);
+}
+
+/* The targets by name, each once, those that have a verdict. Returns how many. */
+static size_t judged_targets(const struct targets *targets, const struct target **sorted)
+{
+    size_t judged = 0, count = 0;
+
+    for (size_t i = 0; i < targets->count; i++) {
+        if (targets->items[i].judged)
+            sorted[judged++] = &targets->items[i];
+    }
+    qsort(sorted, judged, sizeof *sorted, by_name);
+    for (size_t i = 0; i < judged; i++) {
+        if (i + 1 == judged || strcmp(target_name(sorted[i]), target_name(sorted[i + 1])) != 0)
+            sorted[count++] = sorted[i];
+    }
+    return count;
+}
+
+static void print_targets(const struct targets *targets, FILE *out)
+{
+    const struct target **sorted = must(malloc(targets->count * sizeof *sorted));
+    size_t count = judged_targets(targets, sorted), up = 0;
+
+    if (count > 0)
+        metrics_describe(out, "tcpshaker_up", "gauge",
+                         "Whether the target was up when it was checked last. Without a verdict there is no sample.");
+    for (size_t i = 0; i < count; i++) {
+        fputs("tcpshaker_up{target=\"", out);
+        metrics_print_label(out, target_name(sorted[i]));
+        fprintf(out, "\"} %d\n", sorted[i]->status == SHAKER_OK);
+        up += sorted[i]->status == SHAKER_OK;
+    }
+    if (up > 0)
+        metrics_describe(out, "tcpshaker_last_rtt_seconds", "gauge",
+                         "Time from SYN to SYN-ACK of the target's last check.");
+    for (size_t i = 0; i < count; i++) {
+        if (sorted[i]->status != SHAKER_OK)
+            continue;
+        fputs("tcpshaker_last_rtt_seconds{target=\"", out);
+        metrics_print_label(out, target_name(sorted[i]));
+        fputs("\"} ", out);
+        metrics_print_seconds(out, sorted[i]->rtt_us);
+    }
+    free(sorted);
+}
+
+/* ---- the totals ---- */
+
+/* Every result has its series, so that one which did not come is a 0 and no gap. */
 static void print_results(const shaker_stats *stats, FILE *out)
 {
     const struct {
@@ -38,45 +121,42 @@ static void print_results(const shaker_stats *stats, FILE *out)
         {SHAKER_ERR_INTERNAL, stats->err_internal},
     };
 
-    describe(out, "tcpshaker_checks_total", "counter",
-             "Checks that ended, by result: up; timeout, refused and unreachable are down; all others are no verdict.");
+    metrics_describe(
+        out, "tcpshaker_run_checks", "gauge",
+        "Checks of this run, by result: up; timeout, refused and unreachable are down; all others are no verdict.");
     for (size_t i = 0; i < sizeof results / sizeof *results; i++)
-        fprintf(out, "tcpshaker_checks_total{result=\"%s\"} %" PRIu64 "\n", status_word(results[i].status).text,
+        fprintf(out, "tcpshaker_run_checks{result=\"%s\"} %" PRIu64 "\n", status_word(results[i].status).text,
                 results[i].count);
-}
-
-/* The base unit is the second. Written from whole microseconds, no number is rounded. */
-static void print_seconds(FILE *out, const char *series, uint64_t us)
-{
-    fprintf(out, "%s %" PRIu64 ".%06" PRIu64 "\n", series, us / 1000000, us % 1000000);
 }
 
 static void print_rtt(const struct rtt *rtt, FILE *out)
 {
-    describe(out, "tcpshaker_rtt_seconds", "summary",
-             "Time from SYN to SYN-ACK of the checks whose target was up, as the kernel measured it.");
+    static const unsigned PERCENT[] = {50, 90, 99};
+
     /* Of no times at all there are no quantiles. */
-    if (rtt->count > 0) {
-        print_seconds(out, "tcpshaker_rtt_seconds{quantile=\"0.5\"}", rtt_percentile(rtt, 50));
-        print_seconds(out, "tcpshaker_rtt_seconds{quantile=\"0.9\"}", rtt_percentile(rtt, 90));
-        print_seconds(out, "tcpshaker_rtt_seconds{quantile=\"0.99\"}", rtt_percentile(rtt, 99));
+    if (rtt->count == 0)
+        return;
+    metrics_describe(out, "tcpshaker_run_rtt_seconds", "gauge",
+                     "Time from SYN to SYN-ACK that a share of this run's answers did not exceed.");
+    for (size_t i = 0; i < sizeof PERCENT / sizeof *PERCENT; i++) {
+        fprintf(out, "tcpshaker_run_rtt_seconds{quantile=\"0.%u\"} ",
+                PERCENT[i] % 10 == 0 ? PERCENT[i] / 10 : PERCENT[i]);
+        metrics_print_seconds(out, rtt_percentile(rtt, PERCENT[i]));
     }
-    print_seconds(out, "tcpshaker_rtt_seconds_sum", rtt->sum_us);
-    fprintf(out, "tcpshaker_rtt_seconds_count %" PRIu64 "\n", rtt->count);
+    metrics_describe(out, "tcpshaker_run_mean_rtt_seconds", "gauge", "Mean time from SYN to SYN-ACK in this run.");
+    fputs("tcpshaker_run_mean_rtt_seconds ", out);
+    metrics_print_seconds(out, rtt->sum_us / rtt->count);
 }
 
-void metrics_print(const shaker_stats *stats, const struct rtt *rtt, FILE *out)
+void metrics_print(const shaker_stats *stats, const struct rtt *rtt, const struct targets *targets, FILE *out)
 {
-    print_one(out, "tcpshaker_submitted_checks_total", "counter", "Checks accepted.", stats->submitted);
+    print_targets(targets, out);
+    print_one(out, "tcpshaker_run_submitted_checks", "Checks of this run that were begun.", stats->submitted);
     print_results(stats, out);
-    print_one(out, "tcpshaker_completed_handshakes_total", "counter",
-              "Half-open checks whose target was up but whose last ACK went out, or may have.",
+    print_one(out, "tcpshaker_run_completed_handshakes",
+              "Half-open checks of this run whose target was up but whose last ACK went out, or may have.",
               stats->completed_handshakes);
-    print_one(out, "tcpshaker_in_flight_checks", "gauge", "Checks in flight now.", stats->in_flight);
-    print_one(out, "tcpshaker_queued_checks", "gauge", "Checks that wait now, for their turn or for their name.",
-              stats->queued);
-    print_one(out, "tcpshaker_sockets", "gauge", "Sockets held now, idle ones included.", stats->sockets);
-    print_one(out, "tcpshaker_unsolicited_segments_total", "counter",
-              "Segments that came to the raw engine's ports and answered no check.", stats->unsolicited);
+    print_one(out, "tcpshaker_run_unsolicited_segments",
+              "Segments that came to the raw engine's ports in this run and answered no check.", stats->unsolicited);
     print_rtt(rtt, out);
 }

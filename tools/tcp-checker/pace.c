@@ -1,7 +1,7 @@
 /* A check's timeout runs from its submission, so one that the rate does not allow yet is kept back
  * here. The library's own limit then only smooths what is handed over. */
+#include "clock.h"
 #include "pace.h"
-#include "report.h"
 
 void pace_start(struct pace *pace, const struct options *options, uint64_t started_us)
 {

@@ -1,11 +1,12 @@
-/* How round-trip times are distributed: a log-linear histogram, so that a run of any length needs
- * 7 KiB and its percentiles are still true to 3 %. */
-#include <stdio.h>
+/* How round-trip times are distributed: a log-linear histogram, so that a run of any length needs at most 7 KiB, and
+ * as little as the times of one target differ. Its percentiles are true to 3 %. */
+#include <stdlib.h>
 #include <string.h>
 
+#include "complain.h"
 #include "rtt.h"
 
-static size_t bucket_of(uint32_t us)
+size_t rtt_bucket_of(uint32_t us)
 {
     unsigned shift = 0;
 
@@ -14,100 +15,76 @@ static size_t bucket_of(uint32_t us)
     return shift * RTT_STEPS + (us >> shift);
 }
 
-/* The smallest time that falls into a bucket; for the one behind the last, past 32 bits. */
-static uint64_t bucket_floor(size_t bucket)
+uint64_t rtt_bucket_floor(size_t bucket)
 {
     unsigned shift = bucket < 2 * RTT_STEPS ? 0 : (unsigned)(bucket / RTT_STEPS) - 1;
 
     return (uint64_t)(bucket - (size_t)shift * RTT_STEPS) << shift;
 }
 
+uint64_t rtt_bucket_count(const struct rtt *rtt, size_t bucket)
+{
+    return bucket >= rtt->first && bucket - rtt->first < rtt->length ? rtt->counts[bucket - rtt->first] : 0;
+}
+
+/* Has the counts reach this bucket. */
+static void reach(struct rtt *rtt, size_t bucket)
+{
+    size_t first = rtt->length == 0 || bucket < rtt->first ? bucket : rtt->first;
+    size_t end = rtt->length == 0 || bucket >= rtt->first + rtt->length ? bucket + 1 : rtt->first + rtt->length;
+
+    if (rtt->length == end - first)
+        return;
+    rtt->counts = must(realloc(rtt->counts, (end - first) * sizeof *rtt->counts));
+    if (rtt->length == 0) {
+        rtt->first = first;
+        rtt->counts[0] = 0;
+    } else if (first < rtt->first) {
+        memmove(rtt->counts + (rtt->first - first), rtt->counts, rtt->length * sizeof *rtt->counts);
+        memset(rtt->counts, 0, (rtt->first - first) * sizeof *rtt->counts);
+    } else {
+        memset(rtt->counts + rtt->length, 0, (end - first - rtt->length) * sizeof *rtt->counts);
+    }
+    rtt->first = first;
+    rtt->length = end - first;
+}
+
 void rtt_add(struct rtt *rtt, uint32_t us)
 {
+    size_t bucket = rtt_bucket_of(us);
+
     if (rtt->count == 0 || us < rtt->min_us)
         rtt->min_us = us;
     if (us > rtt->max_us)
         rtt->max_us = us;
-    rtt->buckets[bucket_of(us)]++;
+    reach(rtt, bucket);
+    rtt->counts[bucket - rtt->first]++;
     rtt->count++;
     rtt->sum_us += us;
 }
 
-static size_t percentile_bucket(const struct rtt *rtt, unsigned percent)
+size_t rtt_percentile_bucket(const struct rtt *rtt, unsigned percent)
 {
     /* Rounded up: of one time, every percentile is that time. Divided first, so that no count overflows. */
     uint64_t wanted = rtt->count / 100 * percent + (rtt->count % 100 * percent + 99) / 100;
     uint64_t seen = 0;
-    size_t bucket = 0;
+    size_t i = 0;
 
-    while (seen + rtt->buckets[bucket] < wanted)
-        seen += rtt->buckets[bucket++];
-    return bucket;
+    while (seen + rtt->counts[i] < wanted)
+        seen += rtt->counts[i++];
+    return rtt->first + i;
 }
 
 uint64_t rtt_percentile(const struct rtt *rtt, unsigned percent)
 {
-    size_t bucket = percentile_bucket(rtt, percent);
-    uint64_t middle = (bucket_floor(bucket) + bucket_floor(bucket + 1) - 1) / 2;
+    size_t bucket = rtt_percentile_bucket(rtt, percent);
+    uint64_t middle = (rtt_bucket_floor(bucket) + rtt_bucket_floor(bucket + 1) - 1) / 2;
 
     return middle < rtt->min_us ? rtt->min_us : middle > rtt->max_us ? rtt->max_us : middle;
 }
 
-static const char *time_text(uint64_t us, char *text, size_t capacity)
+void rtt_clear(struct rtt *rtt)
 {
-    if (us < 1000)
-        snprintf(text, capacity, "%u us", (unsigned)us);
-    else if (us < 1000000)
-        snprintf(text, capacity, "%.2f ms", (double)us / 1e3);
-    else
-        snprintf(text, capacity, "%.2f s", (double)us / 1e6);
-    return text;
-}
-
-static void print_row(FILE *out, uint64_t from, uint64_t to, uint64_t count, uint64_t longest)
-{
-    enum { BAR = 40 };
-    char bar[BAR + 1], from_text[24], to_text[24];
-    int length = (int)((double)count * BAR / (double)longest);
-
-    memset(bar, '#', BAR);
-    /* One check in a million is still to be seen. */
-    bar[length > 0 || count == 0 ? length : 1] = '\0';
-    fprintf(out, "  %10s to %10s  %-*s  %llu\n", time_text(from, from_text, sizeof from_text),
-            time_text(to, to_text, sizeof to_text), BAR, bar, (unsigned long long)count);
-}
-
-/* At most ROWS rows for all times up to the 99th percentile, each as many buckets wide as the others,
- * and one for the rest: a single straggler must not press everything else into one row. */
-static void print_histogram(const struct rtt *rtt, FILE *out)
-{
-    enum { ROWS = 11 };
-    size_t first = bucket_of(rtt->min_us), last = percentile_bucket(rtt, 99);
-    size_t step = (last - first) / ROWS + 1, count = (last - first) / step + 1;
-    uint64_t rows[ROWS] = {0}, longest = 0, rest = rtt->count;
-
-    for (size_t row = 0; row < count; row++) {
-        for (size_t bucket = first + row * step; bucket < first + (row + 1) * step && bucket < RTT_BUCKETS; bucket++)
-            rows[row] += rtt->buckets[bucket];
-        rest -= rows[row];
-        longest = rows[row] > longest ? rows[row] : longest;
-    }
-    for (size_t row = 0; row < count; row++)
-        print_row(out, bucket_floor(first + row * step), bucket_floor(first + (row + 1) * step), rows[row], longest);
-    if (rest > 0)
-        print_row(out, bucket_floor(first + count * step), rtt->max_us, rest, longest);
-}
-
-void rtt_print(const struct rtt *rtt, FILE *out)
-{
-    char min[24], p50[24], p90[24], p99[24], max[24];
-
-    if (rtt->count == 0)
-        return;
-    fprintf(out, "\nFrom SYN to SYN-ACK:\n  min %s, p50 %s, p90 %s, p99 %s, max %s\n",
-            time_text(rtt->min_us, min, sizeof min), time_text(rtt_percentile(rtt, 50), p50, sizeof p50),
-            time_text(rtt_percentile(rtt, 90), p90, sizeof p90), time_text(rtt_percentile(rtt, 99), p99, sizeof p99),
-            time_text(rtt->max_us, max, sizeof max));
-    if (rtt->min_us != rtt->max_us)
-        print_histogram(rtt, out);
+    free(rtt->counts);
+    *rtt = (struct rtt){0};
 }

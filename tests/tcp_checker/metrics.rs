@@ -1,32 +1,26 @@
-//! tcp-checker -m: what the checker counted, as Prometheus text.
-#![cfg(target_os = "linux")]
+//! tcp-checker -m: a run as Prometheus text.
 
-mod c_programs;
-mod support;
-
-use c_programs::{Finished, command, dead, finish, finish_with_input, live, silent};
 use std::collections::BTreeMap;
 use std::process::Command;
-use support::namespace::skip;
 
-const UP: i32 = 0;
-const SOME_DOWN: i32 = 1;
-const USAGE: i32 = 2;
+use crate::c_programs::{Finished, dead, finish, finish_with_input, live, silent};
+use crate::support::namespace::skip;
+use crate::the_tool::*;
 
 /// Runs the tool with -m.
 fn measured(arguments: &[&str]) -> Finished {
-    finish(command("dynamic", "tcp-checker").arg("-m").args(arguments))
+    finish(tool(&["-m"]).args(arguments))
 }
 
 #[derive(Debug, Default)]
-struct Metric {
-    kind: String,
-    /// By name and labels, as `tcpshaker_checks_total{result="up"}`.
-    samples: BTreeMap<String, f64>,
+pub struct Metric {
+    pub kind: String,
+    /// By name and labels, as `tcpshaker_run_checks{result="up"}`.
+    pub samples: BTreeMap<String, f64>,
 }
 
 /// Reads the text format 0.0.4, strictly: HELP, then TYPE, then every sample of the metric, and nothing else.
-fn parse(text: &str) -> BTreeMap<String, Metric> {
+pub fn parse(text: &str) -> BTreeMap<String, Metric> {
     assert!(text.ends_with('\n'), "the last line must end: {text:?}");
     let mut metrics = BTreeMap::<String, Metric>::new();
     let mut lines = text.lines().peekable();
@@ -35,7 +29,7 @@ fn parse(text: &str) -> BTreeMap<String, Metric> {
         assert!(is_metric_name(name), "{line}");
         assert!(!help.is_empty() && !help.contains('\\') && help.trim() == help, "{line}");
         let kind = lines.next().and_then(|line| line.strip_prefix(&format!("# TYPE {name} "))).expect(line);
-        assert!(matches!(kind, "counter" | "gauge" | "summary"), "{line}");
+        assert!(matches!(kind, "counter" | "gauge" | "histogram"), "{line}");
         assert_eq!(kind == "counter", name.ends_with("_total"), "{line}");
         let mut metric = Metric { kind: kind.to_owned(), ..Metric::default() };
         while let Some(sample) = lines.next_if(|line| !line.starts_with('#')) {
@@ -58,13 +52,20 @@ fn is_metric_name(name: &str) -> bool {
 
 fn is_series_of(name: &str, kind: &str, series: &str) -> bool {
     let Some(rest) = series.strip_prefix(name) else { return false };
-    if kind == "summary" && matches!(rest, "_sum" | "_count") || rest.is_empty() && kind != "summary" {
-        return true;
-    }
-    let labels = rest.strip_prefix('{').and_then(|rest| rest.strip_suffix("\"}"));
-    let Some((label, value)) = labels.and_then(|labels| labels.split_once("=\"")) else { return false };
-    let expected = if kind == "summary" { "quantile" } else { "result" };
-    label == expected && !value.is_empty() && !value.contains(['"', '\\', ','])
+    let rest = if kind == "histogram" {
+        let Some(rest) = ["_bucket", "_sum", "_count"].iter().find_map(|suffix| rest.strip_prefix(suffix)) else {
+            return false;
+        };
+        rest
+    } else {
+        rest
+    };
+    let Some(labels) = rest.strip_prefix('{') else { return rest.is_empty() };
+    let Some(labels) = labels.strip_suffix("\"}") else { return false };
+    labels.split("\",").all(|label| {
+        let Some((label, value)) = label.split_once("=\"") else { return false };
+        matches!(label, "target" | "result" | "quantile" | "le") && !value.is_empty() && !value.contains('\n')
+    })
 }
 
 /// The value of a metric's only sample.
@@ -78,7 +79,7 @@ fn value(metrics: &BTreeMap<String, Metric>, name: &str) -> f64 {
 /// How many checks ended with this result.
 #[track_caller]
 fn checks(metrics: &BTreeMap<String, Metric>, result: &str) -> f64 {
-    metrics["tcpshaker_checks_total"].samples[&format!("tcpshaker_checks_total{{result=\"{result}\"}}")]
+    metrics["tcpshaker_run_checks"].samples[&format!("tcpshaker_run_checks{{result=\"{result}\"}}")]
 }
 
 #[test]
@@ -94,15 +95,12 @@ fn live_dead_and_silent_targets_are_counted_apart_and_add_up() {
     for (result, count) in [("up", 3.0), ("refused", 2.0), ("timeout", 1.0), ("unreachable", 0.0), ("local", 0.0)] {
         assert_eq!(checks(&metrics, result), count, "{result}: {run:?}");
     }
-    let results = &metrics["tcpshaker_checks_total"].samples;
+    let results = &metrics["tcpshaker_run_checks"].samples;
     assert_eq!(results.len(), 13, "one for each result that a check can have: {run:?}");
     assert_eq!(results.values().sum::<f64>(), 6.0, "{run:?}");
-    assert_eq!(value(&metrics, "tcpshaker_submitted_checks_total"), 6.0, "{run:?}");
-    assert!(value(&metrics, "tcpshaker_completed_handshakes_total") <= 3.0, "{run:?}");
-    assert_eq!(value(&metrics, "tcpshaker_in_flight_checks"), 0.0, "{run:?}");
-    assert_eq!(value(&metrics, "tcpshaker_queued_checks"), 0.0, "{run:?}");
-    assert!(metrics.contains_key("tcpshaker_sockets"), "{run:?}");
-    assert_eq!(value(&metrics, "tcpshaker_unsolicited_segments_total"), 0.0, "{run:?}");
+    assert_eq!(value(&metrics, "tcpshaker_run_submitted_checks"), 6.0, "{run:?}");
+    assert!(value(&metrics, "tcpshaker_run_completed_handshakes") <= 3.0, "{run:?}");
+    assert_eq!(value(&metrics, "tcpshaker_run_unsolicited_segments"), 0.0, "{run:?}");
 }
 
 #[test]
@@ -113,24 +111,21 @@ fn what_is_not_a_verdict_is_counted_as_what_it_is() {
     assert_eq!(run.code(), USAGE, "{run:?}");
     let metrics = parse(&run.stdout);
     assert_eq!((checks(&metrics, "local"), checks(&metrics, "address")), (3.0, 6.0), "{run:?}");
-    assert_eq!(value(&metrics, "tcpshaker_submitted_checks_total"), 9.0, "{run:?}");
+    assert_eq!(value(&metrics, "tcpshaker_run_submitted_checks"), 9.0, "{run:?}");
 }
 
 #[test]
-fn round_trip_times_are_a_summary_in_seconds() {
+fn round_trip_times_are_quantiles_in_seconds() {
     let (_listener, up) = live();
     let run = measured(&["-a", &up, "-n", "500", "-c", "5"]);
     assert_eq!(run.code(), UP, "{run:?}");
     let metrics = parse(&run.stdout);
-    let metric = &metrics["tcpshaker_rtt_seconds"];
-    assert_eq!(metric.kind, "summary");
-    assert_eq!(metric.samples["tcpshaker_rtt_seconds_count"], 500.0);
-    let quantile = |of: &str| metric.samples[&format!("tcpshaker_rtt_seconds{{quantile=\"{of}\"}}")];
+    let metric = &metrics["tcpshaker_run_rtt_seconds"];
+    let quantile = |of: &str| metric.samples[&format!("tcpshaker_run_rtt_seconds{{quantile=\"{of}\"}}")];
     let quantiles = [quantile("0.5"), quantile("0.9"), quantile("0.99")];
     assert!(quantiles.is_sorted() && quantiles[0] > 0.0, "{run:?}");
-    // Half of them took that long or longer, to the 3 % of the buckets; and none took longer than the run.
-    let sum = metric.samples["tcpshaker_rtt_seconds_sum"];
-    assert!(sum >= 250.0 * quantiles[0] * 0.9, "{run:?}");
+    // Half of them took that long or longer, to the 3 % of the buckets.
+    assert!(value(&metrics, "tcpshaker_run_mean_rtt_seconds") >= 0.5 * quantiles[0] * 0.9, "{run:?}");
 
     // The summary for people, from the same times, says the same with units of its own.
     let times = run.stderr.lines().find(|line| line.starts_with("  min ")).expect(&run.stderr);
@@ -149,13 +144,34 @@ fn round_trip_times_are_a_summary_in_seconds() {
 }
 
 #[test]
-fn of_no_answers_there_are_no_quantiles() {
+fn each_target_that_has_a_verdict_is_up_or_not_once() {
+    let (_listener, up) = live();
+    let dead = dead();
+    // Given twice, one of them without a verdict, and one that must be escaped.
+    let odd = "quo\"te\\:x";
+    let run = measured(&["-a", &up, "-a", &dead, "-a", &up, "-n", "2", "-a", "[2001:db8::1]:1", "-4", "-a", odd]);
+    let metrics = parse(&run.stdout);
+    let expected = BTreeMap::from([
+        (format!("tcpshaker_up{{target=\"{up}\"}}"), 1.0),
+        (format!("tcpshaker_up{{target=\"{dead}\"}}"), 0.0),
+    ]);
+    assert_eq!(metrics["tcpshaker_up"].samples, expected, "{run:?}");
+    let times = &metrics["tcpshaker_last_rtt_seconds"].samples;
+    assert_eq!(
+        times.keys().collect::<Vec<_>>(),
+        [&format!("tcpshaker_last_rtt_seconds{{target=\"{up}\"}}")],
+        "{run:?}"
+    );
+    assert!(times.values().all(|time| *time > 0.0), "{run:?}");
+    assert!(metrics.values().all(|metric| metric.kind == "gauge"), "all of it begins anew with each run: {run:?}");
+}
+
+#[test]
+fn of_no_answers_there_are_no_times() {
     let run = measured(&["-a", &dead()]);
     assert_eq!(run.code(), SOME_DOWN, "{run:?}");
     let metrics = parse(&run.stdout);
-    let samples = &metrics["tcpshaker_rtt_seconds"].samples;
-    assert_eq!(samples.keys().collect::<Vec<_>>(), ["tcpshaker_rtt_seconds_count", "tcpshaker_rtt_seconds_sum"]);
-    assert!(samples.values().all(|value| *value == 0.0), "{run:?}");
+    assert!(metrics.keys().all(|name| !name.contains("rtt")), "{run:?}");
 }
 
 #[test]
@@ -170,19 +186,21 @@ fn what_is_for_people_goes_to_standard_error() {
     }
 }
 
-/// The python that has Prometheus' own client library, if there is one.
-fn python_with_prometheus_client() -> Option<&'static str> {
-    ["python3", "/usr/bin/python3"].into_iter().find(|python| {
+/// The python that has Prometheus' own client library; without one, the test is skipped, but never in CI.
+pub fn python_with_prometheus_client(test: &str) -> Option<&'static str> {
+    let found = ["python3", "/usr/bin/python3"].into_iter().find(|python| {
         let import = Command::new(python).args(["-c", "import prometheus_client.parser"]).output();
         import.is_ok_and(|output| output.status.success())
-    })
+    });
+    if found.is_none() {
+        skip(test, "there is no prometheus_client for python3");
+    }
+    found
 }
 
 #[test]
 fn prometheus_own_parser_reads_the_same() {
-    let Some(python) = python_with_prometheus_client() else {
-        return skip("prometheus_own_parser_reads_the_same", "there is no prometheus_client for python3");
-    };
+    let Some(python) = python_with_prometheus_client("prometheus_own_parser_reads_the_same") else { return };
     let (_listener, up) = live();
     let dead = dead();
     let run = measured(&["-a", &up, "-a", &dead, "-n", "20"]);
