@@ -41,8 +41,9 @@ include packaging/identity
 
 NOTICES := LICENSE-MIT LICENSE-APACHE $(wildcard packaging/third-party/*)
 HEADERS := $(wildcard include/*.h include/*.hpp)
-# The tool is installed, too, where it and what it needs besides the library are; `make install TOOL=` leaves it out.
-TOOL ?= $(if $(TARGET),,$(if $(wildcard tools/tcp-checker/Makefile),$(shell pkg-config --exists jansson && echo tools/tcp-checker)))
+# The tool needs jansson beside the library (Debian: libjansson-dev). It is not made for another machine. TOOL= leaves it out.
+PKG_CONFIG ?= pkg-config
+TOOL ?= $(if $(TARGET),,$(shell $(PKG_CONFIG) --exists jansson 2>&1 && echo tools/tcp-checker))
 
 all: library
 
@@ -66,7 +67,7 @@ endif
 	  > $(DESTDIR)$(LIBDIR)/pkgconfig/tcpshaker.pc
 	$(INSTALL) -m 644 packaging/cmake/*.cmake $(DESTDIR)$(DATADIR)/tcpshaker/cmake
 	$(INSTALL) -m 644 $(NOTICES) $(DESTDIR)$(DOCDIR)
-	$(if $(TOOL),$(MAKE) -C $(TOOL) install)
+	$(if $(TOOL),$(MAKE) -C $(TOOL) install,$(if $(TARGET),,@echo 'tcp-checker is left out: pkg-config knows no jansson (Debian: libjansson-dev)'))
 
 install-strip: install
 	$(STRIP) --strip-debug $(DESTDIR)$(LIBDIR)/libtcpshaker.a
@@ -77,7 +78,7 @@ uninstall:
 	rm -f $(addprefix $(DESTDIR)$(LIBDIR)/,libtcpshaker.a libtcpshaker.so $(SONAME) libtcpshaker.so.$(VERSION))
 	rm -f $(DESTDIR)$(LIBDIR)/pkgconfig/tcpshaker.pc
 	rm -rf $(DESTDIR)$(DATADIR)/tcpshaker $(DESTDIR)$(DOCDIR)
-	$(if $(TOOL),-$(MAKE) -C $(TOOL) uninstall)
+	$(MAKE) -C tools/tcp-checker uninstall
 
 clean:
 	$(CARGO) clean

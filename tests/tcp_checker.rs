@@ -11,6 +11,8 @@ mod command_line;
 mod endings;
 #[path = "tcp_checker/fping.rs"]
 mod fping;
+#[path = "tcp_checker/installed.rs"]
+mod installed;
 #[path = "tcp_checker/metrics.rs"]
 mod metrics;
 #[path = "tcp_checker/pace.rs"]
