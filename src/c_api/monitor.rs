@@ -90,7 +90,8 @@ pub struct shaker_monitor(Monitor);
 /// Makes a monitor of a checker, without any watch, with these settings; NULL means the defaults.
 ///
 /// It has one thread; on a caller-driven checker (shaker_config_set_caller_driven) none: there it gets on, as the checker
-/// does, inside shaker_monitor_reap. A checker may have several monitors beside its other checks, with which they share
+/// does, inside shaker_monitor_reap: whoever calls that less often than every 200 ms, and not when shaker_monitor_fd is
+/// readable, has its silences doubted, and no silent target goes down. A checker may have several monitors beside its other checks, with which they share
 /// its limits (shaker_config_set_max_in_flight, shaker_config_set_max_rate).
 ///
 /// Returns SHAKER_OK, and in *monitor the monitor, to be freed with shaker_monitor_free before its checker. Otherwise
