@@ -162,12 +162,8 @@ fn all_addresses_of_a_name_are_targets_of_their_own() {
     let _server = NameServer::start(&[("many.test", Answer::Addresses(addresses.to_vec()))]);
     let run = finish(&mut tool);
     assert_eq!(run.code(), SOME_DOWN, "{run:?}");
-    let found: BTreeSet<(String, String)> = run
-        .stdout
-        .lines()
-        .map(|line| parse(line))
-        .map(|check| (check["target"].clone(), check["verdict"].clone()))
-        .collect();
+    let found: BTreeSet<(String, String)> =
+        run.stdout.lines().map(parse).map(|check| (check["target"].clone(), check["verdict"].clone())).collect();
     let expected = [("127.0.0.2", "up"), ("127.0.0.3", "down"), ("[::1]", "down")];
     assert_eq!(found, expected.map(|(host, verdict)| (format!("{host}:{port}"), verdict.to_owned())).into());
 
