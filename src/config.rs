@@ -79,13 +79,13 @@ impl Default for Config {
 }
 
 impl Config {
-    /// What puts the segments on the wire. Default [`EngineKind::Socket`]. [`Error::Unsupported`](crate::Error::Unsupported) for
+    /// What puts the segments on the wire. Default [`EngineKind::Socket`]. [`Error::Unsupported`] for
     /// [`EngineKind::Raw`] elsewhere than on Linux and Android; where this process lacks CAP_NET_RAW,
     /// [`Checker::new`](crate::Checker::new) says so. [`Checker::engine`](crate::Checker::engine) tells what
     /// [`EngineKind::Auto`] came to.
     ///
     /// With [`EngineKind::Raw`] every check is half-open: [`Handshake::Full`](crate::Handshake::Full), `linger` and
-    /// [`Config::set_zero_linger`] with false make a check [`Error::Unsupported`](crate::Error::Unsupported), with nothing sent.
+    /// [`Config::set_zero_linger`] with false make a check [`Error::Unsupported`], with nothing sent.
     pub fn set_engine(&mut self, engine: EngineKind) -> Result<(), Error> {
         if engine == EngineKind::Raw && !raw_socket::EXIST {
             return Err(Error::Unsupported);
@@ -154,7 +154,7 @@ impl Config {
     }
 
     /// Whether the checker makes no loop thread, and gets on only inside the caller's own calls to it. Default false.
-    /// [`Error::Unsupported`](crate::Error::Unsupported) where there is no descriptor to tell when it should.
+    /// [`Error::Unsupported`] where there is no descriptor to tell when it should.
     pub fn set_caller_driven(&mut self, on: bool) -> Result<(), Error> {
         if on && !PollSet::EXISTS {
             return Err(Error::Unsupported);
@@ -188,7 +188,7 @@ impl Config {
     }
 
     /// The interface that checks leave through (SO_BINDTODEVICE, socket(7)). It need not exist yet.
-    /// [`Error::Unsupported`](crate::Error::Unsupported) where there is no such thing.
+    /// [`Error::Unsupported`] where there is no such thing.
     pub fn set_interface(&mut self, name: &str) -> Result<(), Error> {
         // dev_valid_name() in net/core/dev.c: 1 to IFNAMSIZ - 1 bytes, not . or .., without / : or white space.
         let odd = |byte: u8| byte == b'/' || byte == b':' || byte == 0 || byte.is_ascii_whitespace() || byte == 0x0b;
@@ -203,8 +203,8 @@ impl Config {
     }
 
     /// The network namespace that checks leave from and names are looked up in, by its path ("/run/netns/blue").
-    /// [`Checker::new`](crate::Checker::new) opens it, and needs CAP_SYS_ADMIN: it says [`Error::Unsupported`](crate::Error::Unsupported)
-    /// without, and [`Error::LocalFault`](crate::Error::LocalFault) if the path is no network namespace's. [`Error::Unsupported`](crate::Error::Unsupported) where there
+    /// [`Checker::new`](crate::Checker::new) opens it, and needs CAP_SYS_ADMIN: it says [`Error::Unsupported`]
+    /// without, and [`Error::LocalFault`] if the path is no network namespace's. [`Error::Unsupported`] where there
     /// are none.
     ///
     /// The checker's own threads are in it, and no other. A zone's name (`%eth0`) is read where the target is parsed.
@@ -220,7 +220,7 @@ impl Config {
     }
 
     /// The firewall mark of checks that name none (SO_MARK, socket(7)). Needs CAP_NET_ADMIN, or since Linux 5.17
-    /// CAP_NET_RAW; [`Checker::new`](crate::Checker::new) says [`Error::Unsupported`](crate::Error::Unsupported) without it, and this where there
+    /// CAP_NET_RAW; [`Checker::new`](crate::Checker::new) says [`Error::Unsupported`] without it, and this where there
     /// is no such thing.
     pub fn set_mark(&mut self, mark: u32) -> Result<(), Error> {
         if !socket::MARKS {
@@ -231,7 +231,7 @@ impl Config {
     }
 
     /// The type of service of checks (IP_TOS, ip(7)) and their traffic class (IPV6_TCLASS, ipv6(7)).
-    /// [`Error::Unsupported`](crate::Error::Unsupported) where it is not the program's to say.
+    /// [`Error::Unsupported`] where it is not the program's to say.
     pub fn set_tos(&mut self, tos: u8) -> Result<(), Error> {
         if !socket::SETS_TOS {
             return Err(Error::Unsupported);
