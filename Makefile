@@ -41,9 +41,11 @@ include packaging/identity
 
 NOTICES := LICENSE-MIT LICENSE-APACHE $(wildcard packaging/third-party/*)
 HEADERS := $(wildcard include/*.h include/*.hpp)
-# The tool needs jansson beside the library (Debian: libjansson-dev). It is not made for another machine. TOOL= leaves it out.
+# The tool needs jansson beside the library (Debian: libjansson-dev). It is not made for another machine, and the crate has
+# no sources of it. TOOL= leaves it out.
 PKG_CONFIG ?= pkg-config
-TOOL ?= $(if $(TARGET),,$(shell $(PKG_CONFIG) --exists jansson 2>&1 && echo tools/tcp-checker))
+TOOL_SOURCES := $(patsubst %/Makefile,%,$(wildcard tools/tcp-checker/Makefile))
+TOOL ?= $(if $(TARGET),,$(if $(TOOL_SOURCES),$(shell $(PKG_CONFIG) --exists jansson 2>&1 && echo $(TOOL_SOURCES))))
 
 all: library
 
@@ -67,7 +69,7 @@ endif
 	  > $(DESTDIR)$(LIBDIR)/pkgconfig/tcpshaker.pc
 	$(INSTALL) -m 644 packaging/cmake/*.cmake $(DESTDIR)$(DATADIR)/tcpshaker/cmake
 	$(INSTALL) -m 644 $(NOTICES) $(DESTDIR)$(DOCDIR)
-	$(if $(TOOL),$(MAKE) -C $(TOOL) install,$(if $(TARGET),,@echo 'tcp-checker is left out: pkg-config knows no jansson (Debian: libjansson-dev)'))
+	$(if $(TOOL),$(MAKE) -C $(TOOL) install,$(if $(TARGET)$(if $(TOOL_SOURCES),,none),,@echo 'tcp-checker is left out: pkg-config knows no jansson (Debian: libjansson-dev)'))
 
 install-strip: install
 	$(STRIP) --strip-debug $(DESTDIR)$(LIBDIR)/libtcpshaker.a
@@ -78,7 +80,7 @@ uninstall:
 	rm -f $(addprefix $(DESTDIR)$(LIBDIR)/,libtcpshaker.a libtcpshaker.so $(SONAME) libtcpshaker.so.$(VERSION))
 	rm -f $(DESTDIR)$(LIBDIR)/pkgconfig/tcpshaker.pc
 	rm -rf $(DESTDIR)$(DATADIR)/tcpshaker $(DESTDIR)$(DOCDIR)
-	$(MAKE) -C tools/tcp-checker uninstall
+	$(if $(TOOL_SOURCES),$(MAKE) -C $(TOOL_SOURCES) uninstall)
 
 clean:
 	$(CARGO) clean
