@@ -874,7 +874,8 @@ shaker_status shaker_monitor_check_now(struct shaker_monitor *monitor, uint64_t 
 // Tells what the program's own traffic saw of a target: a request that was answered, a connection that was refused. It
 // counts as one verdict. A change that it leads to has SHAKER_CHANGE_REPORTED.
 //
-// Returns SHAKER_OK; SHAKER_ERR_INVALID if monitor is NULL or the id is no watch's; SHAKER_ERR_FORKED.
+// Returns SHAKER_OK; SHAKER_ERR_INVALID if monitor is NULL or the id is no watch's; SHAKER_ERR_LOCAL without memory for
+// the change, and then it does not count; SHAKER_ERR_FORKED.
 shaker_status shaker_monitor_report(struct shaker_monitor *monitor, uint64_t id, bool up);
 
 // Reads what is known of a watch.

@@ -229,7 +229,8 @@ pub unsafe extern "C" fn shaker_monitor_check_now(monitor: *mut shaker_monitor, 
 /// Tells what the program's own traffic saw of a target: a request that was answered, a connection that was refused. It
 /// counts as one verdict. A change that it leads to has SHAKER_CHANGE_REPORTED.
 ///
-/// Returns SHAKER_OK; SHAKER_ERR_INVALID if monitor is NULL or the id is no watch's; SHAKER_ERR_FORKED.
+/// Returns SHAKER_OK; SHAKER_ERR_INVALID if monitor is NULL or the id is no watch's; SHAKER_ERR_LOCAL without memory for
+/// the change, and then it does not count; SHAKER_ERR_FORKED.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn shaker_monitor_report(monitor: *mut shaker_monitor, id: u64, up: bool) -> shaker_status {
     guard(shaker_status::SHAKER_ERR_INTERNAL, || with(monitor, |monitor| monitor.report(id, up).into()))
@@ -289,13 +290,14 @@ pub unsafe extern "C" fn shaker_monitor_reap(
             return 0;
         }
         let wait = (wait_ms != u32::MAX).then(|| Duration::from_millis(wait_ms.into()));
-        let mut taken = Vec::new();
-        monitor.0.reap(&mut taken, capacity, wait);
-        for (index, change) in taken.iter().enumerate() {
-            // SAFETY: the caller's array of `capacity` changes, of which `reap` takes no more.
-            unsafe { changes.add(index).write(change.into()) };
-        }
-        taken.len()
+        let mut next = changes;
+        monitor.0.reap_each(capacity, wait, |change| {
+            // SAFETY: the caller's array of `capacity` changes, of which `reap_each` fills no more.
+            unsafe {
+                next.write(shaker_change::from(&change));
+                next = next.add(1);
+            }
+        })
     })
 }
 

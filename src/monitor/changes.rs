@@ -81,7 +81,12 @@ impl Changes {
         self.oldest == NONE
     }
 
-    /// Adds a change of a watch. If two of it wait, it takes the place of the later, and says so.
+    /// Whether there is memory for one more change of this watch.
+    pub fn has_room(&mut self, pending: Pending) -> bool {
+        pending.oldest != pending.latest || self.entries.grow().is_ok()
+    }
+
+    /// Adds a change of a watch, for which there is room. If two of it wait, it takes the place of the later, and says so.
     pub fn put(&mut self, watch: u32, pending: &mut Pending, mut change: Change) {
         if pending.oldest != pending.latest {
             self.unlink(pending.latest);

@@ -211,14 +211,12 @@ impl Core {
                 probe.wanted -= u32::from(!record.asked.is_any());
             }
             record.checks = record.checks.wrapping_add(1);
-            match evidence {
-                Some(evidence) => self.weigh(watch, evidence, now),
-                None => {
-                    record.no_verdict = record.no_verdict.wrapping_add(1);
-                    if self.config.every_result {
-                        let state = record.hysteresis.state();
-                        self.tell(watch, state, false, now);
-                    }
+            if !evidence.is_some_and(|evidence| self.weigh(watch, evidence, now)) {
+                let record = self.records.both(watch).0;
+                record.no_verdict = record.no_verdict.wrapping_add(1);
+                if self.config.every_result && self.changes.has_room(record.pending) {
+                    let state = record.hysteresis.state();
+                    self.tell(watch, state, false, now);
                 }
             }
             if !is_paused {
@@ -254,11 +252,13 @@ impl Core {
 
     /// What the program's own traffic saw counts as one verdict. Where that leads to an earlier check, it is made
     /// earlier.
-    pub fn report(&mut self, slot: u32, is_up: bool, now: u64) {
-        self.weigh(slot, Evidence::Reported { is_up }, now);
+    pub fn report(&mut self, slot: u32, is_up: bool, now: u64) -> Result<(), OutOfMemory> {
+        if !self.weigh(slot, Evidence::Reported { is_up }, now) {
+            return Err(OutOfMemory);
+        }
         let (record, probe) = self.records.both(slot);
         if probe.timer.is_none() || record.is_paused {
-            return;
+            return Ok(());
         }
         let interval_ms = probe.settings.interval_ms(record.hysteresis.pace());
         let (slot, current) = (record.probe, probe.at + self.schedule.behind());
@@ -266,6 +266,7 @@ impl Core {
         if at < current {
             self.set_timer(slot, at);
         }
+        Ok(())
     }
 
     fn jittered(&mut self, probe: u32, interval_ms: u32) -> u64 {
@@ -273,8 +274,9 @@ impl Core {
         self.spread.jittered(u64::from(interval_ms) * NANOSECONDS_PER_MS, percent)
     }
 
-    /// What one verdict makes of a watch.
-    fn weigh(&mut self, slot: u32, evidence: Evidence, now: u64) {
+    /// What one verdict makes of a watch. What it would change but cannot be told, for want of memory, is no verdict.
+    /// Returns whether it was one.
+    fn weigh(&mut self, slot: u32, evidence: Evidence, now: u64) -> bool {
         let total = self.records.count();
         let (record, probe) = self.records.both(slot);
         let (is_up, is_reported) = match evidence {
@@ -282,31 +284,38 @@ impl Core {
             Evidence::Reported { is_up } => (is_up, true),
             Evidence::Doubtful => (false, false),
         };
-        let count = if is_up { &mut record.up } else { &mut record.down };
-        *count = count.wrapping_add(1);
         let before = record.hysteresis;
         let mut after = before.after(is_up, &probe.settings.thresholds);
         let others = self.doubtful - usize::from(before.may_be_down());
         let (is_down, would_be_down) = (before.state() == State::Down, after.state() == State::Down);
+        let mut is_held = false;
         if !is_down && would_be_down {
             let too_many = (others + 1) * 100 > self.config.max_down_percent as usize * total;
-            if too_many || matches!(evidence, Evidence::Doubtful) {
+            is_held = too_many || matches!(evidence, Evidence::Doubtful);
+            if is_held {
                 after = before.doubted();
-                self.held += 1;
             }
         } else if !is_down && matches!(evidence, Evidence::Doubtful) {
             after = before.doubted();
         }
+        let is_told = before.state() != after.state() || self.config.every_result;
+        if is_told && !self.changes.has_room(record.pending) {
+            return false;
+        }
+        self.held += u64::from(is_held);
+        let count = if is_up { &mut record.up } else { &mut record.down };
+        *count = count.wrapping_add(1);
         record.hysteresis = after;
         self.doubtful = others + usize::from(after.may_be_down());
         let (from, to) = (before.state(), after.state());
         if from != to {
             record.since_us = now / 1_000;
             record.changes = record.changes.wrapping_add(1);
-        } else if !self.config.every_result {
-            return;
         }
-        self.tell(slot, from, is_reported, now);
+        if is_told {
+            self.tell(slot, from, is_reported, now);
+        }
+        true
     }
 
     /// A watch has come from one state to its own, maybe the same.

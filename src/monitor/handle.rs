@@ -155,17 +155,17 @@ impl Monitor {
     /// Tells what the program's own traffic saw of a target. It counts as one verdict.
     ///
     /// # Errors
-    /// [`Error::Invalid`] if the id is no watch's; [`Error::Forked`].
+    /// [`Error::Invalid`] if the id is no watch's; [`Error::LocalFault`] without memory for the change that it leads to:
+    /// then it does not count; [`Error::Forked`].
     pub fn report(&self, id: u64, is_up: bool) -> Result<(), Error> {
-        self.with_watch(id, |core, slot, now| core.report(slot, is_up, now))
+        Ok(self.with_watch(id, |core, slot, now| core.report(slot, is_up, now))??)
     }
 
-    fn with_watch(&self, id: u64, change: impl FnOnce(&mut Core, u32, u64)) -> Result<(), Error> {
+    fn with_watch<R>(&self, id: u64, change: impl FnOnce(&mut Core, u32, u64) -> R) -> Result<R, Error> {
         self.not_forked()?;
         self.rounds.with(|state, now| {
             let slot = state.core.slot(id).ok_or(Error::Invalid)?;
-            change(&mut state.core, slot, now);
-            Ok(())
+            Ok(change(&mut state.core, slot, now))
         })
     }
 
@@ -186,6 +186,11 @@ impl Monitor {
     /// the first that was not read, and the latest, which says that others were skipped. From one of the checker's own
     /// callbacks it does not wait; nor after a shutdown of the checker.
     pub fn reap(&self, changes: &mut Vec<Change>, capacity: usize, wait: Option<Duration>) -> usize {
+        self.reap_each(capacity, wait, |change| changes.push(change))
+    }
+
+    /// `each` is called under the monitor's lock.
+    pub(crate) fn reap_each(&self, capacity: usize, wait: Option<Duration>, mut each: impl FnMut(Change)) -> usize {
         let checker = &self.rounds.checker;
         if checker.is_forked() {
             return 0;
@@ -204,7 +209,7 @@ impl Monitor {
             if checker.is_forked() {
                 return 0;
             }
-            let taken = self.rounds.take(changes, capacity);
+            let taken = self.rounds.take(capacity, &mut each);
             let is_over = limit.is_none_or(|limit| limit.is_zero()) && left() == Some(Duration::ZERO);
             if taken > 0 || capacity == 0 || !goes_on || is_over || self.rounds.may_go_on().is_err() {
                 return taken;

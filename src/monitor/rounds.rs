@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::changes::Change;
 use super::core::Core;
+use crate::check::pieces::Pieces;
 use crate::check::verdict::{Report, Status, Verdict};
 use crate::checker::{Checker, Submission};
 use crate::completion::CompletionQueue;
@@ -109,13 +110,12 @@ impl Rounds {
     /// weighs them. Returns how many came; `None` when no more checks are made.
     pub fn round(&self, limit: Option<Duration>, gathers: bool) -> Option<usize> {
         let seen = self.results.interrupts(); // read first: whatever changes from now on ends the wait
-        let Some((due, next)) = self.next_checks() else { return self.end_rounds() };
+        let Some((due, tags, next)) = self.next_checks() else { return self.end_rounds() };
         let is_busy = !due.is_empty();
-        let tags: Vec<usize> = due.iter().map(|submission| submission.request.tag).collect();
         if is_busy {
             match self.checker.submit_to(&self.results, due.into_iter().map(Ok)) {
                 Ok(_) => {}
-                Err(Status::LocalFault) => self.settle(tags.iter().map(|&tag| {
+                Err(Status::LocalFault) => self.settle(tags.into_iter().map(|tag| {
                     // No verdict: each is made again when it is due.
                     Report { id: 0, tag, verdict: Verdict::out_of_memory() }
                 })),
@@ -128,17 +128,17 @@ impl Rounds {
             (false, true) => (BATCH, Some(GATHERING)),
             (false, false) => (1, limit.into_iter().chain(until_next).min()),
         };
-        let mut reports = Vec::new();
-        self.checker.take_from(&self.results, seen, BATCH, wanted, wait, |report| reports.push(report));
+        let mut reports = Pieces::new();
+        let taken = self.checker.take_from(&self.results, seen, BATCH, wanted, wait, |report| reports.push_back(report));
         if self.checker.is_forked() {
             return None; // a callback forked while this thread drove the checker, and this is the child
         }
-        if !reports.is_empty() {
-            self.settle(reports.iter().copied());
+        if taken > 0 {
+            self.settle(std::iter::from_fn(|| reports.pop_front()));
         } else if self.results.is_closed() {
             return self.end_rounds();
         }
-        Some(reports.len())
+        Some(taken)
     }
 
     fn settle(&self, reports: impl Iterator<Item = Report>) {
@@ -152,16 +152,26 @@ impl Rounds {
         None
     }
 
-    /// The next checks that are due, and when others are; `None` when no more are made.
-    fn next_checks(&self) -> Option<(Vec<Submission>, Option<u64>)> {
+    /// The next checks that are due with their tags, and when others are; `None` when no more are made.
+    fn next_checks(&self) -> Option<(Vec<Submission>, Vec<usize>, Option<u64>)> {
         let mut state = self.lock();
         if state.has_ended {
             return None;
         }
         let now = clock::now();
-        let due: Vec<Submission> = std::iter::from_fn(|| state.core.next_check(now)).take(BATCH).collect();
+        let (mut due, mut tags) = (Vec::new(), Vec::new());
+        while due.len() < BATCH {
+            // Without memory for more of them at once they are begun in smaller batches.
+            let has_room = due.try_reserve(1).is_ok() && tags.try_reserve(1).is_ok();
+            if !has_room && !due.is_empty() {
+                break;
+            }
+            let Some(check) = state.core.next_check(now) else { break };
+            tags.push(check.request.tag);
+            due.push(check);
+        }
         state.set_alarm(now);
-        Some((due, state.core.next_at()))
+        Some((due, tags, state.core.next_at()))
     }
 
     /// No more checks are made, and nobody waits for changes.
@@ -170,15 +180,14 @@ impl Rounds {
     }
 
     /// Takes changes that wait, at most so many.
-    pub fn take(&self, changes: &mut Vec<Change>, capacity: usize) -> usize {
+    pub fn take(&self, capacity: usize, each: &mut impl FnMut(Change)) -> usize {
         let mut taken = 0;
         while taken < capacity {
             let mut state = self.lock();
-            let before = changes.len();
             let room = (capacity - taken).min(BATCH);
-            changes.extend(std::iter::from_fn(|| state.core.take_change()).take(room));
-            taken += changes.len() - before;
-            if changes.len() - before < room {
+            let count = std::iter::from_fn(|| state.core.take_change()).take(room).map(&mut *each).count();
+            taken += count;
+            if count < room {
                 break;
             }
         }

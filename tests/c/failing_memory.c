@@ -14,7 +14,7 @@
 extern void *__libc_malloc(size_t), *__libc_calloc(size_t, size_t), *__libc_realloc(void *, size_t),
   *__libc_memalign(size_t, size_t);
 
-enum { CHECKS = 1500, KINDS = 2 };
+enum { CHECKS = 1500, WATCHES = 300, KINDS = 2 };
 
 static struct target up, down;
 static const char *kind;
@@ -99,6 +99,53 @@ static void check_many(shaker_checker *checker) {
   for (size_t i = 0; i < CHECKS && status == SHAKER_OK; i++) EXPECT(is_right(&results[i], i));
 }
 
+/* Each watch has checks of its own, as its interval is its own. Nothing of a monitor is larger than what can be had, but
+ * room for many watches at once. */
+static shaker_monitor *make_monitor(shaker_checker *checker, uint64_t *ids) {
+  static shaker_watch watches[WATCHES];
+  shaker_monitor *monitor = NULL;
+  shaker_monitor_config *config = shaker_monitor_config_new();
+  NEED(shaker_monitor_config_set_max_spread(config, 0) == SHAKER_OK);
+  NEED(shaker_monitor_new(checker, config, &monitor) == SHAKER_OK);
+  shaker_monitor_config_free(config);
+  for (size_t i = 0; i < WATCHES; i++) {
+    const struct target *target = i % KINDS == 0 ? &up : &down;
+    watches[i] = (shaker_watch){.addr = target->text, .timeout_ms = PATIENCE_MS, .interval_ms = 100 + (uint32_t)i};
+    watches[i].user_data = (void *)i;
+  }
+  NEED(shaker_monitor_add(monitor, watches, WATCHES, ids) == SHAKER_OK);
+  return monitor;
+}
+
+static size_t reap_changes(shaker_monitor *monitor, uint32_t wait_ms) {
+  static shaker_change changes[WATCHES];
+  size_t reaped = shaker_monitor_reap(monitor, changes, WATCHES, wait_ms);
+  for (size_t i = 0; i < reaped; i++) {
+    EXPECT_EQ(changes[i].from, SHAKER_STATE_UNKNOWN);
+    EXPECT_EQ(changes[i].to, (size_t)changes[i].user_data % KINDS == 0 ? SHAKER_STATE_UP : SHAKER_STATE_DOWN);
+  }
+  return reaped;
+}
+
+/* Every target is judged once, if only when there is memory again. */
+static void watch(shaker_checker *checker) {
+  uint64_t ids[WATCHES];
+  size_t told = 0;
+  counting = 0;
+  shaker_monitor *monitor = make_monitor(checker, ids);
+  counting = 1;
+  for (size_t i = 0; i < WATCHES; i++) {
+    int status = shaker_monitor_report(monitor, ids[i], i % KINDS == 0);
+    if (status != SHAKER_OK) EXPECT_EQ(status, SHAKER_ERR_LOCAL);
+  }
+  for (int round = 0; round < 5; round++) told += reap_changes(monitor, 10);
+  counting = 0;
+  long long give_up = now_ms() + PATIENCE_MS;
+  while (told < WATCHES && now_ms() < give_up) told += reap_changes(monitor, 100);
+  EXPECT_EQ(told, WATCHES);
+  EXPECT_EQ(shaker_monitor_free(monitor), SHAKER_OK);
+}
+
 static shaker_checker *make(void) {
   shaker_checker *checker = NULL;
   shaker_config *config = shaker_config_new();
@@ -123,7 +170,7 @@ static int end_of_a_child(int first, int last, int *count) {
     submit(checker, 0);
     submit(checker, 1);
     check_many(checker);
-    counting = 0;
+    watch(checker);
     EXPECT(submit(checker, 0));
     EXPECT_EQ(shaker_check_addr(checker, up.text, PATIENCE_MS, NULL), SHAKER_OK);
     EXPECT_EQ(shaker_checker_free(checker), SHAKER_OK);

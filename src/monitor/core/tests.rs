@@ -129,7 +129,7 @@ fn the_longest_settings_are_kept_to() {
             let interval = next(&core) - now;
             assert!((month / 2 - MS..=3 * month / 2 + 2 * MS).contains(&interval), "{interval} ns");
         }
-        core.report(slot, false, START + 5 * month);
+        core.report(slot, false, START + 5 * month).unwrap();
         assert_eq!(core.info(slot).state, State::Unknown);
     }
 }
@@ -154,7 +154,7 @@ fn watches_of_one_target_share_their_checks_and_each_has_its_own_state() {
     let ids = [0, 1].map(|tag| add(&mut core, Watch { tag, ..shared.clone() }, START));
     let other = add(&mut core, Watch { fall: 3, ..shared.clone() }, START);
     core.remove(slot(&core, other));
-    core.report(slot(&core, ids[1]), false, START);
+    core.report(slot(&core, ids[1]), false, START).unwrap();
     check_once(&mut core, START, Status::Refused);
     assert_eq!(ids.map(|id| core.info(slot(&core, id)).state), [State::Unknown, State::Down]);
     assert_eq!(ids.map(|id| core.info(slot(&core, id)).checks), [1, 1]);
@@ -174,10 +174,10 @@ fn a_new_watch_does_not_wait_for_the_interval_of_those_that_it_shares_checks_wit
 fn a_report_brings_the_next_check_forward_and_never_back() {
     let mut core = core(at_once);
     let (id, now) = one_up(&mut core, Watch { falling_ms: 100, fall: 2, ..watch(0) });
-    core.report(slot(&core, id), false, now + 200 * MS);
+    core.report(slot(&core, id), false, now + 200 * MS).unwrap();
     let info = core.info(slot(&core, id));
     assert_eq!(info.next_us, Some((now + 300 * MS) / 1_000));
-    core.report(slot(&core, id), true, now + 250 * MS);
+    core.report(slot(&core, id), true, now + 250 * MS).unwrap();
     assert_eq!(core.info(slot(&core, id)).next_us, info.next_us);
     check_once(&mut core, now + 301 * MS, Status::Up);
 }
@@ -187,7 +187,7 @@ fn nothing_is_told_of_a_watch_that_was_removed() {
     let mut core = core(at_once);
     let (id, _) = one_up(&mut core, watch(0));
     let checks = due(&mut core, START + 1_001 * MS);
-    core.report(slot(&core, id), false, START);
+    core.report(slot(&core, id), false, START).unwrap();
     core.remove(slot(&core, id));
     assert!(!core.has_changes());
     // Added again while its check is in flight: that one is its check.
@@ -361,7 +361,7 @@ proptest! {
                 }
                 Step::Pause(which, on) => core.pause(slot(&core, ids[which % ids.len()]), on, now),
                 Step::CheckNow(which) => core.check_now(slot(&core, ids[which % ids.len()]), now),
-                Step::Report(which, up) => core.report(slot(&core, ids[which % ids.len()]), up, now),
+                Step::Report(which, up) => core.report(slot(&core, ids[which % ids.len()]), up, now).unwrap(),
             }
         }
         read(&mut core, &mut told, &ids, usize::MAX)?;

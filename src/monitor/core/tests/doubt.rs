@@ -83,7 +83,7 @@ fn of_few_watches_as_many_may_go_down_as_the_percentage_allows() {
         });
         let up = |number| Watch { initial: State::Up, ..watch(number) };
         let ids: Vec<u64> = (0..watches).map(|number| add(&mut core, up(number), START)).collect();
-        ids.iter().for_each(|&id| core.report(slot(&core, id), false, START));
+        ids.iter().for_each(|&id| core.report(slot(&core, id), false, START).unwrap());
         assert_eq!(changes(&mut core).len(), allowed, "{watches} watches, {percent} %");
         assert_eq!(core.held(), u64::from(watches) - allowed as u64);
     }
@@ -98,9 +98,9 @@ fn those_that_left_count_no_more() {
     let downs: Vec<u64> =
         (0..8).map(|number| add(&mut core, Watch { initial: State::Down, ..watch(number) }, START)).collect();
     let up = [8, 9].map(|number| add(&mut core, Watch { initial: State::Up, ..watch(number) }, START));
-    core.report(slot(&core, up[0]), false, START);
+    core.report(slot(&core, up[0]), false, START).unwrap();
     assert_eq!((core.held(), changes(&mut core)), (1, Vec::new()));
     downs.iter().for_each(|&id| core.remove(slot(&core, id)));
-    core.report(slot(&core, up[0]), false, START);
+    core.report(slot(&core, up[0]), false, START).unwrap();
     assert_eq!(changes(&mut core), [(State::Up, State::Down)]);
 }

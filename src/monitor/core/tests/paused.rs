@@ -13,7 +13,7 @@ fn a_paused_watch_has_no_checks_but_those_it_is_asked_for() {
     check_once(&mut core, START + SECOND, Status::Refused);
     assert_eq!(changes(&mut core), [(State::Up, State::Down)]);
     assert_eq!(core.next_at(), None);
-    core.report(slot, true, START + SECOND);
+    core.report(slot, true, START + SECOND).unwrap();
     assert_eq!(changes(&mut core), [(State::Down, State::Up)]);
     assert_eq!(core.next_at(), None);
     core.pause(slot, false, START + 2 * SECOND);
