@@ -5,6 +5,7 @@
 //! 64 KiB it happens to one SYN in 65,536. A SYN from another port tells.
 
 use super::flows::Destination;
+use crate::sys::memory::vec_for;
 
 /// Destinations that share an entry are taken for one: the price is a SYN more.
 const ENTRIES: usize = 1 << 12;
@@ -21,7 +22,10 @@ impl LatelyUp {
     /// It answered with a SYN-ACK.
     pub fn note(&mut self, destination: Destination, now: u64) {
         if self.seconds.is_empty() {
-            self.seconds = vec![0; ENTRIES];
+            // Without the memory it is not remembered, which costs one verdict in 65,536 at the worst.
+            let Ok(seconds) = vec_for(ENTRIES) else { return };
+            self.seconds = seconds;
+            self.seconds.resize(ENTRIES, 0);
         }
         self.seconds[destination.index(ENTRIES)] = second(now);
     }

@@ -73,7 +73,8 @@ impl RawSocket {
         if set(fd, libc::SOL_SOCKET, libc::SO_SNDBUFFORCE, SEND_QUEUE).is_err() {
             let _ = set(fd, libc::SOL_SOCKET, libc::SO_SNDBUF, SEND_QUEUE);
         }
-        let socket = RawSocket { socket, v6, source, mark: 0, buffers: ReceiveBuffers::new(), dropped: 0 };
+        let buffers = ReceiveBuffers::new().map_err(|_| io::Error::from_raw_os_error(libc::ENOMEM))?;
+        let socket = RawSocket { socket, v6, source, mark: 0, buffers, dropped: 0 };
         socket.grow_deaf()?;
         Ok(socket)
     }

@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::os::fd::RawFd;
 
 use super::sending::empty_header;
+use crate::sys::memory::{OutOfMemory, vec_for};
 use crate::sys::sockaddr::{AF_INET, AF_INET6, from_sockaddr_in, from_sockaddr_in6, sockaddr_in6, sockaddr_storage};
 
 /// Segments received with one call.
@@ -73,7 +74,7 @@ pub(super) struct ReceiveBuffers {
 unsafe impl Send for ReceiveBuffers {}
 
 impl ReceiveBuffers {
-    pub fn new() -> ReceiveBuffers {
+    pub fn new() -> Result<ReceiveBuffers, OutOfMemory> {
         let message = || Message {
             bytes: [0; READ],
             control: Control([0; CONTROL]),
@@ -82,11 +83,10 @@ impl ReceiveBuffers {
             vector: libc::iovec { iov_base: std::ptr::null_mut(), iov_len: READ },
         };
         let header = || libc::mmsghdr { msg_hdr: empty_header(), msg_len: 0 };
-        ReceiveBuffers {
-            messages: (0..BATCH).map(|_| message()).collect(),
-            headers: (0..BATCH).map(|_| header()).collect(),
-            used: BATCH,
-        }
+        let (mut messages, mut headers) = (vec_for(BATCH)?, vec_for(BATCH)?);
+        messages.resize_with(BATCH, message);
+        headers.resize_with(BATCH, header);
+        Ok(ReceiveBuffers { messages: messages.into(), headers: headers.into(), used: BATCH })
     }
 
     /// Receives up to 64 segments. Returns how many; if fewer, no more were there.
