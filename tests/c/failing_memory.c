@@ -14,7 +14,7 @@
 extern void *__libc_malloc(size_t), *__libc_calloc(size_t, size_t), *__libc_realloc(void *, size_t),
   *__libc_memalign(size_t, size_t);
 
-enum { CHECKS = 1500, WATCHES = 300, KINDS = 2 };
+enum { CHECKS = 1500, WATCHES = 100, KINDS = 2 };
 
 static struct target up, down;
 static const char *kind;
@@ -110,7 +110,7 @@ static shaker_monitor *make_monitor(shaker_checker *checker, uint64_t *ids) {
   shaker_monitor_config_free(config);
   for (size_t i = 0; i < WATCHES; i++) {
     const struct target *target = i % KINDS == 0 ? &up : &down;
-    watches[i] = (shaker_watch){.addr = target->text, .timeout_ms = PATIENCE_MS, .interval_ms = 100 + (uint32_t)i};
+    watches[i] = (shaker_watch){.addr = target->text, .timeout_ms = PATIENCE_MS, .interval_ms = 20 + (uint32_t)i};
     watches[i].user_data = (void *)i;
   }
   NEED(shaker_monitor_add(monitor, watches, WATCHES, ids) == SHAKER_OK);
