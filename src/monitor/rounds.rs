@@ -129,7 +129,8 @@ impl Rounds {
             (false, false) => (1, limit.into_iter().chain(until_next).min()),
         };
         let mut reports = Pieces::new();
-        let taken = self.checker.take_from(&self.results, seen, BATCH, wanted, wait, |report| reports.push_back(report));
+        let taken =
+            self.checker.take_from(&self.results, seen, BATCH, wanted, wait, |report| reports.push_back(report));
         if self.checker.is_forked() {
             return None; // a callback forked while this thread drove the checker, and this is the child
         }
