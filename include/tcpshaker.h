@@ -398,7 +398,7 @@ typedef struct shaker_watch {
   uint64_t reserved[4];
 } shaker_watch;
 
-// What is known of a watch. The struct may grow at its end.
+// What is known of a watch. The struct may grow at its end. After 4,294,967,295 its counters go on from 0.
 typedef struct shaker_watch_info {
   // A shaker_state.
   int32_t state;
@@ -833,7 +833,8 @@ shaker_status shaker_monitor_new(struct shaker_checker *checker,
                                  struct shaker_monitor **monitor);
 
 // Ends a monitor's checks, waits for its thread, and frees it with the changes that wait; NULL is fine. No other call on
-// it may be under way or follow. A monitor that is freed after its checker keeps what the checker holds until then.
+// it may be under way or follow. A monitor that is freed after its checker keeps what the checker holds until then. A
+// check of a watch that has begun or waits for its turn ends in the checker, and nobody is told of it.
 //
 // Returns SHAKER_OK; SHAKER_ERR_DEADLOCK from one of the checker's own callbacks: then nothing was freed. In a forked
 // child only the handle's memory is freed.

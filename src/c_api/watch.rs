@@ -106,7 +106,7 @@ pub struct shaker_change {
     pub reserved: [u64; 2],
 }
 
-/// What is known of a watch. The struct may grow at its end.
+/// What is known of a watch. The struct may grow at its end. After 4,294,967,295 its counters go on from 0.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct shaker_watch_info {

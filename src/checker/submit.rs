@@ -30,6 +30,8 @@ pub(crate) struct Submission {
     pub callback: Option<Callback>,
     /// How old an answer of the resolver may be, if the target is a name; 0: it is looked up for this check.
     pub name_age_ms: u32,
+    /// Its time runs from its own start, so that it waits for its turn however long that takes.
+    pub paced: bool,
 }
 
 /// A check to be made, if there is memory for it.
@@ -37,7 +39,8 @@ pub(crate) type Submitted<T> = Result<T, OutOfMemory>;
 
 /// Whether the check may begin on the caller's thread, and its result goes to a queue.
 fn is_plain(submitted: &Submitted<Submission>) -> bool {
-    let plain = |one: &Submission| one.callback.is_none() && matches!(one.request.target, Target::Literal(_));
+    let is_literal = |one: &Submission| matches!(one.request.target, Target::Literal(_));
+    let plain = |one: &Submission| one.callback.is_none() && !one.paced && is_literal(one);
     submitted.as_ref().is_ok_and(plain)
 }
 
@@ -65,7 +68,7 @@ impl Checker {
         &self,
         requests: impl ExactSizeIterator<Item = Submitted<(Request, Option<Callback>)>>,
     ) -> Result<u64, Status> {
-        let submission = |(request, callback)| Submission { request, callback, name_age_ms: 0 };
+        let submission = |(request, callback)| Submission { request, callback, name_age_ms: 0, paced: false };
         self.submit_to(&self.shared.completions, requests.map(|one| one.map(submission)))
     }
 
@@ -102,11 +105,11 @@ impl Checker {
             let mut commands = Vec::new();
             let mut room = share;
             for (id, submission) in requests.by_ref().take(share) {
-                let Submission { request, callback, name_age_ms } = submission?;
+                let Submission { request, callback, name_age_ms, paced } = submission?;
                 if request.target.is_out_of_memory() {
                     return Err(Status::LocalFault);
                 }
-                let check = SubmittedCheck { name_age_ms, ..self.submitted_check(request, id, submitted, false) };
+                let check = SubmittedCheck { name_age_ms, ..self.submitted_check(request, id, submitted, paced) };
                 commands.try_reserve(1).map_err(OutOfMemory::from)?;
                 match (callback, commands.last_mut()) {
                     (Some(callback), _) => {

@@ -9,7 +9,7 @@ use tcpshaker::{Change, EngineKind, Error, Monitor, MonitorConfig, Report, Reque
 use super::support::descriptor::{LONG, is_readable};
 use super::support::lists::*;
 use super::support::monitors::*;
-use super::support::process::{Forked, threads};
+use super::support::process::{Forked, threads, until};
 use super::support::targets::{DEAD_PORT, Listener, V4, at};
 
 #[test]
@@ -125,4 +125,22 @@ fn whose_callback_uses_the_monitor_goes_on() {
         down.sort_unstable_by_key(|(id, _)| *id != ids[1]);
         assert_eq!(down, [(ids[1], State::Down), (added, State::Down)]);
     });
+}
+
+/// 40 watches that want 400 checks a second, of a checker that may make 100, and with an impatient timeout.
+#[test]
+fn whose_rate_is_too_low_for_all_watches_checks_each_in_its_turn() {
+    namespaced!();
+    const WATCHES: usize = 40;
+    let _listener = listen_everywhere();
+    let checker = of_kind(EngineKind::Socket, false, |config| config.set_max_rate(100).unwrap());
+    let monitor = monitor(&checker);
+    let watch = |number| Watch { timeout_ms: 100, interval_ms: 100, ..Watch::new(at(nth(number), PORT)) };
+    let ids = monitor.add(&(0..WATCHES).map(watch).collect::<Vec<_>>()).unwrap();
+    let checks = || ids.iter().map(|&id| monitor.get(id).unwrap()).map(|info| info.up).collect::<Vec<_>>();
+    until("each is checked four times", || checks().iter().all(|&checks| checks >= 4));
+    let checks = checks();
+    let (least, most) = (checks.iter().min().unwrap(), checks.iter().max().unwrap());
+    assert!(most - least <= 2, "{checks:?}");
+    assert!(ids.iter().all(|&id| monitor.get(id).unwrap().no_verdict == 0));
 }
