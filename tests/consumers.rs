@@ -168,6 +168,11 @@ mod it_is_used_from {
     }
 
     #[test]
+    fn python_installed_from_a_wheel_or_from_source() {
+        assert_works("python-packages");
+    }
+
+    #[test]
     fn ruby() {
         assert_works("ruby");
     }
