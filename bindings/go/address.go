@@ -108,3 +108,14 @@ func scopeOf(zone string) (uint32, error) {
 	}
 	return uint32(link.Index), nil
 }
+
+// zone is the name of the interface of a scope.
+func zone(scope int) string {
+	if scope == 0 {
+		return ""
+	}
+	if link, err := net.InterfaceByIndex(scope); err == nil {
+		return link.Name
+	}
+	return strconv.Itoa(scope)
+}

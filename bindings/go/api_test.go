@@ -50,13 +50,21 @@ func TestOptionsAreValuesWithTheDefaultsOfTcpShaker(t *testing.T) {
 	}
 }
 
-func TestPollerFdIsThereWhileTheLoopRuns(t *testing.T) {
-	checker, stop := started(t)
-	if fd := checker.PollerFd(); fd <= 0 {
-		t.Errorf("%d", fd)
-	}
-	stop()
-	if fd := checker.PollerFd(); fd != -1 {
-		t.Errorf("%d after the end", fd)
+// In words, as the library says it, with the library and without.
+func TestStatusSaysWhatItMeans(t *testing.T) {
+	for status, text := range map[tcp.Status]string{
+		tcp.StatusUp: "up", tcp.StatusTimeout: "timed out", tcp.StatusRefused: "refused", tcp.StatusUnreachable: "unreachable",
+		tcp.StatusInvalid: "bad argument: a NULL, an unknown flag, a reserved field that is not zero or a value out of range",
+		tcp.StatusAddress: "not an address: expected host:port with a port from 1 to 65535, IPv6 as [address]:port, of an allowed family",
+		tcp.StatusResolve: "name not resolved", tcp.StatusLocal: "this machine could not make the check",
+		tcp.StatusCancelled: "cancelled", tcp.StatusClosed: "the checker was shut down",
+		-7: "the checker belongs to the parent process", -8: "a blocking call from a callback of the same checker",
+		tcp.StatusBusy:        "the deadline passed while the check waited for its turn",
+		tcp.StatusUnsupported: "not on this platform, or not with these privileges",
+		tcp.StatusInternal:    "internal error of libtcpshaker", 4: "unknown status", -12: "unknown status",
+	} {
+		if status.String() != text {
+			t.Errorf("%d is %q, and not %q", status, status, text)
+		}
 	}
 }

@@ -65,9 +65,6 @@ func (c *Checker) start() (*session, error) {
 	if c.session != nil {
 		return nil, ErrCheckerAlreadyStarted
 	}
-	if err := compareVersions(); err != nil {
-		return nil, err
-	}
 	session, err := newSession(&c.config)
 	if err != nil {
 		return nil, err
@@ -188,17 +185,6 @@ func (c *Checker) Check(ctx context.Context, addr string, opts Options) (Result,
 	if opts.Timeout <= 0 {
 		return Result{Status: StatusTimeout}, ErrTimeout
 	}
-	endpoints, err := session.resolve(ctx, target, opts.Network, deadline)
-	if err != nil {
-		return Result{Status: statusOf(err), Elapsed: time.Since(began)}, err
-	}
-	decisive := session.ring.race(ctx, endpoints, deadline, flags, mark)
-	if decisive == nil {
-		return Result{Status: StatusCancelled, Elapsed: time.Since(began)}, ctx.Err()
-	}
-	result := newResult(&decisive.result)
-	if target.ips == nil {
-		result.Elapsed = time.Since(began)
-	}
-	return result, verdict(result.Status, int32(decisive.result.os_error), addr)
+	attempt := attempt{target, opts.Network, c.config.resolver(), flags, mark, began, deadline}
+	return session.check(ctx, attempt)
 }

@@ -1,3 +1,5 @@
+//go:build linux
+
 package tcp_test
 
 import (
@@ -90,6 +92,7 @@ func TestChecksLeaveThroughTheInterface(t *testing.T) {
 }
 
 func TestChecksLeaveFromTheNetworkNamespace(t *testing.T) {
+	needsTheLibrary(t)
 	target := listen(t, "tcp4", "127.0.0.1")
 	checker, err := looped(t, tcp.Config{NetworkNamespace: "/proc/self/ns/net"})
 	if err == nil {
@@ -106,6 +109,7 @@ func TestChecksLeaveFromTheNetworkNamespace(t *testing.T) {
 }
 
 func TestThreadsAreThoseOfTheConfig(t *testing.T) {
+	needsTheLibrary(t)
 	one, before := running(t), field(t, "Threads:")
 	_ = one
 	checker := configured(t, tcp.Config{Threads: 20})

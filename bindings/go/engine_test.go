@@ -1,3 +1,5 @@
+//go:build linux
+
 package tcp_test
 
 import (
@@ -62,6 +64,7 @@ func TestEngineIsThatOfTheLoopOrElseOfTheConfig(t *testing.T) {
 
 // The consumer's script runs this without any privilege, too.
 func TestRawEngineNeedsThePrivilege(t *testing.T) {
+	needsTheLibrary(t)
 	target := listen(t, "tcp4", "127.0.0.1")
 	raw, refusal := looped(t, tcp.Config{Engine: tcp.EngineRaw})
 	automatic := configured(t, tcp.Config{Engine: tcp.EngineAuto})
@@ -92,6 +95,7 @@ func TestRawEngineNeedsThePrivilege(t *testing.T) {
 }
 
 func TestAnotherSynIsSentAfterTheInterval(t *testing.T) {
+	needsTheLibrary(t)
 	addr := silent(t)
 	// Less than the library's own interval and the kernel's: a SYN that is sent again in this time was asked for.
 	opts := tcp.DefaultOptions().WithTimeout(250 * time.Millisecond)

@@ -1,3 +1,5 @@
+//go:build linux
+
 package tcp_test
 
 import (
@@ -20,6 +22,7 @@ func switches(t *testing.T) int64 {
 }
 
 func TestCheckOfANearTargetWakesNoOtherThread(t *testing.T) {
+	needsTheLibrary(t)
 	checker, addrs := running(t), []string{listen(t, "tcp4", "127.0.0.1").addr, dead(t)}
 	// A check that has to wait has its result by a wake-up, and leaves none for those after it.
 	if err := checker.CheckAddr(silent(t), time.Millisecond); err != tcp.ErrTimeout && err != tcp.ErrBusy {

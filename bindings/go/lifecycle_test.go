@@ -1,3 +1,5 @@
+//go:build linux
+
 package tcp_test
 
 import (
@@ -36,6 +38,18 @@ func TestCheckerIsReadyWhileItsLoopRunsAndCanStartAgain(t *testing.T) {
 			t.Fatalf("a second loop: %v", err)
 		}
 		stop()
+	}
+}
+
+func TestPollerFdIsThereWhileTheLoopRuns(t *testing.T) {
+	needsTheLibrary(t)
+	checker, stop := started(t)
+	if fd := checker.PollerFd(); fd <= 0 {
+		t.Errorf("%d", fd)
+	}
+	stop()
+	if fd := checker.PollerFd(); fd != -1 {
+		t.Errorf("%d after the end", fd)
 	}
 }
 

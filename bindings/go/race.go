@@ -9,6 +9,19 @@ import (
 // Attempt Delay).
 const attemptDelay = 250 * time.Millisecond
 
+// A check on its way through a ring.
+type check struct {
+	endpoint  endpoint
+	timeoutMS uint32
+	flags     uint32
+	mark      uint32
+	key       uintptr // the ring's own
+	id        uint64  // the library's, once it was told
+	result    Result
+	errno     int32         // behind the result
+	done      chan<- *check // has room for it
+}
+
 // race checks the addresses of a target as the library does those of a name: in their order, the next one as soon as
 // one fails or has had no answer for attemptDelay. It returns the check that found its address up; if none did, that
 // of the first address; and nil when ctx was cancelled.
@@ -42,7 +55,7 @@ func (r *ring) race(ctx context.Context, addresses []endpoint, deadline time.Tim
 		select {
 		case c := <-done:
 			running--
-			if status := Status(c.result.status); status == StatusUp || status == StatusClosed {
+			if status := c.result.Status; status == StatusUp || status == StatusClosed {
 				return c
 			}
 			if more() {

@@ -1,3 +1,5 @@
+//go:build cgo && !tcpshaker_go
+
 package tcp
 
 import (

@@ -1,14 +1,8 @@
 package tcp
 
-/*
-#include <tcpshaker.h>
-*/
-import "C"
-
 import (
 	"net/netip"
 	"time"
-	"unsafe"
 )
 
 // Status is the library's answer to a check. 0 is up; positive is down, and how; negative is no verdict. Expect
@@ -17,22 +11,23 @@ type Status int32
 
 // The statuses of the library, as in tcpshaker.h.
 const (
-	StatusUp          Status = C.SHAKER_OK
-	StatusTimeout     Status = C.SHAKER_TIMEOUT
-	StatusRefused     Status = C.SHAKER_REFUSED
-	StatusUnreachable Status = C.SHAKER_UNREACHABLE
-	StatusInvalid     Status = C.SHAKER_ERR_INVALID
-	StatusAddress     Status = C.SHAKER_ERR_ADDRESS
-	StatusResolve     Status = C.SHAKER_ERR_RESOLVE
-	StatusLocal       Status = C.SHAKER_ERR_LOCAL
-	StatusCancelled   Status = C.SHAKER_ERR_CANCELLED
-	StatusClosed      Status = C.SHAKER_ERR_CLOSED
-	StatusBusy        Status = C.SHAKER_ERR_BUSY
-	StatusUnsupported Status = C.SHAKER_ERR_UNSUPPORTED
-	StatusInternal    Status = C.SHAKER_ERR_INTERNAL
+	StatusUp          Status = 0
+	StatusTimeout     Status = 1
+	StatusRefused     Status = 2
+	StatusUnreachable Status = 3
+	StatusInvalid     Status = -1
+	StatusAddress     Status = -2
+	StatusResolve     Status = -3
+	StatusLocal       Status = -4
+	StatusCancelled   Status = -5
+	StatusClosed      Status = -6
+	StatusBusy        Status = -9
+	StatusUnsupported Status = -10
+	StatusInternal    Status = -11
 )
 
-const linger = C.SHAKER_LINGER
+// linger is SHAKER_LINGER, a flag of a request.
+const linger = 2
 
 // Up says whether a SYN-ACK came back.
 func (s Status) Up() bool { return s == 0 }
@@ -41,7 +36,7 @@ func (s Status) Up() bool { return s == 0 }
 func (s Status) Down() bool { return s > 0 }
 
 // String is the library's own text for the status.
-func (s Status) String() string { return C.GoString(C.shaker_status_str(C.shaker_status(s))) }
+func (s Status) String() string { return s.text() }
 
 // Result is what one check learned.
 type Result struct {
@@ -60,16 +55,4 @@ type Result struct {
 	ZeroWindow bool
 	// Address is what the verdict is about; not valid if no address was tried.
 	Address netip.AddrPort
-}
-
-func newResult(r *C.shaker_result) Result {
-	return Result{
-		Status:         Status(r.status),
-		RTT:            time.Duration(r.rtt_us) * time.Microsecond,
-		Elapsed:        time.Duration(r.elapsed_us) * time.Microsecond,
-		SynRetransmits: int(r.syn_retransmits),
-		HalfOpen:       r.flags&C.SHAKER_HALF_OPEN != 0,
-		ZeroWindow:     r.flags&C.SHAKER_ZERO_WINDOW != 0,
-		Address:        addrPort(unsafe.Pointer(&r.address)),
-	}
 }

@@ -1,3 +1,5 @@
+//go:build cgo && linux && !tcpshaker_go
+
 package tcp
 
 /*
@@ -52,20 +54,11 @@ type ring struct {
 	readable         *readiness // armed while checks are waiting
 }
 
-// A check on its way through a ring.
-type check struct {
-	endpoint  endpoint
-	timeoutMS uint32
-	flags     uint32
-	mark      uint32
-	key       uintptr
-	id        C.uint64_t // the library's, once it was told
-	result    C.shaker_result
-	done      chan<- *check // has room for it
-}
-
 // newRing makes a ring, to be served, then closed.
 func newRing(config *Config) (*ring, error) {
+	if err := compareVersions(); err != nil {
+		return nil, err
+	}
 	native, err := config.native()
 	if err != nil {
 		return nil, err
@@ -103,7 +96,7 @@ func (r *ring) submit(c *check) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.closed {
-		c.result.status = C.SHAKER_ERR_CLOSED
+		c.result.Status = StatusClosed
 		c.done <- c
 		return
 	}
@@ -180,7 +173,7 @@ func (r *ring) tell() {
 		// A check is never cancelled before it was submitted, so its id is known here.
 		for _, c := range cancels {
 			if c.id != 0 {
-				C.shaker_cancel(r.checker, c.id)
+				C.shaker_cancel(r.checker, C.uint64_t(c.id))
 			}
 		}
 		r.mu.Lock()
@@ -208,14 +201,14 @@ func (r *ring) submitBatch(batch []*check) {
 	status := C.shaker_submit(r.checker, first, C.size_t(len(batch)), ids)
 	if status == C.SHAKER_OK {
 		for i, c := range batch {
-			c.id = r.memory.ids[i]
+			c.id = uint64(r.memory.ids[i])
 		}
 		return
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, c := range batch {
-		c.result.status = status
+		c.result.Status = Status(status)
 		r.finish(c)
 	}
 }
@@ -242,7 +235,7 @@ func (r *ring) reap(first *C.shaker_result, waitMS C.uint32_t) int {
 		key := userData(&results[i].user_data)
 		c := r.waiting[*key]
 		*key = 0 // an integer must not reach Go's memory as a pointer
-		c.result = results[i]
+		c.result, c.errno = newResult(&results[i]), int32(results[i].os_error)
 		r.finish(c)
 	}
 	return count

@@ -2,13 +2,15 @@ package tcp
 
 import (
 	"context"
+	"net"
 	"sync"
 	"time"
 )
 
 // A session is one run of a CheckingLoop.
 type session struct {
-	config *Config
+	// Checks of monitors end with FIN, whatever their watches say.
+	linger bool
 	// Over when the session ends, and with it the lookups under way.
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -25,20 +27,47 @@ func newSession(config *Config) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &session{config: config, ring: ring, monitors: make(map[*Monitor]struct{})}
+	s := &session{linger: config.Linger, ring: ring, monitors: make(map[*Monitor]struct{})}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	return s, nil
 }
 
-// resolve finds the endpoints of a target until the deadline, until ctx is cancelled or until the session ends.
-func (s *session) resolve(ctx context.Context, t target, network string, deadline time.Time) ([]endpoint, error) {
-	if t.isLiteral() {
-		return t.endpoints(t.ips, t.port, network)
+// An attempt is one check, as its caller wants it.
+type attempt struct {
+	target          target
+	network         string
+	resolver        *net.Resolver
+	flags, mark     uint32
+	began, deadline time.Time
+}
+
+// check makes one check, until ctx is cancelled or the session ends.
+func (s *session) check(ctx context.Context, a attempt) (Result, error) {
+	endpoints, err := s.resolve(ctx, a)
+	if err != nil {
+		return Result{Status: statusOf(err), Elapsed: time.Since(a.began)}, err
 	}
-	lookup, cancel := context.WithDeadline(ctx, deadline)
+	decisive := s.ring.race(ctx, endpoints, a.deadline, a.flags, a.mark)
+	if decisive == nil {
+		return Result{Status: StatusCancelled, Elapsed: time.Since(a.began)}, ctx.Err()
+	}
+	result := decisive.result
+	if a.target.ips == nil {
+		result.Elapsed = time.Since(a.began)
+	}
+	return result, verdict(result.Status, decisive.errno, a.target.text)
+}
+
+// resolve finds the endpoints of a target until the deadline, until ctx is cancelled or until the session ends.
+func (s *session) resolve(ctx context.Context, a attempt) ([]endpoint, error) {
+	t := a.target
+	if t.isLiteral() {
+		return t.endpoints(t.ips, t.port, a.network)
+	}
+	lookup, cancel := context.WithDeadline(ctx, a.deadline)
 	defer cancel()
 	defer context.AfterFunc(s.ctx, cancel)()
-	found, err := t.lookUp(lookup, s.config.resolver(), network)
+	found, err := t.lookUp(lookup, a.resolver, a.network)
 	switch {
 	case err == nil:
 	case ctx.Err() == context.Canceled:
@@ -62,4 +91,20 @@ func (s *session) end() {
 	s.ring.stop()
 	<-s.ring.served
 	s.ring.close()
+}
+
+// monitor makes a Monitor that ends with the session, at the latest.
+func (s *session) monitor(config MonitorConfig) (*Monitor, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.monitors == nil {
+		return nil, ErrNotReady
+	}
+	watches, err := newWatches(s, config)
+	if err != nil {
+		return nil, err
+	}
+	m := &Monitor{session: s, watches: watches}
+	s.monitors[m] = struct{}{}
+	return m, nil
 }

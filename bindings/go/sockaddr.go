@@ -1,3 +1,5 @@
+//go:build cgo && linux && !tcpshaker_go
+
 package tcp
 
 /*
@@ -7,9 +9,7 @@ import "C"
 
 import (
 	"encoding/binary"
-	"net"
 	"net/netip"
-	"strconv"
 	"unsafe"
 )
 
@@ -49,13 +49,3 @@ func addrPort(address unsafe.Pointer) netip.AddrPort {
 
 // portBytes are a port in network order.
 func portBytes(port *C.in_port_t) []byte { return (*[2]byte)(unsafe.Pointer(port))[:] }
-
-func zone(scope int) string {
-	if scope == 0 {
-		return ""
-	}
-	if link, err := net.InterfaceByIndex(scope); err == nil {
-		return link.Name
-	}
-	return strconv.Itoa(scope)
-}

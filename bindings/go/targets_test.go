@@ -1,3 +1,5 @@
+//go:build linux
+
 package tcp_test
 
 import (
@@ -15,6 +17,14 @@ import (
 
 // patience is ample for any machine where an answer is certain to come.
 const patience = 30 * time.Second
+
+// needsTheLibrary skips a test of what this package cannot do by itself.
+func needsTheLibrary(t *testing.T) {
+	t.Helper()
+	if !tcp.SupportsHalfOpen() {
+		t.Skip("this is for the library to do")
+	}
+}
 
 // running makes a Checker whose loop runs until the test ends.
 func running(t testing.TB) *tcp.Checker {

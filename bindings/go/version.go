@@ -1,3 +1,5 @@
+//go:build cgo && linux && !tcpshaker_go
+
 package tcp
 
 /*

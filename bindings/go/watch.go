@@ -1,26 +1,18 @@
 package tcp
 
-/*
-#include <stdlib.h>
-#include <tcpshaker.h>
-*/
-import "C"
-
 import (
 	"fmt"
 	"net"
-	"syscall"
 	"time"
-	"unsafe"
 )
 
 // State is what a [Monitor] holds to be true of a target.
 type State int32
 
 const (
-	StateUnknown State = C.SHAKER_STATE_UNKNOWN // too few verdicts yet
-	StateUp      State = C.SHAKER_STATE_UP      // it answers
-	StateDown    State = C.SHAKER_STATE_DOWN    // it refuses, is silent, or cannot be reached
+	StateUnknown State = 0 // too few verdicts yet
+	StateUp      State = 1 // it answers
+	StateDown    State = 2 // it refuses, is silent, or cannot be reached
 )
 
 // String is the state's name: unknown, up or down.
@@ -99,123 +91,38 @@ type WatchInfo struct {
 	Err  error
 }
 
-func newChange(c *C.shaker_change, watched watched) Change {
-	return Change{
-		ID:       uint64(c.id),
-		Addr:     watched.addr,
-		UserData: watched.userData,
-		From:     State(c.from),
-		To:       State(c.to),
-		Run:      uint32(c.run),
-		Reported: c.flags&C.SHAKER_CHANGE_REPORTED != 0,
-		Skipped:  c.flags&C.SHAKER_CHANGE_SKIPPED != 0,
-		At:       instant(c.at_us),
-		Last:     newResult(&c.last),
-		Err:      verdict(Status(c.last.status), int32(c.last.os_error), watched.addr),
-	}
-}
-
-func newWatchInfo(c *C.shaker_watch_info, addr string) WatchInfo {
-	info := WatchInfo{
-		State:        State(c.state),
-		Run:          uint32(c.run),
-		Since:        instant(c.since_us),
-		Checks:       uint64(c.checks),
-		Up:           uint64(c.up),
-		Down:         uint64(c.down),
-		NoVerdict:    uint64(c.no_verdict),
-		Changes:      uint64(c.changes),
-		RTT:          time.Duration(c.rtt_us) * time.Microsecond,
-		SmoothedRTT:  time.Duration(c.rtt_smoothed_us) * time.Microsecond,
-		RTTVariation: time.Duration(c.rtt_variation_us) * time.Microsecond,
-		Paused:       c.paused != 0,
-		Last:         newResult(&c.last),
-		Err:          verdict(Status(c.last.status), int32(c.last.os_error), addr),
-	}
-	if c.next_us != 0 {
-		info.Next = instant(c.next_us)
-	}
-	return info
-}
-
-// natives are watches as the library has them, in C's memory, and what frees them.
-func natives(watches []Watch, config *Config) (*C.shaker_watch, func(), error) {
-	length := 0
-	for i := range watches {
-		length += len(watches[i].Addr) + 1
-	}
-	first := (*C.shaker_watch)(C.calloc(C.size_t(len(watches)), C.sizeof_shaker_watch))
-	texts := (*byte)(C.calloc(C.size_t(length), 1)) // each ends with a NUL
-	free := func() {
-		C.free(unsafe.Pointer(first))
-		C.free(unsafe.Pointer(texts))
-	}
-	if first == nil || texts == nil {
-		free()
-		return nil, nil, &ErrLocal{syscall.ENOMEM}
-	}
-	all, rest := unsafe.Slice(first, len(watches)), unsafe.Slice(texts, length)
-	for i := range watches {
-		if err := watches[i].put(&all[i], config); err != nil {
-			free()
-			return nil, nil, err
-		}
-		addr := watches[i].Addr
-		all[i].addr = (*C.char)(unsafe.Pointer(&rest[0]))
-		copy(rest, addr)
-		rest = rest[len(addr)+1:]
-	}
-	return first, free, nil
-}
-
-// put sets all but the address, or says what cannot be.
-func (w *Watch) put(native *C.shaker_watch, config *Config) error {
-	target, err := parse(w.Addr)
+// check takes a watch apart, or says what cannot be. linger is that of the Checker.
+func (w *Watch) check(linger bool) (target target, flags, mark uint32, err error) {
+	target, err = parse(w.Addr)
 	if err == nil && target.ips != nil {
 		_, err = target.endpoints(target.ips, target.port, w.Network)
 	}
 	if err != nil {
-		return err
+		return
 	}
-	flags, mark, err := Options{Network: w.Network, ZeroLinger: !w.Linger && !config.Linger, Mark: w.Mark}.native()
-	if err != nil {
-		return err
+	flags, mark, err = Options{Network: w.Network, ZeroLinger: !w.Linger && !linger, Mark: w.Mark}.native()
+	if err == nil && w.Network == ipv6First {
+		err = net.UnknownNetworkError(w.Network)
 	}
-	switch w.Network {
-	case "tcp4":
-		flags |= C.SHAKER_IPV4
-	case "tcp6":
-		flags |= C.SHAKER_IPV6
-	case ipv6First:
-		return net.UnknownNetworkError(w.Network)
-	}
-	native.flags, native.mark = C.uint32_t(flags), C.uint32_t(mark)
-	for _, time := range []struct {
-		name   string
-		value  time.Duration
-		native *C.uint32_t
+	for _, setting := range []struct {
+		name  string
+		value time.Duration
 	}{
-		{"Timeout", w.Timeout, &native.timeout_ms},
-		{"Interval", w.Interval, &native.interval_ms},
-		{"FallingInterval", w.FallingInterval, &native.falling_ms},
-		{"RisingInterval", w.RisingInterval, &native.rising_ms},
-		{"DownInterval", w.DownInterval, &native.down_ms},
+		{"Timeout", w.Timeout},
+		{"Interval", w.Interval},
+		{"FallingInterval", w.FallingInterval},
+		{"RisingInterval", w.RisingInterval},
+		{"DownInterval", w.DownInterval},
 	} {
-		if time.value < 0 {
-			return refused(time.name, time.value, StatusInvalid)
-		}
-		if time.value > 0 {
-			*time.native = C.uint32_t(milliseconds(time.value))
+		if err == nil && setting.value < 0 {
+			err = refused(setting.name, setting.value, StatusInvalid)
 		}
 	}
-	if w.JitterPercent > 50 {
-		return refused("JitterPercent", w.JitterPercent, StatusInvalid)
+	if err == nil && w.JitterPercent > 50 {
+		err = refused("JitterPercent", w.JitterPercent, StatusInvalid)
 	}
-	if w.Initial < StateUnknown || w.Initial > StateDown {
-		return refused("Initial", w.Initial, StatusInvalid)
+	if err == nil && (w.Initial < StateUnknown || w.Initial > StateDown) {
+		err = refused("Initial", w.Initial, StatusInvalid)
 	}
-	native.fall, native.rise = C.uint32_t(w.Fall), C.uint32_t(w.Rise)
-	native.first_fall, native.first_rise = C.uint32_t(w.FirstFall), C.uint32_t(w.FirstRise)
-	native.jitter_percent, native.initial = C.uint32_t(w.JitterPercent), C.int32_t(w.Initial)
-	return nil
+	return
 }

@@ -1,0 +1,111 @@
+//go:build !cgo || !linux || tcpshaker_go
+
+package tcp
+
+import (
+	"context"
+	"errors"
+	"net"
+	"syscall"
+	"time"
+)
+
+// descriptorPause is how long a check waits that found no descriptor, before it looks again.
+const descriptorPause = 5 * time.Millisecond
+
+// connect makes an ordinary handshake, and ends it. Without a free descriptor it waits for one.
+func (r *ring) connect(ctx context.Context, c *check) {
+	for {
+		r.connectOnce(ctx, c)
+		errno := syscall.Errno(c.errno)
+		if c.result.Status != StatusLocal || errno != syscall.EMFILE && errno != syscall.ENFILE {
+			return
+		}
+		if !pause(ctx, descriptorPause) {
+			c.result.Status = StatusBusy
+			return
+		}
+	}
+}
+
+func (r *ring) connectOnce(ctx context.Context, c *check) {
+	address := netAddrOf(c.endpoint)
+	var began time.Time
+	var refusal error // of an option
+	dialer := net.Dialer{
+		KeepAlive: -1,
+		LocalAddr: r.config.source(c.endpoint.ip.Is4()),
+		Control: func(_, _ string, socket syscall.RawConn) error {
+			err := socket.Control(func(fd uintptr) { refusal = setOptions(fd, r.config.Interface, c.mark) })
+			began = time.Now()
+			return errors.Join(err, refusal)
+		},
+	}
+	dialer.SetMultipathTCP(false)
+	network := "tcp6"
+	if c.endpoint.ip.Is4() {
+		network = "tcp4"
+	}
+	conn, err := dialer.DialContext(ctx, network, address.String())
+	c.result, c.errno = Result{}, 0
+	c.result.Address = address.AddrPort()
+	if err == nil {
+		c.result.RTT = max(time.Since(began), 1)
+		// The socket met itself: nobody listens there.
+		if conn.LocalAddr().String() == conn.RemoteAddr().String() {
+			c.result.Status, c.result.RTT = StatusRefused, 0
+		}
+		if c.flags&linger == 0 {
+			conn.(*net.TCPConn).SetLinger(0)
+		}
+		conn.Close()
+		return
+	}
+	var errno syscall.Errno
+	var timed net.Error
+	switch {
+	case errors.As(refusal, &errno):
+		c.result.Status = StatusLocal
+		if c.mark != 0 && (errno == syscall.EPERM || errno == syscall.ENOTSUP) {
+			c.result.Status = StatusUnsupported
+		}
+	case errors.As(err, &errno):
+		errno = portable(errno)
+		c.result.Status = statusOfConnect(errno)
+	case errors.As(err, &timed) && timed.Timeout():
+		c.result.Status = StatusTimeout
+	default:
+		c.result.Status = StatusInternal
+	}
+	c.errno = int32(errno)
+}
+
+// netAddrOf is an endpoint as package net has it.
+func netAddrOf(e endpoint) *net.TCPAddr {
+	return &net.TCPAddr{IP: e.ip.AsSlice(), Port: int(e.port), Zone: zone(int(e.scope))}
+}
+
+// source is where checks of a family come from; nil if that is not set.
+func (c *Config) source(is4 bool) net.Addr {
+	for _, source := range c.Sources {
+		if source = source.Unmap(); source.Is4() == is4 {
+			return &net.TCPAddr{IP: source.AsSlice(), Zone: source.Zone()}
+		}
+	}
+	return nil
+}
+
+// statusOfConnect is what an errno of connect(2) says of the target.
+func statusOfConnect(errno syscall.Errno) Status {
+	switch errno {
+	case syscall.ECONNREFUSED:
+		return StatusRefused
+	case syscall.ETIMEDOUT:
+		return StatusTimeout
+	case syscall.ENETUNREACH, syscall.EHOSTUNREACH, syscall.EHOSTDOWN, syscall.ENETDOWN, syscall.ENOPROTOOPT:
+		return StatusUnreachable
+	case syscall.ECONNRESET, syscall.ECONNABORTED:
+		return StatusUp // the SYN-ACK had come
+	}
+	return StatusLocal
+}

@@ -1,0 +1,109 @@
+//go:build linux && (!cgo || tcpshaker_go)
+
+package tcp_test
+
+import (
+	"context"
+	"errors"
+	"syscall"
+	"testing"
+	"time"
+
+	tcp "github.com/tcpshaker/libtcpshaker/bindings/go"
+)
+
+func TestWithoutTheLibraryTheApplicationSeesEachCheckAndNoResultSaysHalfOpen(t *testing.T) {
+	if tcp.SupportsHalfOpen() {
+		t.Fatal("half-open, without the library")
+	}
+	checker, target := running(t), listen(t, "tcp4", "127.0.0.1")
+	const checks = 20
+	for range checks {
+		result, err := checker.Check(context.Background(), target.addr, patient())
+		if err != nil || result.HalfOpen {
+			t.Errorf("%+v, %v", result, err)
+		}
+	}
+	if seen := accepted(t, target); seen != checks {
+		t.Errorf("the target saw %d of %d checks", seen, checks)
+	}
+	if fd := checker.PollerFd(); fd != -1 {
+		t.Errorf("a poller: %d", fd)
+	}
+	if stats := checker.Stats(); stats.Up != checks || stats.CompletedHandshakes != 0 || stats.Sockets != 0 {
+		t.Errorf("%+v", stats)
+	}
+}
+
+func TestWithoutTheLibraryWhatItAloneCanDoIsNotSupported(t *testing.T) {
+	isUnsupported := func(err error) bool {
+		var local *tcp.ErrLocal
+		return errors.As(err, &local) && errors.Is(err, syscall.ENOTSUP) && !tcp.IsDown(err)
+	}
+	for setting, config := range map[string]tcp.Config{
+		"SynInterval":      {SynInterval: time.Second},
+		"NetworkNamespace": {NetworkNamespace: "/proc/self/ns/net"},
+	} {
+		if checker, err := tcp.NewCheckerWithConfig(config); checker != nil || !isUnsupported(err) {
+			t.Errorf("%s: %v", setting, err)
+		}
+	}
+	if _, err := tcp.NewCheckerWithConfig(tcp.Config{SynInterval: -1}); err != nil {
+		t.Errorf("the kernel's own interval: %v", err)
+	}
+	if _, err := looped(t, tcp.Config{Engine: tcp.EngineRaw}); !isUnsupported(err) {
+		t.Errorf("the raw engine: %v", err)
+	}
+}
+
+func TestWithoutTheLibraryWatchesOfOneMonitorAreHeldBackTogether(t *testing.T) {
+	checker, addr := running(t), dead(t)
+	monitor, err := checker.Monitor(tcp.MonitorConfig{MaxSpread: -1, MaxDownPercent: 50})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer monitor.Close()
+	watch := tcp.Watch{Addr: addr, Interval: 5 * time.Millisecond, Timeout: patience, Initial: tcp.StateUp}
+	ids, err := monitor.Add(watch, watch, watch, watch)
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "held changes", func() int { return 10 - int(monitor.Held()) })
+	down := 0
+	for _, id := range ids {
+		if info, _ := monitor.Get(id); info.State == tcp.StateDown {
+			down++
+		}
+	}
+	if down > 2 {
+		t.Errorf("%d of 4 watches are down, and not half at most", down)
+	}
+}
+
+func TestWithoutTheLibraryAPausedWatchIsCheckedOnlyWhenAsked(t *testing.T) {
+	checker, target := running(t), listen(t, "tcp4", "127.0.0.1")
+	monitor, err := checker.Monitor(tcp.MonitorConfig{MaxSpread: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer monitor.Close()
+	ids, err := monitor.Add(tcp.Watch{Addr: target.addr, Interval: 10 * time.Millisecond, Timeout: patience})
+	if err != nil {
+		t.Fatal(err)
+	}
+	checks := func() int {
+		info, _ := monitor.Get(ids[0])
+		return int(info.Checks)
+	}
+	eventually(t, "checks", func() int { return 5 - checks() })
+	monitor.Pause(ids[0], true)
+	before := checks()
+	time.Sleep(100 * time.Millisecond)
+	if more := checks() - before; more != 0 {
+		t.Errorf("%d checks of a paused watch", more)
+	}
+	monitor.CheckNow(ids[0])
+	eventually(t, "the check that was asked for", func() int { return before + 1 - checks() })
+	monitor.Pause(ids[0], false)
+	eventually(t, "checks", func() int { return before + 5 - checks() })
+}
