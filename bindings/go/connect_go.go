@@ -15,16 +15,21 @@ const descriptorPause = 5 * time.Millisecond
 
 // connect makes an ordinary handshake, and ends it. Without a free descriptor it waits for one.
 func (r *ring) connect(ctx context.Context, c *check) {
+	lack := int32(0)
 	for {
 		r.connectOnce(ctx, c)
 		errno := syscall.Errno(c.errno)
-		if c.result.Status != StatusLocal || errno != syscall.EMFILE && errno != syscall.ENFILE {
-			return
-		}
-		if !pause(ctx, descriptorPause) {
+		if c.result.Status == StatusLocal && (errno == syscall.EMFILE || errno == syscall.ENFILE) {
+			lack = c.errno
+			if pause(ctx, descriptorPause) {
+				continue
+			}
 			c.result.Status = StatusBusy
-			return
 		}
+		if c.result.Status == StatusBusy {
+			c.errno = lack
+		}
+		return
 	}
 }
 
@@ -74,6 +79,9 @@ func (r *ring) connectOnce(ctx context.Context, c *check) {
 		c.result.Status = statusOfConnect(errno)
 	case errors.As(err, &timed) && timed.Timeout():
 		c.result.Status = StatusTimeout
+		if began.IsZero() {
+			c.result.Status = StatusBusy // nothing was sent
+		}
 	default:
 		c.result.Status = StatusInternal
 	}
