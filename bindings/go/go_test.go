@@ -5,6 +5,8 @@ package tcp_test
 import (
 	"context"
 	"errors"
+	"io"
+	"net"
 	"syscall"
 	"testing"
 	"time"
@@ -32,6 +34,29 @@ func TestWithoutTheLibraryTheApplicationSeesEachCheckAndNoResultSaysHalfOpen(t *
 	}
 	if stats := checker.Stats(); stats.Up != checks || stats.CompletedHandshakes != 0 || stats.Sockets != 0 {
 		t.Errorf("%+v", stats)
+	}
+}
+
+func TestWithoutTheLibraryChecksEndWithRstOrWhereTheyAreToWithFin(t *testing.T) {
+	checker := running(t)
+	listener, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	for _, zeroLinger := range []bool{true, false} {
+		if err := checker.CheckAddrZeroLinger(listener.Addr().String(), patience, zeroLinger); err != nil {
+			t.Fatal(err)
+		}
+		conn, err := listener.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = conn.Read(make([]byte, 1))
+		conn.Close()
+		if zeroLinger != errors.Is(err, syscall.ECONNRESET) || zeroLinger == (err == io.EOF) {
+			t.Errorf("zero linger %v ends with: %v", zeroLinger, err)
+		}
 	}
 }
 
