@@ -32,8 +32,9 @@ SHARED := $(if $(findstring -musl,$(TARGET)),$(findstring -crt-static,$(RUSTFLAG
 
 # The same source gives the same bits, whatever the directories of the source and of cargo are called.
 SOURCES := /usr/src/tcpshaker-$(VERSION)
-override RUSTFLAGS += --remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=$(SOURCES)/cargo \
-	--remap-path-prefix=$(CURDIR)=$(SOURCES)
+REMAPPED := --remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=$(SOURCES)/cargo --remap-path-prefix=$(CURDIR)=$(SOURCES)
+# Once, however many makes call each other: with other flags cargo builds everything anew.
+override RUSTFLAGS := $(if $(findstring $(REMAPPED),$(RUSTFLAGS)),$(RUSTFLAGS),$(strip $(RUSTFLAGS) $(REMAPPED)))
 export RUSTFLAGS CARGO_TARGET_DIR
 
 # URL, for tcpshaker.pc.
