@@ -145,7 +145,7 @@ mod a_live_target {
             verdicts
         });
         let down = verdicts.iter().filter(|verdict| verdict.status != Status::Up).count();
-        assert!(down <= 1, "{down} of {}: {verdicts:?}", verdicts.len());
+        assert!(down <= 5, "{down} of {}: {verdicts:?}", verdicts.len());
     }
 
     #[test]
