@@ -80,3 +80,17 @@ fn a_host_has_as_many_ports_by_default_as_the_pages_say() {
     let naming = pages().into_iter().filter(|(_, text)| text.contains(&said)).count();
     assert!(naming >= 4, "{naming} pages say that there are {said} ports");
 }
+
+#[test]
+fn every_option_of_the_tool_that_who_comes_from_fping_is_told_of_is_one() {
+    let page = fs::read_to_string(root().join("docs/migrating.md")).unwrap();
+    let options = fs::read_to_string(root().join("tools/tcp-checker/options.c")).unwrap();
+    let (_, table) = page.split_once("| fping | tcp-checker |").unwrap();
+    let (table, _) = table.split_once("\n\n").unwrap();
+    let words = table.split(['`', ' ', '|']).filter_map(|word| word.strip_prefix("--"));
+    let named: Vec<&str> = words.filter(|word| !word.is_empty() && !word.starts_with('-')).collect();
+    assert!(named.len() > 10, "{named:?}");
+    for name in named {
+        assert!(options.contains(&format!("{{\"{name}\", ")), "--{name}");
+    }
+}
