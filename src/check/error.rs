@@ -4,25 +4,27 @@ use crate::check::verdict::Status;
 use crate::sys::memory::OutOfMemory;
 
 /// Why a call was refused, with nothing sent. It says nothing of a target, so it can be neither "up" nor "down".
+/// Its number is that of the [`Status`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
+#[repr(i32)]
 pub enum Error {
     /// A bad argument.
-    Invalid,
+    Invalid = -1,
     /// Not an address; "host:port" was expected.
-    BadAddress,
+    BadAddress = -2,
     /// This machine cannot do it now: no descriptor, no thread, no memory.
-    LocalFault,
+    LocalFault = -4,
     /// The checker was shut down.
-    Closed,
+    Closed = -6,
     /// The checker belongs to the parent process.
-    Forked,
+    Forked = -7,
     /// A blocking call made from one of the checker's own callbacks.
-    Deadlock,
+    Deadlock = -8,
     /// Not on this platform, or not with these privileges.
-    Unsupported,
+    Unsupported = -10,
     /// A defect of the library; the process goes on.
-    Internal,
+    Internal = -11,
 }
 
 impl Error {
