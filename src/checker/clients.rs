@@ -2,7 +2,6 @@
 
 use std::ffi::c_int;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::Checker;
@@ -34,10 +33,6 @@ impl Checker {
     pub(crate) fn interrupt(&self, queue: &CompletionQueue) {
         queue.interrupt();
         self.tell_of_result();
-    }
-
-    pub(crate) fn is_shut_down(&self) -> bool {
-        self.shared.closed.load(Ordering::SeqCst)
     }
 
     pub(crate) fn is_caller_driven(&self) -> bool {

@@ -259,6 +259,10 @@ impl Checker {
         }
     }
 
+    pub(crate) fn is_shut_down(&self) -> bool {
+        self.shared.closed.load(Ordering::SeqCst)
+    }
+
     fn not_forked(&self) -> Result<(), Status> {
         if self.is_forked() { Err(Status::Forked) } else { Ok(()) }
     }
@@ -274,7 +278,7 @@ impl Checker {
         if self.is_own_thread() {
             return Err(Status::Deadlock);
         }
-        if self.shared.closed.load(Ordering::SeqCst) {
+        if self.is_shut_down() {
             return Err(Status::Closed);
         }
         Ok(())

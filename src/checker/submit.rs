@@ -82,8 +82,7 @@ impl Checker {
         self.not_forked()?;
         let count = requests.len();
         if count == 0 {
-            let closed = self.shared.closed.load(Ordering::SeqCst);
-            return if closed { Err(Status::Closed) } else { Ok(0) }; // nobody's id
+            return if self.is_shut_down() { Err(Status::Closed) } else { Ok(0) }; // nobody's id
         }
         let submitted = clock::now();
         let first_id = self.next_id.fetch_add(count as u64, Ordering::Relaxed);
@@ -135,7 +134,7 @@ impl Checker {
     /// Submits a check of an address. As for a blocking check, a target on this machine has mostly answered by the time
     /// connect returns, and waking the loop's thread would cost several times the check.
     fn submit_one(&self, queue: &Arc<CompletionQueue>, check: SubmittedCheck) -> Result<u64, Status> {
-        if self.shared.closed.load(Ordering::SeqCst) {
+        if self.is_shut_down() {
             return Err(Status::Closed);
         }
         let handle = &self.shared.handles[self.turn()];
