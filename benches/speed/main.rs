@@ -27,6 +27,7 @@ use std::process::ExitCode;
 
 use course::Course;
 use monitors::Watched;
+use table::Row;
 
 /// How much is measured.
 #[derive(Clone, Copy)]
@@ -99,33 +100,57 @@ fn measure() -> Result<ExitCode, String> {
 
     let mut rows = Vec::new();
     let mut notes = vec![format!("Ratios: median of {} rounds, least to most.", extent.rounds)];
+    let mut all = Ok(());
     if !asked("--raw") {
-        let races = racing::run(&course, extent)?;
-        let holds = holding::run(&course, extent)?;
-        rows.extend(races.rows());
-        rows.push(cpu::in_user_space(&course, extent)?);
-        rows.extend(holds.rows());
-        notes.push(format!("Two yardsticks at once against one: {}.", races.limit_of_two().show()));
-        let floor = holds.silent_floor().show();
-        notes.push(format!("The kernel's own part of a silent check, the same comparison: {floor}."));
-        figures::draw(&races, &holds, &drawings)?;
+        all = of_sockets(&course, extent, &drawings, &mut rows, &mut notes);
     }
     if !asked("--socket") {
-        let races = raw::run(&course, extent)?;
-        let crowd = crowd::run(&course, extent)?;
-        rows.extend(races.rows());
-        rows.extend(crowd.rows());
-        rows.extend(adversity::rows(&course, extent)?);
-        rows.extend(neighbours::rows(&course, extent)?);
-        let (of_monitors, handshakes) = monitors::rows(extent)?;
-        rows.extend(of_monitors);
-        course.note_handshakes(handshakes);
-        notes.push(format!("Two raw yardsticks at once against one: {}.", races.limit_of_two().show()));
-        figures::draw_crowd(&crowd, &drawings)?;
+        all = all.and(of_raw_segments(&course, extent, &drawings, &mut rows, &mut notes));
     }
     rows.push(course.handshakes());
     notes.push(format!("Handshakes that the yardstick completed: {}.", course.yardstick_handshakes()));
     notes.push(format!("Figures: {}", drawings.display()));
     println!("{}\n\n{}", table::print(&rows), notes.join("\n"));
+    all?; // what was measured before stands in the table
     Ok(if course.is_half_open() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The socket engine's part of the table.
+fn of_sockets(
+    course: &Course,
+    extent: Extent,
+    drawings: &Path,
+    rows: &mut Vec<Row>,
+    notes: &mut Vec<String>,
+) -> Result<(), String> {
+    let races = racing::run(course, extent)?;
+    rows.extend(races.rows());
+    notes.push(format!("Two yardsticks at once against one: {}.", races.limit_of_two().show()));
+    rows.push(cpu::in_user_space(course, extent)?);
+    let holds = holding::run(course, extent)?;
+    rows.extend(holds.rows());
+    let floor = holds.silent_floor().show();
+    notes.push(format!("The kernel's own part of a silent check, the same comparison: {floor}."));
+    figures::draw(&races, &holds, drawings)
+}
+
+/// The raw engine's part, and monitors, which use it.
+fn of_raw_segments(
+    course: &Course,
+    extent: Extent,
+    drawings: &Path,
+    rows: &mut Vec<Row>,
+    notes: &mut Vec<String>,
+) -> Result<(), String> {
+    let races = raw::run(course, extent)?;
+    rows.extend(races.rows());
+    notes.push(format!("Two raw yardsticks at once against one: {}.", races.limit_of_two().show()));
+    let crowd = crowd::run(course, extent)?;
+    rows.extend(crowd.rows());
+    rows.extend(adversity::rows(course, extent)?);
+    rows.extend(neighbours::rows(course, extent)?);
+    let (of_monitors, handshakes) = monitors::rows(extent)?;
+    rows.extend(of_monitors);
+    course.note_handshakes(handshakes);
+    figures::draw_crowd(&crowd, drawings)
 }
