@@ -36,7 +36,11 @@ impl<T> Pieces<T> {
     pub fn push_back(&mut self, item: T) {
         match self.pieces.back_mut() {
             Some(last) if last.len() < PIECE => last.push_back(item),
-            _ => self.pieces.push_back(VecDeque::from([item])),
+            _ => {
+                let mut piece = VecDeque::with_capacity(PIECE);
+                piece.push_back(item);
+                self.pieces.push_back(piece);
+            }
         }
         self.len += 1;
     }

@@ -108,11 +108,16 @@ impl<T> Queue<T> {
         let mut taken = 0;
         loop {
             let count = state.ready.len().min(capacity - taken).min(MOVED_AT_ONCE);
-            state.ready.move_to(&mut group.items, count);
+            // One alone needs no group, and leaves the queue its memory.
+            let alone = if count == 1 { state.ready.pop_front() } else { None };
+            if alone.is_none() {
+                state.ready.move_to(&mut group.items, count);
+            }
             taken += count;
             state.show_readiness();
             let is_last = state.ready.is_empty() || taken == capacity;
             drop(state);
+            alone.into_iter().for_each(&mut each);
             while let Some(item) = group.items.pop_front() {
                 each(item);
             }
