@@ -30,7 +30,8 @@ pub(crate) struct Submission {
     pub callback: Option<Callback>,
     /// How old an answer of the resolver may be, if the target is a name; 0: it is looked up for this check.
     pub name_age_ms: u32,
-    /// Its time runs from its own start, so that it waits for its turn however long that takes.
+    /// Its time runs from its own start, so that it waits for its turn however long that takes. It has no id: whoever
+    /// submitted it knows it by its tag.
     pub paced: bool,
 }
 
@@ -108,6 +109,7 @@ impl Checker {
                 if request.target.is_out_of_memory() {
                     return Err(Status::LocalFault);
                 }
+                let id = if paced { 0 } else { id }; // nobody cancels one of those by its id
                 let check = SubmittedCheck { name_age_ms, ..self.submitted_check(request, id, submitted, paced) };
                 commands.try_reserve(1).map_err(OutOfMemory::from)?;
                 match (callback, commands.last_mut()) {
