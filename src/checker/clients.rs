@@ -2,6 +2,7 @@
 
 use std::ffi::c_int;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::Checker;
@@ -33,6 +34,13 @@ impl Checker {
     pub(crate) fn interrupt(&self, queue: &CompletionQueue) {
         queue.interrupt();
         self.tell_of_result();
+    }
+
+    /// Whether no loop has had the time yet for what was left for it: what is left now would only make a burst of it.
+    pub(crate) fn is_behind(&self) -> bool {
+        let mut handles = self.shared.handles.iter();
+        self.driver.is_none()
+            && handles.all(|handle| handle.is_behind.load(Ordering::Relaxed) || handle.inbox.is_waited_for())
     }
 
     pub(crate) fn is_caller_driven(&self) -> bool {

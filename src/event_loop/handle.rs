@@ -16,6 +16,8 @@ pub(crate) struct LoopHandle {
     pub spare: Arc<SpareSockets>,
     /// Checks that wait for their turn.
     pub queued: AtomicU64,
+    /// The loop had no time yet for some that it could begin.
+    pub is_behind: AtomicBool,
     /// The loop has checks queued and could not start one: whoever gives up a permit or a descriptor must wake it.
     wants_room: AtomicBool,
     /// The loop has no descriptor left, and no idle socket.
@@ -29,6 +31,7 @@ impl LoopHandle {
             permits,
             spare,
             queued: AtomicU64::new(0),
+            is_behind: AtomicBool::new(false),
             wants_room: AtomicBool::new(false),
             short_of_descriptors: AtomicBool::new(false),
         }

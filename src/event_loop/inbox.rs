@@ -105,6 +105,11 @@ impl Inbox {
         self.lock().closed.is_some()
     }
 
+    /// Whether the loop has not come yet to what was left for it.
+    pub fn is_waited_for(&self) -> bool {
+        !self.lock().commands.is_empty()
+    }
+
     /// The loop's side: all commands, in the order they were left, and whether they were the last.
     pub fn collect(&self) -> (Vec<Command>, Option<Status>) {
         let mut state = self.lock();
@@ -212,6 +217,17 @@ mod tests {
         assert_eq!(inbox.give(Command::CancelAll), Err(Status::Closed));
         let (commands, closed) = inbox.collect();
         assert_eq!((commands.len(), closed), (1, Some(Status::Closed)));
+    }
+
+    #[test]
+    fn a_loop_is_waited_for_until_it_has_collected_what_was_left() {
+        let poll = Poll::new().unwrap();
+        let inbox = Inbox::new(Waker::new(&poll, Token(0)).unwrap());
+        assert!(!inbox.is_waited_for());
+        inbox.give(Command::Sweep).unwrap();
+        assert!(inbox.is_waited_for());
+        inbox.collect();
+        assert!(!inbox.is_waited_for());
     }
 
     #[test]

@@ -110,7 +110,8 @@ impl Rounds {
     /// weighs them. Returns how many came; `None` when no more checks are made.
     pub fn round(&self, limit: Option<Duration>, gathers: bool) -> Option<usize> {
         let seen = self.results.interrupts(); // read first: whatever changes from now on ends the wait
-        let Some((due, tags, next)) = self.next_checks() else { return self.end_rounds() };
+        let is_behind = self.checker.is_behind();
+        let Some((due, tags, next)) = self.next_checks(is_behind) else { return self.end_rounds() };
         let is_busy = !due.is_empty();
         if is_busy {
             match self.checker.submit_to(&self.results, due.into_iter().map(Ok)) {
@@ -123,7 +124,7 @@ impl Rounds {
             }
         }
         let until_next = next.map(|at| Duration::from_nanos(at.saturating_sub(clock::now())));
-        let (wanted, wait) = match (is_busy, gathers) {
+        let (wanted, wait) = match (is_busy, gathers || is_behind) {
             (true, _) => (1, Some(Duration::ZERO)),
             (false, true) => (BATCH, Some(GATHERING)),
             (false, false) => (1, limit.into_iter().chain(until_next).min()),
@@ -153,15 +154,17 @@ impl Rounds {
         None
     }
 
-    /// The next checks that are due with their tags, and when others are; `None` when no more are made.
-    fn next_checks(&self) -> Option<(Vec<Submission>, Vec<usize>, Option<u64>)> {
+    /// The next checks that are due with their tags, and when others are; `None` when no more are made. While the
+    /// checker is behind with those before, none is: they would leave all at once when it goes on. The schedule finds
+    /// itself late instead, and moves.
+    fn next_checks(&self, is_behind: bool) -> Option<(Vec<Submission>, Vec<usize>, Option<u64>)> {
         let mut state = self.lock();
         if state.has_ended {
             return None;
         }
         let now = clock::now();
         let (mut due, mut tags) = (Vec::new(), Vec::new());
-        while due.len() < BATCH {
+        while due.len() < BATCH && !is_behind {
             // Without memory for more of them at once they are begun in smaller batches.
             let has_room = due.try_reserve(1).is_ok() && tags.try_reserve(1).is_ok();
             if !has_room && !due.is_empty() {
