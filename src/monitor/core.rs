@@ -172,6 +172,9 @@ impl Core {
         probe.is_in_flight = true;
         self.schedule.begin_check();
         probe.again = false;
+        // A timer expires up to one tick after its time.
+        let late = (now.saturating_sub(probe.at + self.schedule.behind()) / NANOSECONDS_PER_MS).saturating_sub(1);
+        probe.late_ms = u8::try_from(late).unwrap_or(u8::MAX);
         probe.at = now;
         probe.behind_ms = (self.schedule.behind() / NANOSECONDS_PER_MS) as u32;
         let request = probe.settings.request(&probe.target, slot as usize);
@@ -231,24 +234,31 @@ impl Core {
         } else if again && self.records.probe(slot).wanted > 0 {
             self.set_timer(slot, now);
         } else if let Some(interval_ms) = interval_ms {
-            let at = self.ended_at(slot, verdict, now) + self.jittered(slot, interval_ms);
+            let at = self.ended_at(slot, verdict, interval_ms, now) + self.jittered(slot, interval_ms);
             self.set_timer(slot, at);
         }
     }
 
-    /// From when on the interval of a check runs that was just settled: from now on. But if the schedule has moved since
-    /// it began, all that were in flight end at once, and their next checks would be a burst: then each has the end that
+    /// From when on the interval of a check runs that was just settled: from its end. That is a little before now, as
+    /// verdicts gather; and if it began late, from when it would have ended else. So each watch keeps its distance from the
+    /// others: checks that once began or ended together would stay together for ever, and become ever more. But no
+    /// interval is shorter by more than a twentieth for it.
+    ///
+    /// If the schedule has moved since the check began, all that were in flight end at once: then each has the end that
     /// it would have had, later by as much as the schedule has moved.
-    fn ended_at(&self, slot: u32, verdict: &Verdict, now: u64) -> u64 {
+    fn ended_at(&self, slot: u32, verdict: &Verdict, interval_ms: u32, now: u64) -> u64 {
         let probe = self.records.probe(slot);
         let behind_ms = (self.schedule.behind() / NANOSECONDS_PER_MS) as u32;
-        let moved_ms = behind_ms.wrapping_sub(probe.behind_ms);
-        if moved_ms == 0 {
-            return now;
-        }
+        let moved_ms = behind_ms.wrapping_sub(probe.behind_ms) as i32; // back, where it makes up for something
         let timeout = u64::from(probe.settings.timeout_ms) * NANOSECONDS_PER_MS;
         let took = verdict.elapsed_us.saturating_mul(1_000).min(timeout);
-        (probe.at + took + u64::from(moved_ms) * NANOSECONDS_PER_MS).clamp(now, now + timeout)
+        if moved_ms > 0 {
+            return (probe.at + took + moved_ms as u64 * NANOSECONDS_PER_MS).clamp(now, now + timeout);
+        }
+        let ended = probe.at + took - u64::from(probe.late_ms) * NANOSECONDS_PER_MS;
+        let most = u64::from(interval_ms) * NANOSECONDS_PER_MS / 20;
+        // Else it waited for its turn: only the checker knows when it began.
+        if now.saturating_sub(ended) <= most { ended.min(now) } else { now }
     }
 
     /// What the program's own traffic saw counts as one verdict. Where that leads to an earlier check, it is made

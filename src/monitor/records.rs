@@ -97,6 +97,8 @@ pub(super) struct Probe {
     pub at: u64,
     /// How far the schedule's clock was behind then, in milliseconds modulo 2^32.
     pub behind_ms: u32,
+    /// How late the check in flight began; at most 255.
+    pub late_ms: u8,
     pub is_in_flight: bool,
     /// A check was asked for that has not begun yet: it begins at once, or as soon as the one in flight ends.
     pub again: bool,
@@ -142,6 +144,7 @@ impl Probe {
             timer: None,
             at: 0,
             behind_ms: 0,
+            late_ms: 0,
             is_in_flight: false,
             again: false,
             last,

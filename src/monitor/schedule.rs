@@ -4,8 +4,8 @@ use crate::sys::memory::OutOfMemory;
 use crate::timer_wheel::{Timer, TimerWheel};
 
 const NANOSECONDS_PER_TICK: u64 = 1_000_000;
-/// Who looks when checks are due. A lateness of more than so many ticks is made up for by nobody: the whole schedule
-/// moves by it, so that what is overdue is no burst.
+/// Who looks when checks are due. A lateness of more than so many ticks moves the whole schedule, so that what is overdue
+/// is no burst.
 #[derive(Clone, Copy)]
 pub(super) enum Looks {
     /// The monitor's own thread.
@@ -17,6 +17,9 @@ pub(super) enum Looks {
 
 /// Whoever was later than this does not trust a silence that it listened to meanwhile. In nanoseconds.
 pub(super) const LATE: u64 = 200_000_000;
+/// What the schedule has moved by is made up for at this part of the time that passes, so that many short absences do not
+/// make intervals longer: no burst either. A long one is never made up for.
+const MADE_UP: u64 = 25;
 /// While checks are in flight somebody looks this often, in nanoseconds: with few watches nothing else may be due for a
 /// long time that would show that this program was late.
 const LOOKS: u64 = 250_000_000;
@@ -27,6 +30,8 @@ pub(super) struct Schedule {
     looks: Looks,
     /// How far the wheel's clock is behind, in nanoseconds.
     behind: u64,
+    /// How much of that is made up for bit by bit.
+    owed: u64,
     /// When it was last found out that this program had been late.
     late_until: u64,
     /// How many checks are in flight.
@@ -39,7 +44,7 @@ impl Schedule {
     pub fn new(looks: Looks, now: u64) -> Schedule {
         let mut wheel = TimerWheel::new();
         wheel.advance(now / NANOSECONDS_PER_TICK);
-        Schedule { wheel, looks, behind: 0, late_until: 0, in_flight: 0, looked: now }
+        Schedule { wheel, looks, behind: 0, owed: 0, late_until: 0, in_flight: 0, looked: now }
     }
 
     /// Sets a timer for a time on the library's clock; never early.
@@ -58,7 +63,11 @@ impl Schedule {
 
     /// When to look again, on the library's clock; `None` while nothing is scheduled or in flight.
     pub fn next(&self) -> Option<u64> {
-        let due = self.wheel.next().map(|tick| tick * NANOSECONDS_PER_TICK + self.behind);
+        let due = self.wheel.next().map(|tick| {
+            let at = tick * NANOSECONDS_PER_TICK + self.behind;
+            // The wheel's clock gains on the library's until then.
+            at - (at.saturating_sub(self.looked) / (MADE_UP + 1)).min(self.owed)
+        });
         due.into_iter().chain((self.in_flight > 0).then_some(self.looked + LOOKS)).min()
     }
 
@@ -89,6 +98,9 @@ impl Schedule {
         if self.in_flight > 0 && now - self.looked > LOOKS + LATE {
             self.late_until = now;
         }
+        let gained = ((now - self.looked) / MADE_UP).min(self.owed);
+        self.owed -= gained;
+        self.behind -= gained;
         self.looked = now;
         let current = (now - self.behind) / NANOSECONDS_PER_TICK;
         while !self.wheel.has_expired()
@@ -99,10 +111,12 @@ impl Schedule {
                 continue; // the tick was that of a coarser level
             }
             let late = current - tick;
+            let late_ns = late * NANOSECONDS_PER_TICK;
             if late > self.looks as u64 {
-                self.behind += late * NANOSECONDS_PER_TICK;
+                self.behind += late_ns;
+                self.owed += if late_ns > LATE { 0 } else { late_ns };
             }
-            if late * NANOSECONDS_PER_TICK > LATE {
+            if late_ns > LATE {
                 self.late_until = now;
             }
         }
@@ -165,6 +179,30 @@ mod tests {
         }
         assert_eq!(came, (2..300).collect::<Vec<u32>>());
         assert!(schedule.was_late_since(again - 1) && !schedule.was_late_since(again));
+    }
+
+    #[test]
+    fn short_absences_are_made_up_for_bit_by_bit() {
+        let mut schedule = Schedule::new(Looks::Thread, NOW);
+        for number in 0..300 {
+            schedule.set(NOW + (100 + 10 * u64::from(number)) * MS, number);
+        }
+        let absent_until = 150; // since the first was due
+        let mut came = Vec::new();
+        let mut looks = 0;
+        let mut now = NOW + absent_until * MS;
+        while came.len() < 300 {
+            let due = due(&mut schedule, now);
+            assert!(due.len() <= 1, "no burst");
+            came.extend(due.into_iter().map(|number| (number, now)));
+            looks += 1;
+            now = schedule.next().unwrap_or(now).max(now + 1);
+        }
+        assert!(came.is_sorted_by_key(|&(number, _)| number));
+        let late = |place: usize| (came[place].1 - NOW) / MS - (100 + 10 * place as u64);
+        assert!(late(1) >= 48 && late(50) >= 10 && late(299) <= 2, "{} {} {}", late(1), late(50), late(299));
+        assert!(looks <= 1_000, "each look is a wake-up: {looks}");
+        assert!(!schedule.was_late_since(NOW), "nobody doubts a silence for it");
     }
 
     #[test]

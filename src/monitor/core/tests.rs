@@ -2,6 +2,7 @@
 
 mod callers;
 mod doubt;
+mod evenness;
 mod mapped;
 mod paused;
 
