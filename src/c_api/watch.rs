@@ -54,7 +54,8 @@ pub struct shaker_watch {
     pub mark: u32,
     /// For one check, resolving included, in milliseconds. 0: the checker's default.
     pub timeout_ms: u32,
-    /// From a verdict to the start of the next check, while up and well, in milliseconds. 0: 2000.
+    /// From a verdict to the start of the next check, while up and well, in milliseconds. 0: 2000. After a check that
+    /// began late it is shorter by as much, at most by a tenth, so that many watches keep apart.
     pub interval_ms: u32,
     /// The same while up, after a failure that was not the last straw. 0: interval_ms.
     pub falling_ms: u32,
