@@ -372,7 +372,8 @@ typedef struct shaker_watch {
   uint32_t mark;
   // For one check, resolving included, in milliseconds. 0: the checker's default.
   uint32_t timeout_ms;
-  // From a verdict to the start of the next check, while up and well, in milliseconds. 0: 2000.
+  // From a verdict to the start of the next check, while up and well, in milliseconds. 0: 2000. After a check that
+  // began late it is shorter by as much, at most by a tenth, so that many watches keep apart.
   uint32_t interval_ms;
   // The same while up, after a failure that was not the last straw. 0: interval_ms.
   uint32_t falling_ms;
