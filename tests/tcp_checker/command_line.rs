@@ -6,7 +6,7 @@ use crate::the_tool::*;
 #[test]
 fn bad_flags_and_numbers_are_usage_errors_that_say_what_was_expected() {
     let target = "127.0.0.1:1";
-    let wrong: [(&[&str], &str); 31] = [
+    let wrong: [(&[&str], &str); 34] = [
         (&["-y"], "invalid option -- 'y'"),
         (&["-a"], "option requires an argument -- 'a'"),
         (&["-a", target, "-j", "--csv"], "-j and --csv exclude each other"),
@@ -37,6 +37,12 @@ fn bad_flags_and_numbers_are_usage_errors_that_say_what_was_expected() {
         (&["-a", target, "--syn-interval", "0.3"], "--syn-interval 0.3: expected a time"),
         (&["-a", target, "--syn-interval=-1"], "--syn-interval -1: expected a time"),
         (&["-a", target, "--syn-interval", "4294967296"], "--syn-interval 4294967296: expected a time"),
+        (
+            &["-p", "300ms", "127.0.0.1"],
+            "-p 300ms: expected a port, from 1 to 65535, or the name of a service; the time",
+        ),
+        (&["-p", "65536", "127.0.0.1"], "-p 65536: expected a port"),
+        (&["--port=", "127.0.0.1"], "-p : expected a port"),
         (&["-a", target, "--turbo"], "unrecognized option '--turbo'"),
     ];
     for (arguments, complaint) in wrong {

@@ -100,6 +100,20 @@ fn host_and_port_are_told_in_any_of_their_forms_and_each_target_has_one_line_tha
 }
 
 #[test]
+fn the_port_of_targets_that_name_none_may_be_a_service() {
+    namespaced!();
+    let mut known = tool(&["-p", "http", "127.0.0.1"]);
+    let mut unknown = tool(&["-p", "htpt", "127.0.0.1"]);
+    etc::replace();
+    let run = finish(&mut known);
+    assert_eq!(run.code(), SOME_DOWN, "{run:?}");
+    assert!(run.has_line("127.0.0.1:http: 127.0.0.1:80 refused"), "{run:?}");
+    let run = finish(&mut unknown);
+    assert_eq!((run.code(), run.stdout.as_str()), (USAGE, ""), "{run:?}");
+    assert!(run.stderr.starts_with("tcp-checker: -p htpt: expected a port"), "{run:?}");
+}
+
+#[test]
 fn a_target_without_a_port_is_told_once_with_the_way_out() {
     for arguments in [&["localhost"][..], &["-a", "localhost", "-n", "3"], &["-C", "2", "-q", "-i", "1", "localhost"]] {
         let run = finish(&mut tool(arguments));

@@ -1,4 +1,5 @@
 /* What the options ask for together: which exclude each other, what is so by default, and the library's settings. */
+#include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -48,6 +49,26 @@ static void exclude(bool one, bool other, const char *names)
         fail("%s exclude each other", names);
 }
 
+/* fping has -p for the time between checks, so that is what some will mean. */
+static void judge_port(const char *port)
+{
+    const struct addrinfo wanted = {.ai_socktype = SOCK_STREAM};
+    size_t digits = strspn(port, "0123456789");
+    struct addrinfo *found;
+    bool is_port;
+
+    if (port[digits] == '\0') {
+        unsigned long number = strtoul(port, NULL, 10);
+
+        is_port = number > 0 && number <= UINT16_MAX;
+    } else if ((is_port = getaddrinfo(NULL, port, &wanted, &found) == 0)) {
+        freeaddrinfo(found);
+    }
+    if (!is_port)
+        fail("-p %s: expected a port, from 1 to 65535, or the name of a service%s", port,
+             digits > 0 && port[digits] != '\0' ? "; the time between two checks is -i" : "");
+}
+
 static void finish_targets(struct settings *settings)
 {
     struct options *options = settings->options;
@@ -59,6 +80,8 @@ static void finish_targets(struct settings *settings)
         fail("no target: host:port, -f FILE or -g CIDR:port is needed");
     if (settings->short_port != NULL && !settings->called_as_fping)
         settings->port = settings->short_port;
+    if (settings->port != NULL)
+        judge_port(settings->port);
     if (settings->port != NULL)
         targets_complete(&options->targets, settings->port, settings->called_as_fping);
     /* The names would be looked up here, not there. */
