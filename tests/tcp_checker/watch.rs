@@ -1,6 +1,11 @@
 //! tcp-checker watch: what it tells of the changes of its targets.
 
-use crate::c_programs::{Running, dead, finish, live};
+use std::process::Command;
+
+use crate::c_programs::{Running, TextFile, dead, finish, live};
+use crate::support::etc;
+use crate::support::name_server::NameServer;
+use crate::support::process::until;
 use crate::support::targets::{Listener, V4};
 use crate::terminal::Terminal;
 use crate::the_tool::*;
@@ -80,8 +85,50 @@ fn a_malformed_target_is_told_once_and_the_others_are_watched() {
     let run = running.finish();
     assert_eq!(run.code(), USAGE, "{run:?}");
     assert_eq!(run.stderr.matches("nowhere").count(), 1, "{run:?}");
+    let file = TextFile::new("watched", format!("{up}\nnowhere\n"));
+    let mut running = Running::start(&mut tool(&["watch", "-i", "20", "-f", file.path()]));
+    running.wait_for_line(&[&up, "unknown -> up"]);
+    running.signal(libc::SIGINT);
+    let run = running.finish();
+    let told =
+        run.stderr.lines().filter(|line| line.starts_with(&format!("tcp-checker: {}:2: nowhere: ", file.path())));
+    assert_eq!(told.filter(|line| line.ends_with("; -p gives a port to targets without one")).count(), 1, "{run:?}");
     let alone = finish(&mut tool(&["watch", "nowhere"]));
     assert_eq!(alone.code(), USAGE, "nothing is left to watch: {alone:?}");
+}
+
+#[test]
+fn a_name_that_does_not_resolve_is_told_once_and_why() {
+    namespaced!();
+    let [mut plain, mut json, mut quiet] = ["-i20", "-ji20", "-qi20"].map(|how| tool(&["watch", how, "none.test:80"]));
+    etc::replace();
+    let server = NameServer::start(&[]);
+    let run = |tool: &mut Command, seen: &[&str]| {
+        let mut running = Running::start(tool);
+        if !seen.is_empty() {
+            running.wait_for_line(seen);
+        }
+        let asked = server.asked_for_v4("none.test");
+        until("more checks", || server.asked_for_v4("none.test") > asked + 5);
+        running.signal(libc::SIGINT);
+        running.finish()
+    };
+
+    let run_plain = run(&mut plain, &["Z none.test:80 unknown: no verdict (none.test:80: name not resolved"]);
+    assert_eq!(run_plain.code(), NO_VERDICT, "{run_plain:?}");
+    assert_eq!(run_plain.stdout.lines().count(), 1, "one line, however many checks: {run_plain:?}");
+    let statistics = run_plain.stderr.lines().next().expect("a line for the target");
+    let (_, told) = statistics.split_once("no verdict = ").expect(statistics);
+    let (count, why) = told.split_once(' ').expect(statistics);
+    assert!(count.parse::<u32>().unwrap() > 1 && why.len() > 5, "{statistics}");
+
+    let run_json = run(&mut json, &["\"schema\""]);
+    assert_eq!(run_json.stdout.lines().count(), 1, "{run_json:?}");
+    let line = parse(run_json.stdout.trim_end());
+    assert_eq!((&*line["from"], &*line["to"]), ("unknown", "unknown"), "{line:?}");
+    assert!(line["code"].starts_with('-') && !line["error"].is_empty(), "{line:?}");
+
+    assert_eq!(run(&mut quiet, &[]).stdout, "");
 }
 
 #[test]
@@ -108,7 +155,7 @@ fn a_terminal_shows_a_table_that_is_kept_up_to_date() {
     assert_eq!(line(&screen, &dead)[1..5], ["down", &line(&screen, &dead)[2], "s", "100%"], "{screen}");
 
     drop(listener);
-    crate::support::process::until("the change", || line(&terminal.screen(), &target)[1] == "down");
+    until("the change", || line(&terminal.screen(), &target)[1] == "down");
     let screen = terminal.screen();
     assert_eq!(screen.lines().filter(|line| !line.is_empty()).count(), 3, "one line a target:\n{screen}");
 

@@ -60,12 +60,7 @@ static void report_malformed(struct report *report, struct target *target)
         return;
     target->malformed = true;
     progress_clear(&report->progress);
-    fputs("tcp-checker: ", stderr);
-    if (target->origin != NULL)
-        fprintf(stderr, "%s:%zu: ", target->origin, target->line);
-    text_print_plain(target_name(target), stderr);
-    fprintf(stderr, ": %s%s\n", shaker_status_str(SHAKER_ERR_ADDRESS),
-            target_names_port(target->text) ? "" : "; -p gives a port to targets without one");
+    target_complain(target);
 }
 
 static void count(struct report *report, struct target *target, const shaker_result *result, uint64_t now_us)

@@ -8,6 +8,8 @@
 #include "complain.h"
 #include "history.h"
 #include "targets.h"
+#include "tcpshaker.h"
+#include "text.h"
 
 void targets_add(struct targets *targets, const char *text, const char *origin, size_t line)
 {
@@ -60,6 +62,16 @@ char *target_text(const char *host, const char *port)
 const char *target_name(const struct target *target)
 {
     return target->name != NULL ? target->name : target->text;
+}
+
+void target_complain(const struct target *target)
+{
+    fputs("tcp-checker: ", stderr);
+    if (target->origin != NULL)
+        fprintf(stderr, "%s:%zu: ", target->origin, target->line);
+    text_print_plain(target_name(target), stderr);
+    fprintf(stderr, ": %s%s\n", shaker_status_str(SHAKER_ERR_ADDRESS),
+            target_names_port(target->text) ? "" : "; -p gives a port to targets without one");
 }
 
 static bool is_number(const char *text)

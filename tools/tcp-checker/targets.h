@@ -40,6 +40,8 @@ void targets_free(struct targets *targets);
 /* "host:port", with brackets round an IPv6 address that has none. To be freed. */
 char *target_text(const char *host, const char *port);
 const char *target_name(const struct target *target);
+/* Says on standard error that the target is malformed, and where it stands. */
+void target_complain(const struct target *target);
 bool target_names_port(const char *text);
 /* Where the port begins in "host:port"; NULL if the text has none. */
 const char *target_port(const char *text);

@@ -10,7 +10,6 @@
 #include "history.h"
 #include "signals.h"
 #include "terminal.h"
-#include "text.h"
 #include "watch.h"
 #include "watch_lines.h"
 #include "watch_metrics.h"
@@ -77,9 +76,7 @@ static bool add(struct watch *watch, struct target *target)
     *watched = (struct watched){.target = target};
     status = shaker_monitor_add(watch->monitor, &wanted, 1, &watched->id);
     if (status == SHAKER_ERR_ADDRESS) {
-        fputs("tcp-checker: ", stderr);
-        text_print_plain(target_name(target), stderr);
-        fprintf(stderr, ": %s\n", shaker_status_str(status));
+        target_complain(target);
         return false;
     }
     if (status == SHAKER_ERR_UNSUPPORTED)
@@ -99,7 +96,7 @@ static size_t start(struct watch *watch, shaker_checker *checker)
     size_t malformed = 0;
     shaker_status status;
 
-    shaker_monitor_config_set_every_result(config, watch->table || options->metrics_file != NULL);
+    shaker_monitor_config_set_every_result(config, !options->quiet || options->metrics_file != NULL);
     if (options->targets.count <= FEW_TARGETS)
         shaker_monitor_config_set_max_spread(config, 0);
     if ((status = shaker_monitor_new(checker, config, &watch->monitor)) != SHAKER_OK)
@@ -122,16 +119,18 @@ static void note(struct watch *watch, const shaker_change *change)
 {
     struct watched *watched = change->user_data;
     const shaker_result *result = &change->last;
+    bool told;
 
     watched->sparks[watched->spark_count++ % SPARKS] = result->status == SHAKER_OK  ? (int64_t)result->rtt_us
                                                        : result->status > SHAKER_OK ? TIME_LOST
                                                                                     : TIME_UNKNOWN;
     if (result->status == SHAKER_OK)
         watch_metrics_count(watched, result->rtt_us);
-    if (change->from == change->to)
-        return;
     watched->state = change->to;
-    if (!watch->table && !watch->options->quiet)
+    /* A check without a verdict changes no state. The first one of a row is told all the same. */
+    told = change->from != change->to || (result->status < SHAKER_OK && !watched->without_verdict);
+    watched->without_verdict = result->status < SHAKER_OK;
+    if (told && !watch->table && !watch->options->quiet)
         watch_lines_print(watch, change);
 }
 

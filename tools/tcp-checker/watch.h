@@ -14,6 +14,7 @@ struct watched {
     struct target *target;
     uint64_t id;
     int32_t state;             /* a shaker_state */
+    bool without_verdict;      /* the last check was */
     int64_t sparks[SPARKS];    /* the last results, as history.h has their times; a ring */
     uint64_t spark_count;      /* of all results */
     uint64_t rtt_counts[RTT_LIMITS + 1], rtt_count, rtt_sum_us; /* how many answers each bucket has, and all */

@@ -1,4 +1,5 @@
-/* A line for each change of a target's state, and one for each target at the end. */
+/* A line for each change of a target's state, and one for each target at the end. Where from and to are the same, it is for
+ * a check without a verdict. */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -66,8 +67,12 @@ void watch_lines_print(const struct watch *watch, const shaker_change *change)
     report_describe(watched->target, &change->last, text, sizeof text);
     printf("%s ", clock_rfc3339(time, sizeof time));
     text_print_plain(target_name(watched->target), stdout);
-    printf(" %s -> %s%s%s (", watch_state_name(change->from), colour_of(watch->colours, watch_state_status(change->to)),
-           watch_state_name(change->to), colour_end(watch->colours));
+    if (change->from == change->to)
+        printf(" %s: no verdict (", watch_state_name(change->to));
+    else
+        printf(" %s -> %s%s%s (", watch_state_name(change->from),
+               colour_of(watch->colours, watch_state_status(change->to)), watch_state_name(change->to),
+               colour_end(watch->colours));
     text_print_plain(text, stdout);
     printf("%s)\n", change->flags & SHAKER_CHANGE_SKIPPED ? "; changes in between were too fast to be told" : "");
 }
@@ -78,7 +83,7 @@ void watch_lines_statistics(const struct watch *watch, FILE *out)
 
     for (size_t i = 0; i < watch->count; i++) {
         shaker_watch_info info = watch_info(watch, &watch->items[i]);
-        char since[24], last[24], smoothed[24];
+        char since[24], last[24], smoothed[24], error[128];
 
         text_print_plain(target_name(watch->items[i].target), out);
         fprintf(out, " : %s for %s, xmt/rcv/%%loss = %" PRIu64 "/%" PRIu64 "/%u%%, changes = %" PRIu64,
@@ -89,6 +94,10 @@ void watch_lines_statistics(const struct watch *watch, FILE *out)
                     lines_ms(info.rtt_smoothed_us, smoothed, sizeof smoothed));
         if (info.no_verdict > 0)
             fprintf(out, ", no verdict = %" PRIu64, info.no_verdict);
+        if (info.no_verdict > 0 && info.last.status < SHAKER_OK) {
+            records_error(&info.last, error, sizeof error);
+            fprintf(out, " (%s)", error);
+        }
         fputc('\n', out);
     }
 }
