@@ -7,19 +7,17 @@ import ctypes
 import os
 import resource
 import socket
-import sys
 import threading
-import warnings
 import weakref
-from types import TracebackType
-from typing import AsyncIterator, Dict, Iterable, Iterator, Optional, Sequence, Type, Union
+from typing import AsyncIterator, Dict, Iterable, Iterator, Optional, Sequence, Union
 
 from ._arguments import Target, milliseconds, not_one_target, target_text, text, whole
-from ._completion import Completion, no_descriptor, refuse
+from ._completion import Completion, no_descriptor
 from ._library import Handle, Request, c_address, lib
 from ._loop import LoopReader
 from ._many import Many
 from ._monitor import Monitor
+from ._owner import Owner
 from ._result import RESULT, Result, Status, result_of
 from ._stats import Stats, stats_of
 
@@ -29,13 +27,15 @@ _WINDOW = 1024
 _ENGINES = ("socket", "raw", "auto")
 
 
-class Checker:
+class Checker(Owner[Completion]):
     """Half-open TCP checks; made to be shared by all threads and event loops of the process.
 
     Use it in a `with` statement, or close() it. Verdicts are values: a Result for every check. What raises is misuse:
     ValueError and TypeError for arguments that cannot be, RuntimeError for a checker that was closed or belongs to the
     parent process. Making one raises OSError if the system will not give it what it needs.
     """
+
+    _name = "checker"
 
     def __init__(
         self,
@@ -80,8 +80,7 @@ class Checker:
         caller_driven: True makes no loop thread: the checker gets on only inside its callers' waiting, and in the event
             loop that awaits it. One that comes back later than 200 ms after an answer has let the handshake complete.
         """
-        self._completion: Optional[Completion] = None
-        self._pid = os.getpid()
+        super().__init__()
         self._readers: Dict[asyncio.AbstractEventLoop, LoopReader] = {}
         self._monitors: weakref.WeakSet[Monitor] = weakref.WeakSet()
 
@@ -127,7 +126,7 @@ class Checker:
         soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         needs_no_descriptors = self._engine == "raw" or soft == resource.RLIM_INFINITY
         window = max_in_flight or (_WINDOW if needs_no_descriptors else max(1, min(_WINDOW, soft // 2)))
-        self._completion = Completion(handle, fd, window, max_rate or 0)
+        self._owned = Completion(handle, fd, window, max_rate or 0)
 
     @property
     def engine(self) -> str:
@@ -235,7 +234,7 @@ class Checker:
 
         Waits for names that are being looked up. In a forked child it leaves the parent's checks alone.
         """
-        completion = self._completion
+        completion = self._owned
         if completion is None:
             return
         if self._pid == os.getpid():
@@ -246,31 +245,7 @@ class Checker:
             for monitor in monitors:
                 monitor.close()
             completion.wait(lambda: not completion.pending)
-        self._completion = None
-
-    def __enter__(self) -> Checker:
-        self._open()
-        return self
-
-    def __exit__(
-        self, kind: Optional[Type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]
-    ) -> None:
-        self.close()
-
-    def __del__(self) -> None:
-        # At the end of the process nothing needs to be closed, and in a forked child it is not the child's to close.
-        forgotten = getattr(self, "_completion", None) is not None and not sys.is_finalizing()
-        if forgotten and self._pid == os.getpid():
-            warnings.warn(f"unclosed {self!r}", ResourceWarning, source=self, stacklevel=2)
-
-    def _open(self) -> Completion:
-        # Asked before any lock: a child's copy of one may be held for ever.
-        if self._pid != os.getpid():
-            refuse(Status.ERR_FORKED)
-        completion = self._completion
-        if completion is None:
-            raise RuntimeError("the checker is closed")
-        return completion
+        self._owned = None
 
     def _listen(self, loop: asyncio.AbstractEventLoop, completion: Completion) -> LoopReader:
         reader = self._readers.get(loop)
@@ -286,12 +261,12 @@ class Checker:
             reader.close()
 
     def _look(self) -> None:
-        completion = self._completion
+        completion = self._owned
         if completion is not None:
             completion.look()
 
     def _cancel(self, id: int) -> None:
-        completion = self._completion
+        completion = self._owned
         if completion is not None:
             completion.cancel(id)
 

@@ -6,21 +6,19 @@ import asyncio
 import ctypes
 import os
 import select
-import sys
 import threading
-import warnings
-from types import TracebackType
-from typing import Any, AsyncIterator, Dict, Iterable, Iterator, List, Optional, Tuple, Type, Union
+from typing import Any, AsyncIterator, Dict, Iterable, Iterator, List, Optional, Tuple, Union
 
 from . import _library
 from ._arguments import Target, milliseconds, not_one_target, target_text, whole
 from ._completion import refuse
 from ._library import Handle, lib
+from ._owner import Owner
 from ._result import Status
 from ._watch import Change, Watch, WatchInfo, change_of, watch_info_of
 
 
-class Monitor:
+class Monitor(Owner["_Watches"]):
     """Checks targets again and again, and tells when the state of one changes; made by Checker.monitor.
 
     Iterate over it, with `for` or `async for`: the loop waits for each next change, and ends when the monitor or its
@@ -33,11 +31,12 @@ class Monitor:
     the parent process.
     """
 
+    _name = "monitor"
+
     def __init__(
         self, checker: Handle, max_spread: Optional[float], every_result: bool, max_down_percent: int
     ) -> None:
-        self._watches: Optional[_Watches] = None
-        self._pid = os.getpid()
+        super().__init__()
         spread_ms = 0 if max_spread == 0 else milliseconds(max_spread, "max_spread")
         percent = whole("max_down_percent", max_down_percent, 100)
         config = ctypes.c_void_p(lib.shaker_monitor_config_new())
@@ -54,7 +53,7 @@ class Monitor:
         fd: int = lib.shaker_monitor_fd(handle) if handle.status == 0 else -1
         if fd < 0:
             raise OSError("no descriptors or threads left for a monitor")
-        self._watches = _Watches(handle, fd)
+        self._owned = _Watches(handle, fd)
 
     def add(self, watch: Union[Watch, Target]) -> int:
         """Adds a watch, or of a target alone one with the defaults; returns its id, which is never used again."""
@@ -128,35 +127,9 @@ class Monitor:
 
     def close(self) -> None:
         """Ends its checks, and every loop over it. Changes that wait are gone. In a forked child it only lets go."""
-        here, self._watches = self._watches, None
+        here, self._owned = self._owned, None
         if here is not None and self._pid == os.getpid():
             here.readiness.end()
-
-    def __enter__(self) -> Monitor:
-        self._open()
-        return self
-
-    def __exit__(
-        self, kind: Optional[Type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]
-    ) -> None:
-        self.close()
-
-    def __del__(self) -> None:
-        forgotten = getattr(self, "_watches", None) is not None and not sys.is_finalizing()
-        if forgotten and self._pid == os.getpid():
-            warnings.warn(f"unclosed {self!r}", ResourceWarning, source=self, stacklevel=2)
-
-    def _if_open(self) -> Optional[_Watches]:
-        # Asked before any lock: a child's copy of one may be held for ever.
-        if self._pid != os.getpid():
-            refuse(Status.ERR_FORKED, "monitor")
-        return self._watches
-
-    def _open(self) -> _Watches:
-        here = self._if_open()
-        if here is None:
-            raise RuntimeError("the monitor is closed")
-        return here
 
 
 class _Watches:
