@@ -1,7 +1,7 @@
 # Builds libtcpshaker by cargo alone, and installs it on Linux.
 #
-#     make                                      target/release/libtcpshaker.so and libtcpshaker.a
-#     make install PREFIX=/usr/local DESTDIR=   the libraries, the headers, what pkg-config and CMake ask for, and notices
+#     make                                      target/release/libtcpshaker.so and libtcpshaker.a, and the tool
+#     make install PREFIX=/usr/local DESTDIR=   the libraries, the headers, what pkg-config and CMake ask for, notices, the tool
 #     make install-strip                        the same, without what debuggers read
 #     make uninstall                            takes away what install put there
 #     make TARGET=aarch64-unknown-linux-gnu     for another machine, as docs/platforms.md says
@@ -48,15 +48,29 @@ PKG_CONFIG ?= pkg-config
 TOOL_SOURCES := $(patsubst %/Makefile,%,$(wildcard tools/tcp-checker/Makefile))
 TOOL ?= $(if $(TARGET),,$(if $(TOOL_SOURCES),$(shell $(PKG_CONFIG) --exists jansson 2>&1 && echo $(TOOL_SOURCES))))
 
+# What was built last: by which flags, and what came of it.
+STATE = (echo '$(VERSION) $(CARGOFLAGS) $(filter-out $(REMAPPED),$(RUSTFLAGS))'; \
+	  cat $(if $(SHARED),$(BUILT)/libtcpshaker.so) $(BUILT)/libtcpshaker.a | cksum)
+STATE_FILE := $(BUILT)/tcpshaker.state
+
 all: library
+	$(if $(TOOL),$(MAKE) -C $(TOOL) build/installed/tcp-checker)
 
 # Not `cargo build`, which makes the Rust library in the same call, and then drops the link-time optimisation that
 # the profile asks for: the C libraries would come out larger and slower.
 library:
+	@command -v $(firstword $(CARGO)) > /dev/null || \
+	  { echo 'there is no $(CARGO) on the PATH (that of sudo is another one): run make first, where there is' >&2; exit 1; }
 	$(CARGO) rustc $(CARGOFLAGS) --release --lib $(if $(SHARED),--crate-type cdylib) --crate-type staticlib $(TARGET:%=--target %)
 	$(if $(SHARED),test -e $(BUILT)/$(SONAME) || ln -sf libtcpshaker.so $(BUILT)/$(SONAME))
+	@$(STATE) > $(STATE_FILE)
 
-install: library
+# What is up to date is installed as it is: sudo may know no cargo, and what it builds would be root's.
+built:
+	@{ $(STATE) | cmp -s - $(STATE_FILE) && test -z "$$(find src abi build.rs Cargo.toml Cargo.lock -newer $(STATE_FILE))"; } \
+	  2> /dev/null || $(MAKE) library
+
+install: built
 	$(INSTALL) -d $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(INCLUDEDIR) $(DESTDIR)$(DATADIR)/tcpshaker/cmake $(DESTDIR)$(DOCDIR)
 	$(INSTALL) -m 644 $(HEADERS) $(DESTDIR)$(INCLUDEDIR)
 	$(INSTALL) -m 644 $(BUILT)/libtcpshaker.a $(DESTDIR)$(LIBDIR)
@@ -86,4 +100,4 @@ uninstall:
 clean:
 	$(CARGO) clean
 
-.PHONY: all library install install-strip uninstall clean
+.PHONY: all library built install install-strip uninstall clean

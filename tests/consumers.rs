@@ -13,7 +13,8 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use installed::{assert_works, prefix, prefix_of_cargo_c, root};
+use c_programs::{finish, live};
+use installed::{assert_works, at_home, prefix, prefix_of_cargo_c, root};
 
 /// What a program prints.
 fn said(program: &str, arguments: &[&str], path: &Path) -> String {
@@ -80,10 +81,31 @@ mod installed_are {
         let (Some(prefix), Some(by_cargo_c)) = (prefix("cargo-c"), prefix_of_cargo_c("cargo-c")) else { return };
         let mut of_library = files(prefix);
         of_library.retain(|file| !TOOL.contains(&file.as_str()));
-        assert_eq!(files(&by_cargo_c), of_library);
+        assert_eq!(files(by_cargo_c), of_library);
         let dynamic = said("readelf", &["-d"], &by_cargo_c.join("lib/libtcpshaker.so"));
         assert!(dynamic.contains("Library soname: [libtcpshaker.so.0.1]"), "{dynamic}");
-        assert_eq!(functions_with_versions(&by_cargo_c), functions_with_versions(prefix));
+        assert_eq!(functions_with_versions(by_cargo_c), functions_with_versions(prefix));
+    }
+
+    #[test]
+    fn flags_for_static_programs_by_cargo_c_and_a_line_of_the_page() {
+        let Some(prefix) = prefix_of_cargo_c("static programs by cargo-c") else { return };
+        let page = fs::read_to_string(root().join("docs/installing.md")).unwrap();
+        let line = page.lines().find(|line| line.starts_with("sed ")).expect("a line that mends tcpshaker.pc");
+        let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("by-cargo-c");
+        fs::create_dir_all(&directory).unwrap();
+        fs::copy(prefix.join("lib/pkgconfig/tcpshaker.pc"), directory.join("tcpshaker.pc")).unwrap();
+        let script = format!(
+            "cd '{}'; {}; export PKG_CONFIG_PATH=$PWD
+            cc -static -o check '{}/examples-c/check.c' $(pkg-config --static --cflags --libs tcpshaker); ./check \"$@\"",
+            directory.display(),
+            line.replace("/usr/local/lib/pkgconfig/", ""),
+            root().display()
+        );
+        let (_listener, up) = live();
+        let run = finish(Command::new("bash").args(["-euc", &script, "bash", &up]));
+        assert_eq!(run.code(), 0, "{run:?}");
+        assert!(run.has_line(&format!("{up} up")), "{run:?}");
     }
 
     #[test]
@@ -107,6 +129,23 @@ mod installed_are {
             let function = name.split('@').next().unwrap();
             assert!(header.contains(&format!("{function}(")), "{function} is not in the header");
         }
+    }
+}
+
+mod installed_is {
+    use super::*;
+
+    #[test]
+    fn no_file_any_more_after_make_uninstall() {
+        let Some(prefix) = prefix("uninstall") else { return };
+        let copy = Path::new(env!("CARGO_TARGET_TMPDIR")).join("uninstalled");
+        let _ = fs::remove_dir_all(&copy);
+        assert!(finish(Command::new("cp").arg("-a").arg(prefix).arg(&copy)).status.success());
+        assert!(files(&copy).len() > 10);
+        let mut make = Command::new("make");
+        at_home(&mut make, &copy);
+        let run = finish(make.current_dir(root()).arg("uninstall").arg(format!("PREFIX={}", copy.display())));
+        assert_eq!((run.code(), files(&copy)), (0, BTreeSet::new()), "{run:?}");
     }
 }
 

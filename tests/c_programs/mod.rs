@@ -33,13 +33,19 @@ pub fn make(arguments: &[&str]) -> Finished {
     make_in(&directory(""), arguments)
 }
 
-/// Runs make. The lock keeps test binaries that run side by side from building over each other.
-pub fn make_in(directory: &Path, arguments: &[&str]) -> Finished {
+/// Keeps test binaries that run side by side from building over each other in a directory with a Makefile.
+pub fn lock(directory: &Path) -> File {
     let build = directory.join("build");
     fs::create_dir_all(&build).unwrap();
     let lock = File::create(build.join(".lock")).unwrap();
     // SAFETY: the descriptor is open; closing it gives the lock back.
     assert_eq!(unsafe { libc::flock(lock.as_raw_fd(), libc::LOCK_EX) }, 0, "{}", std::io::Error::last_os_error());
+    lock
+}
+
+/// Runs make, alone in this directory.
+pub fn make_in(directory: &Path, arguments: &[&str]) -> Finished {
+    let _lock = lock(directory);
     let mut make = Command::new("make");
     // A make around cargo would hand its own flags down, and cargo test its own build of the library.
     make.env_remove("MAKEFLAGS").env_remove("MFLAGS").env_remove("MAKELEVEL").env_remove("LD_LIBRARY_PATH");

@@ -5,7 +5,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use crate::c_programs::finish_within;
+use crate::c_programs::{finish_within, lock};
 use crate::support::namespace::{find_program, skip};
 
 /// The library may have to be built from nothing, on a slow machine.
@@ -49,6 +49,8 @@ fn place(name: &str) -> PathBuf {
 fn install() -> Option<PathBuf> {
     find_program("make")?;
     let prefix = place("prefix");
+    // The tool is built on the way.
+    let _lock = lock(&root().join("tools/tcp-checker"));
     let mut make = Command::new("make");
     forget_this_build(&mut make).current_dir(root()).env("CARGO_TARGET_DIR", target());
     let installed = finish_within(make.arg("install").arg(format!("PREFIX={}", prefix.display())), "", BUILD_TIME);
@@ -56,19 +58,24 @@ fn install() -> Option<PathBuf> {
     Some(prefix)
 }
 
-/// Where cargo-c installs the library. `None` where it is missing, and the test is skipped.
-pub fn prefix_of_cargo_c(test: &str) -> Option<PathBuf> {
+/// Where cargo-c installs the library, once for all tests. `None` where it is missing, and the test is skipped.
+pub fn prefix_of_cargo_c(test: &str) -> Option<&'static Path> {
+    static PREFIX: OnceLock<PathBuf> = OnceLock::new();
     if !Command::new("cargo").args(["cinstall", "--version"]).output().is_ok_and(|output| output.status.success()) {
         skip(test, "there is no cargo-c on this machine");
         return None;
     }
+    Some(PREFIX.get_or_init(install_by_cargo_c))
+}
+
+fn install_by_cargo_c() -> PathBuf {
     let prefix = place("prefix-of-cargo-c");
     let mut cargo = Command::new("cargo");
     forget_this_build(&mut cargo).current_dir(root()).env("CARGO_TARGET_DIR", target().join("installed"));
     cargo.args(["cinstall", "--locked", "--release", "--prefix"]).arg(&prefix).arg("--libdir").arg(prefix.join("lib"));
     let installed = finish_within(&mut cargo, "", BUILD_TIME);
     assert!(installed.status.success(), "{}", installed.stderr);
-    Some(prefix)
+    prefix
 }
 
 /// Where the library is installed, once for all tests. `None` where make is missing, and the test is skipped.
