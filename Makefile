@@ -46,7 +46,7 @@ HEADERS := $(wildcard include/*.h include/*.hpp)
 # no sources of it. TOOL= leaves it out.
 PKG_CONFIG ?= pkg-config
 TOOL_SOURCES := $(patsubst %/Makefile,%,$(wildcard tools/tcp-checker/Makefile))
-TOOL ?= $(if $(TARGET),,$(if $(TOOL_SOURCES),$(shell $(PKG_CONFIG) --exists jansson 2>&1 && echo $(TOOL_SOURCES))))
+TOOL ?= $(if $(TARGET),,$(if $(TOOL_SOURCES),$(shell $(PKG_CONFIG) --exists jansson 2> /dev/null && echo $(TOOL_SOURCES))))
 
 # What was built last: by which flags, and what came of it.
 STATE = (echo '$(VERSION) $(CARGOFLAGS) $(filter-out $(REMAPPED),$(RUSTFLAGS))'; \

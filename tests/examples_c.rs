@@ -126,6 +126,20 @@ fn make_run_shows_the_demo_and_with_addr_checks_those_targets_instead() {
     assert!(!down.status.success() && down.has_line(&format!("{dead} refused")), "{down:?}");
 }
 
+/// What needs pkg-config is left out, and nothing complains. Nothing is made here, only said.
+#[test]
+fn make_on_a_machine_without_pkg_config_leaves_out_what_needs_other_libraries() {
+    let would = |goal: &[&str]| {
+        let run = make(&[goal, &["-n", "PKG_CONFIG=/nowhere/pkg-config"]].concat());
+        assert_eq!((run.code(), run.stderr.as_str()), (0, ""), "make {goal:?}: {run:?}");
+        run.stdout
+    };
+    let examples = would(&["all"]);
+    assert!(examples.contains("build/dynamic/check") && !examples.contains("event_loops"), "{examples}");
+    let installed = would(&["-C", "..", "install"]);
+    assert!(installed.contains("tcp-checker is left out: pkg-config knows no jansson"), "{installed}");
+}
+
 #[test]
 fn the_event_loop_prints_a_line_when_a_port_opens_and_when_it_closes() {
     // An address that no other program of this machine listens on by chance.

@@ -49,7 +49,7 @@ pub fn make_in(directory: &Path, arguments: &[&str]) -> Finished {
     let mut make = Command::new("make");
     // A make around cargo would hand its own flags down, and cargo test its own build of the library.
     make.env_remove("MAKEFLAGS").env_remove("MFLAGS").env_remove("MAKELEVEL").env_remove("LD_LIBRARY_PATH");
-    make.arg("-C").arg(directory).args(arguments);
+    make.env("WERROR", "-Werror").arg("-C").arg(directory).args(arguments);
     // The library may have to be built from nothing.
     finish_within(&mut make, "", Duration::from_secs(1800))
 }

@@ -52,7 +52,7 @@ fn install() -> Option<PathBuf> {
     // The tool is built on the way.
     let _lock = lock(&root().join("tools/tcp-checker"));
     let mut make = Command::new("make");
-    forget_this_build(&mut make).current_dir(root()).env("CARGO_TARGET_DIR", target());
+    forget_this_build(&mut make).current_dir(root()).env("CARGO_TARGET_DIR", target()).env("WERROR", "-Werror");
     let installed = finish_within(make.arg("install").arg(format!("PREFIX={}", prefix.display())), "", BUILD_TIME);
     assert!(installed.status.success(), "{}", installed.stderr);
     Some(prefix)
