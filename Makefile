@@ -84,7 +84,7 @@ endif
 	  > $(DESTDIR)$(LIBDIR)/pkgconfig/tcpshaker.pc
 	$(INSTALL) -m 644 packaging/cmake/*.cmake $(DESTDIR)$(DATADIR)/tcpshaker/cmake
 	$(INSTALL) -m 644 $(NOTICES) $(DESTDIR)$(DOCDIR)
-	$(if $(TOOL),$(MAKE) -C $(TOOL) install,$(if $(TARGET)$(if $(TOOL_SOURCES),,none),,@echo 'tcp-checker is left out: pkg-config knows no jansson (Debian: libjansson-dev)'))
+	$(if $(TOOL),$(MAKE) -C $(TOOL) install,$(if $(TARGET)$(filter command,$(origin TOOL))$(if $(TOOL_SOURCES),,none),,@echo 'tcp-checker is left out: pkg-config knows no jansson (Debian: libjansson-dev)'))
 
 install-strip: install
 	$(STRIP) --strip-debug $(DESTDIR)$(LIBDIR)/libtcpshaker.a
