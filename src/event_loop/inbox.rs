@@ -2,11 +2,9 @@
 //!
 //! Nobody holds the lock while waiting or calling out.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-
 use super::command::Command;
 use crate::check::verdict::Status;
-use crate::sys::lock::{Mutex, MutexGuard};
+use crate::sys::lock::{AtomicBool, Mutex, MutexGuard, Ordering};
 use crate::sys::waker::Waker;
 
 pub(crate) struct Inbox {

@@ -8,6 +8,9 @@ use std::time::Duration;
 /// Set once, and only read afterwards. They are the standard library's in every build: they hold no table of waiters.
 pub(crate) use std::sync::{Once, OnceLock};
 
+/// The flags of hand-overs between threads that `models/` tries in every order, with a model's flags in their place.
+pub(crate) use std::sync::atomic::{AtomicBool, Ordering};
+
 pub(crate) use system::{Condvar, Mutex, MutexGuard};
 
 #[cfg(not(feature = "parking_lot"))]
