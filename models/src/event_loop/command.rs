@@ -1,0 +1,3 @@
+//! A command that is nothing but a number.
+
+pub(crate) struct Command(pub usize);
