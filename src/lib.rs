@@ -58,7 +58,7 @@ pub use stats::Stats;
 #[cfg(all(feature = "fuzzing", any(target_os = "linux", target_os = "android")))]
 #[doc(hidden)]
 pub mod fuzzing {
-    pub use crate::engine::raw::fuzzing::segment;
+    pub use crate::engine::raw::fuzzing::{icmp, segment};
 }
 
 /// What a registry's page shows is compiled, too.

@@ -1,6 +1,10 @@
 //! What a fuzzer tries: the readers on any bytes, and what must hold of all that they read.
 
+mod icmp;
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+pub use icmp::icmp;
 
 use super::segment::{Answer, AnswerKind, Quote, SYN_LEN, SynFields, SynTemplate, parse_quote, parse_v4, parse_v6};
 
