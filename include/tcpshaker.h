@@ -834,8 +834,9 @@ shaker_status shaker_monitor_new(struct shaker_checker *checker,
                                  struct shaker_monitor **monitor);
 
 // Ends a monitor's checks, waits for its thread, and frees it with the changes that wait; NULL is fine. No other call on
-// it may be under way or follow. A monitor that is freed after its checker keeps what the checker holds until then. A
-// check of a watch that has begun or waits for its turn ends in the checker, and nobody is told of it.
+// it may be under way or follow. A monitor that is freed after its checker keeps what the checker holds until then, and
+// callbacks of the checker may come until then. A check of a watch that has begun or waits for its turn ends in the
+// checker, and nobody is told of it.
 //
 // Returns SHAKER_OK; SHAKER_ERR_DEADLOCK from one of the checker's own callbacks: then nothing was freed. In a forked
 // child only the handle's memory is freed.
