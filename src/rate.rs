@@ -60,6 +60,12 @@ mod tests {
     }
 
     #[test]
+    fn a_limit_is_known_to_be_one() {
+        assert!(Rate::new(1).is_limited() && Rate::new(u32::MAX).is_limited());
+        assert!(!Rate::new(0).is_limited());
+    }
+
+    #[test]
     fn no_window_holds_more_than_the_budget_and_ten_milliseconds_worth() {
         let rate = Rate::new(1_000);
         // The last one asks at 99.9 ms, when 99 have come on top of the burst of 10.

@@ -203,6 +203,13 @@ fn a_doubted_failure_leaves_the_state_and_starts_the_count_anew() {
     assert!(!doubted.after(SUCCESS, &thresholds).may_be_down());
 }
 
+#[test]
+fn a_doubted_failure_after_successes_has_the_next_check_made_at_the_pace_of_failures() {
+    let thresholds = Thresholds { fall: 3, rise: 2, first_fall: 3, first_rise: 1 };
+    let doubted = Hysteresis::new(Unknown).after(SUCCESS, &thresholds).doubted();
+    assert_eq!((doubted.state(), doubted.pace(), doubted.may_be_down()), (Up, Falling, true));
+}
+
 fn thresholds() -> impl Strategy<Value = Thresholds> {
     (1..6u32, 1..6u32, 1..6u32, 1..6u32).prop_map(|(fall, rise, first_fall, first_rise)| Thresholds {
         fall,
