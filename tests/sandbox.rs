@@ -34,6 +34,9 @@ macro_rules! sandboxed {
     };
 }
 
+#[path = "sandbox/profiles.rs"]
+mod profiles;
+
 mod refused_never {
     use super::*;
 

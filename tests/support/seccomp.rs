@@ -1,9 +1,15 @@
 //! A sandbox around this process: system calls that fail with an errno of the test's choice, always or now and then
 //! (seccomp(2), seccomp_unotify(2)). It cannot be left again, so a forked child enters it.
 
+use std::collections::HashMap;
 use std::io;
 use std::mem::{size_of, zeroed};
 use std::sync::mpsc::{Receiver, channel};
+
+use super::process::sh;
+
+/// struct seccomp_data: the number, the architecture, the instruction pointer, six arguments of eight bytes.
+const LOW_HALF: usize = if cfg!(target_endian = "big") { 4 } else { 0 };
 
 /// A system call, or those of its calls that bear this number as this argument.
 #[derive(Clone, Copy, Debug)]
@@ -48,12 +54,77 @@ pub fn deny_where(call: Call, errno: i32, fails: impl Fn(usize) -> bool + Send +
 
 /// From now on every call fails that is not one of these, on every thread of this process.
 pub fn allow_only(numbers: &[libc::c_long], errno: i32) {
-    let mut filter = vec![load(0)];
-    for &number in numbers {
+    allow_and_judge(numbers, &[], Fate::Fails(errno));
+}
+
+/// What becomes of a call.
+#[derive(Clone, Copy)]
+pub enum Fate {
+    IsMade,
+    Fails(i32),
+    /// The whole process is.
+    IsKilled,
+}
+
+impl Fate {
+    fn action(self) -> u32 {
+        match self {
+            Fate::IsMade => libc::SECCOMP_RET_ALLOW,
+            Fate::Fails(errno) => libc::SECCOMP_RET_ERRNO | errno as u32,
+            Fate::IsKilled => libc::SECCOMP_RET_KILL_PROCESS,
+        }
+    }
+}
+
+/// The calls of a kind, which are judged by an argument, counted from 0: the first case that is true of it decides.
+pub struct Judged {
+    pub number: libc::c_long,
+    pub place: usize,
+    pub cases: Vec<(Case, Fate)>,
+    pub otherwise: Fate,
+}
+
+/// What is true of an argument's lower half.
+#[derive(Clone, Copy)]
+pub enum Case {
+    Is(u32),
+    HasAnyOf(u32),
+}
+
+/// From now on every call is made that is one of these or judged so; what becomes of all others is `otherwise`. On every
+/// thread of this process.
+pub fn allow_and_judge(allowed: &[libc::c_long], judged: &[Judged], otherwise: Fate) {
+    let mut filter = Vec::new();
+    for kind in judged {
+        let jumps = kind.cases.iter().flat_map(|(case, fate)| {
+            let jump = match *case {
+                Case::Is(value) => unless(value, 1),
+                Case::HasAnyOf(bits) => statement(libc::BPF_JMP | libc::BPF_JSET | libc::BPF_K, 1, bits),
+            };
+            [jump, end(fate.action())]
+        });
+        let rest: Vec<_> = [load(16 + 8 * kind.place + LOW_HALF)].into_iter().chain(jumps).collect();
+        filter.extend([load(0), unless(kind.number as u32, rest.len() as u8 + 1)]);
+        filter.extend(rest);
+        filter.push(end(kind.otherwise.action()));
+    }
+    filter.push(load(0));
+    for &number in allowed {
         filter.extend([unless(number as u32, 1), end(libc::SECCOMP_RET_ALLOW)]);
     }
-    filter.push(end(libc::SECCOMP_RET_ERRNO | errno as u32));
+    filter.push(end(otherwise.action()));
     enter(&mut filter, libc::SECCOMP_FILTER_FLAG_TSYNC);
+}
+
+/// The numbers of the calls of a list, as this machine's headers have them; those that they have not are left out. A line
+/// with a `#` is a comment.
+pub fn numbers(list: &str) -> Vec<libc::c_long> {
+    let defined = sh("echo '#include <sys/syscall.h>' | cc -E -dM -");
+    let definitions = defined.lines().filter_map(|line| line.strip_prefix("#define __NR_")?.split_once(' '));
+    let known: HashMap<&str, libc::c_long> =
+        definitions.filter_map(|(name, number)| Some((name, number.parse().ok()?))).collect();
+    let names = list.lines().filter(|line| !line.starts_with('#')).flat_map(str::split_whitespace);
+    names.filter_map(|name| known.get(name).copied()).collect()
 }
 
 fn statement(code: u32, jump_if_not: u8, value: u32) -> libc::sock_filter {
@@ -73,12 +144,10 @@ fn end(action: u32) -> libc::sock_filter {
 }
 
 fn install(call: Call, action: u32, flags: libc::c_ulong) -> libc::c_int {
-    // struct seccomp_data: the number, the architecture, the instruction pointer, six arguments of eight bytes.
-    let low_half = if cfg!(target_endian = "big") { 4 } else { 0 };
     let mut filter = match call.argument {
         None => vec![load(0), unless(call.number as u32, 1)],
         Some((place, value)) => {
-            vec![load(0), unless(call.number as u32, 3), load(16 + 8 * place + low_half), unless(value as u32, 1)]
+            vec![load(0), unless(call.number as u32, 3), load(16 + 8 * place + LOW_HALF), unless(value as u32, 1)]
         }
     };
     filter.extend([end(action), end(libc::SECCOMP_RET_ALLOW)]);
