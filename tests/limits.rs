@@ -24,6 +24,11 @@ use tcpshaker::c_api::{
 };
 use tcpshaker::{Checker, Config, Error, Monitor, MonitorConfig, Request, Status, Watch};
 
+#[path = "limits/in_flight.rs"]
+mod in_flight;
+#[path = "limits/threads.rs"]
+mod threads;
+
 mod descriptors {
     use super::*;
 

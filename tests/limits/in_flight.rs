@@ -1,0 +1,134 @@
+//! A program that takes all descriptors or ports, and gives them back, while a thousand checks are under way: no verdict is
+//! wrong, and none is lost.
+
+use std::net::{Ipv6Addr, SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use tcpshaker::{State, Verdict};
+
+use super::*;
+use crate::support::monitors::{monitor, quick, with_every_kind};
+use crate::support::process::{open_descriptors, sysctl};
+
+/// At once: of which a third is up, one refused, and one silent.
+const CHECKS: usize = 1_000;
+const ROUNDS: usize = 4;
+
+fn requests() -> Vec<Request> {
+    let request = |number: usize| match number % 3 {
+        0 => with_timeout(PATIENCE_MS, at(nth(number), PORT)),
+        1 => with_timeout(PATIENCE_MS, at(nth(number), DEAD_PORT)),
+        _ => with_timeout(100, at(nth(number), SILENT_PORT)),
+    };
+    (0..CHECKS).map(|number| tagged(number, request(number))).collect()
+}
+
+const TRUTHS: [Status; 3] = [Status::Up, Status::Refused, Status::TimedOut];
+
+/// How many of them had no verdict. All others must be right, and a fault must be the one that was made.
+fn faults<'a>(verdicts: impl IntoIterator<Item = (usize, &'a Verdict)>, errnos: &[i32]) -> usize {
+    let mut faults = 0;
+    for (number, verdict) in verdicts {
+        match verdict.status {
+            Status::LocalFault => assert!(errnos.contains(&verdict.os_error), "{number}: {verdict:?}"),
+            Status::Busy => {}
+            said => {
+                assert_eq!(said, TRUTHS[number % 3], "{number}: {verdict:?}");
+                continue;
+            }
+        }
+        faults += 1;
+    }
+    faults
+}
+
+/// Takes something, gives it back, and takes it again, until it is over. Returns how often.
+fn take_again_and_again<T>(is_over: &AtomicBool, take: impl Fn() -> T) -> usize {
+    let mut times = 0;
+    while !is_over.load(Ordering::Relaxed) {
+        let taken = take();
+        std::thread::sleep(Duration::from_millis(7));
+        drop(taken);
+        std::thread::sleep(Duration::from_millis(5));
+        times += 1;
+    }
+    times
+}
+
+/// A thousand checks at once, again and again and in each way, beside somebody who takes what they need. Returns how many
+/// had no verdict.
+fn storm<T>(checker: &Arc<Checker>, errnos: &[i32], take: impl Fn() -> T + Sync) -> usize {
+    let monitor = monitor(checker);
+    let watched = monitor.add(&[quick(PORT), quick(DEAD_PORT)]).expect("two watches");
+    let is_over = AtomicBool::new(false);
+    let mut changes = Vec::new();
+    let without = std::thread::scope(|scope| {
+        let taker = scope.spawn(|| take_again_and_again(&is_over, &take));
+        let mut without = 0;
+        for _ in 0..ROUNDS {
+            checker.submit(requests()).expect("there is memory");
+            let reports = reap(checker, CHECKS);
+            assert_each_once(reports.iter().map(|report| report.tag).collect(), CHECKS);
+            without += faults(reports.iter().map(|report| (report.tag, &report.verdict)), errnos);
+            without += faults(checker.check_many(&requests()).iter().enumerate(), errnos);
+            monitor.reap(&mut changes, 9, Some(Duration::ZERO));
+        }
+        is_over.store(true, Ordering::Relaxed);
+        assert!(taker.join().expect("the taker") > ROUNDS);
+        without
+    });
+    until("both watches have a state", || {
+        monitor.reap(&mut changes, 9, Some(Duration::from_millis(5)));
+        changes.len() >= 2
+    });
+    let states: Vec<State> = watched.iter().map(|&id| monitor.get(id).unwrap().state).collect();
+    assert_eq!((states, changes.len()), (vec![State::Up, State::Down], 2), "{changes:?}");
+    // When it is over, every verdict is there.
+    let verdicts = checker.check_many(&requests());
+    assert_eq!(faults(verdicts.iter().enumerate(), &[]), 0);
+    assert_eq!(tally(&verdicts).len(), 3);
+    without
+}
+
+#[test]
+fn descriptors_that_are_taken_and_given_back_cost_no_wrong_verdict_and_lose_none() {
+    namespaced!("nft");
+    let _listener = listen_everywhere();
+    silence(SILENT_PORT);
+    set_descriptor_limit(2 * CHECKS + 400);
+    with_every_kind(|checker| {
+        let before = open_descriptors() - stats(&checker).sockets as usize;
+        let without = storm(&checker, &[libc::EMFILE], NoDescriptorLeft::take_all);
+        println!("{:?}: {without} of {} without a verdict", checker.engine(), 2 * ROUNDS * CHECKS);
+        drop(checker);
+        assert!(open_descriptors() <= before);
+    });
+}
+
+const FIRST: u16 = 40_000;
+const LAST: u16 = 40_255;
+
+/// Each ephemeral port that is to be had.
+fn take_all_ports() -> Vec<TcpListener> {
+    let bind = |port| {
+        let socket = socket2::Socket::new(socket2::Domain::IPV6, socket2::Type::STREAM, None).ok()?;
+        let any: SocketAddr = (Ipv6Addr::UNSPECIFIED, port).into();
+        socket.set_only_v6(false).ok()?;
+        socket.bind(&any.into()).ok()?;
+        Some(socket.into())
+    };
+    (FIRST..=LAST).filter_map(bind).collect()
+}
+
+#[test]
+fn ports_that_are_taken_and_given_back_cost_no_wrong_verdict_and_lose_none() {
+    namespaced!("nft");
+    let _listener = listen_everywhere();
+    silence(SILENT_PORT);
+    sysctl("net/ipv4/ip_local_port_range", &format!("{FIRST} {LAST}"));
+    with_every_kind(|checker| {
+        let without = storm(&checker, &[libc::EADDRNOTAVAIL, libc::EADDRINUSE], take_all_ports);
+        println!("{:?}: {without} of {} without a verdict", checker.engine(), 2 * ROUNDS * CHECKS);
+    });
+}
