@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::Checker;
 use crate::event_loop::DEADLY_TAG;
-use crate::{Config, Error, Report, Request, Status};
+use crate::{Config, Error, Monitor, MonitorConfig, Report, Request, State, Status, Watch};
 
 /// A checker of two loops, of which the first has died of a check, and has told whoever it owed a result.
 fn checker_with_a_dead_loop(target: &Request) -> Checker {
@@ -34,16 +34,50 @@ fn statuses(checker: &Checker, count: usize) -> Vec<Status> {
     reports.iter().map(|report| report.verdict.status).collect()
 }
 
-#[test]
-fn a_dead_loop_does_not_end_the_wait_for_the_results_of_others() {
-    // A target that gives no answer, so that the results are waited for: the accept queue holds one, and it is taken.
+/// A target that gives no answer: the accept queue holds one, and it is taken.
+fn silent_target() -> (socket2::Socket, std::net::TcpStream, Request) {
     let listener = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
     listener.bind(&"127.0.0.1:0".parse::<std::net::SocketAddr>().unwrap().into()).unwrap();
     listener.listen(0).unwrap();
     let target = listener.local_addr().unwrap().as_socket().unwrap();
-    let _taken = std::net::TcpStream::connect(target).unwrap();
+    let taken = std::net::TcpStream::connect(target).unwrap();
+    (listener, taken, Request::new(target))
+}
 
-    let silent = Request { timeout_ms: 300, ..Request::new(target) };
+#[test]
+fn a_dead_loop_keeps_nobody_waiting_of_whatever_call() {
+    let (_listener, _taken, silent) = silent_target();
+    let silent = Request { timeout_ms: 600_000, ..silent };
+    let checker = Arc::new(Checker::new(&Config { syn_interval_ms: 0, ..Config::default() }).unwrap());
+    let monitor = Monitor::new(checker.clone(), &MonitorConfig::default()).unwrap();
+    let watch = Watch { interval_ms: 1, timeout_ms: 600_000, ..Watch::new(silent.target.clone()) };
+    let id = monitor.add(&[watch]).unwrap()[0];
+    std::thread::scope(|scope| {
+        let blocking = [(); 3].map(|()| scope.spawn(|| checker.check(&silent).status));
+        let listed = scope.spawn(|| checker.check_many(&vec![silent.clone(); 3]));
+        checker.submit(vec![silent.clone(); 3]).unwrap();
+        let reaped = scope.spawn(|| statuses(&checker, 4)); // all but the one that it dies of
+        let patience = Instant::now() + Duration::from_secs(20);
+        while checker.stats().in_flight < 10 {
+            assert!(Instant::now() < patience, "{:?}", checker.stats());
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        checker.submit(vec![Request { tag: DEADLY_TAG, ..silent.clone() }; 2]).unwrap();
+        blocking.into_iter().for_each(|check| assert_eq!(check.join().unwrap(), Status::Internal));
+        assert!(listed.join().unwrap().iter().all(|verdict| verdict.status == Status::Internal));
+        assert!(reaped.join().unwrap().iter().all(|status| *status == Status::Internal));
+    });
+    assert_eq!(checker.check(&silent).status, Status::Internal);
+    // Nothing was learned of the target that is watched.
+    let mut changes = Vec::new();
+    assert_eq!(monitor.reap(&mut changes, 1, Some(Duration::from_millis(100))), 0, "{changes:?}");
+    assert_eq!(monitor.get(id).unwrap().state, State::Unknown);
+}
+
+#[test]
+fn a_dead_loop_does_not_end_the_wait_for_the_results_of_others() {
+    let (_listener, _taken, silent) = silent_target(); // so that the results are waited for
+    let silent = Request { timeout_ms: 300, ..silent };
     let checker = checker_with_a_dead_loop(&silent);
     checker.submit(vec![silent; 2]).unwrap(); // the other loop's turn
     assert_eq!(statuses(&checker, 2), [Status::TimedOut; 2]);
