@@ -2,9 +2,9 @@
  * once or from some time on: no target is down or up for it, nothing is lost or left, and once the fault is gone the
  * checker goes on.
  *
- *     failing_calls socket|raw|driven|namespace calls
+ *     failing_calls socket|raw|driven|namespace checks|monitors calls
  *
- * The kind of checker, and how many of the calls of each function fail in turn. */
+ * The kind of checker, who makes the checks, and how many of the calls of each function fail in turn. */
 #include "interposed.h"
 #include "process.h"
 #include "target.h"
@@ -19,6 +19,7 @@ enum { EVERY_CALL = 1000 };
 static struct target up, up6, down, mute;
 static char name[40];
 static const char *kind;
+static int watches; /* whether monitors make the checks */
 
 /* What is checked, and what is true of it. */
 enum { STEPS = 7 };
@@ -157,6 +158,89 @@ static void use_two(void) {
   if (shaker_checker_free(old) != SHAKER_OK) complain("it cannot be freed", 0);
 }
 
+/* What two monitors watch: each target may change once, and to what is true of it. */
+enum { WATCHES = 4 };
+static const struct watched {
+  int step, state;
+} watched[WATCHES] = {{0, SHAKER_STATE_UP}, {1, SHAKER_STATE_DOWN}, {4, SHAKER_STATE_UP}, {5, SHAKER_STATE_DOWN}};
+
+struct monitored {
+  shaker_monitor *monitor;
+  uint64_t ids[WATCHES];
+  int changes[WATCHES];
+};
+
+/* A monitor with its watches, or none, if the fault allows of none. */
+static struct monitored begin_to_watch(shaker_checker *checker) {
+  struct monitored all = {0};
+  shaker_watch watches[WATCHES];
+  shaker_monitor_config *config = shaker_monitor_config_new();
+  NEED(shaker_monitor_config_set_max_spread(config, 0) == SHAKER_OK);
+  int status = shaker_monitor_new(checker, config, &all.monitor);
+  shaker_monitor_config_free(config);
+  if (status != SHAKER_OK && status != SHAKER_ERR_LOCAL) complain("a new monitor is", status);
+  if ((all.monitor == NULL) != (status != SHAKER_OK)) complain("a monitor is there, and the status is", status);
+  if (all.monitor == NULL) return all;
+  for (int i = 0; i < WATCHES; i++) {
+    const struct step *step = &steps[watched[i].step];
+    watches[i] = (shaker_watch){.addr = step->addr, .flags = step->flags, .timeout_ms = step->timeout_ms};
+    watches[i].interval_ms = 2;
+    watches[i].user_data = (void *)(size_t)i;
+  }
+  status = shaker_monitor_add(all.monitor, watches, WATCHES, all.ids);
+  if (status == SHAKER_OK) return all;
+  if (status != SHAKER_ERR_LOCAL) complain("watches are", status);
+  shaker_monitor_free(all.monitor);
+  all.monitor = NULL;
+  return all;
+}
+
+static void reap_changes(struct monitored *all) {
+  shaker_change changes[WATCHES];
+  if (all->monitor == NULL) return;
+  size_t count = shaker_monitor_reap(all->monitor, changes, WATCHES, 1);
+  for (size_t i = 0; i < count; i++) {
+    size_t watch = (size_t)changes[i].user_data;
+    if (changes[i].to != watched[watch].state) complain("a watch is called", changes[i].to);
+    if (++all->changes[watch] != 1) complain("changes of one watch:", all->changes[watch]);
+  }
+}
+
+static int have_all_changed(const struct monitored *all) {
+  for (int i = 0; i < WATCHES && all->monitor != NULL; i++) {
+    if (all->changes[i] == 0) return 0;
+  }
+  return 1;
+}
+
+/* Two monitors: one is there before the fault, one is made while it is there. */
+static void watch_with_two(void) {
+  shaker_checker *checker = make();
+  NEED(checker != NULL);
+  struct monitored old = begin_to_watch(checker);
+  NEED(old.monitor != NULL);
+  counting = 1;
+  struct monitored fresh = begin_to_watch(checker);
+  shaker_monitor_fd(old.monitor);
+  for (int i = 0; i < 12; i++) {
+    reap_changes(&old);
+    reap_changes(&fresh);
+    shaker_monitor_check_now(old.monitor, old.ids[i % WATCHES]);
+  }
+  counting = 0;
+  for (long long give_up = now_ms() + 20000; now_ms() < give_up;) {
+    reap_changes(&old);
+    reap_changes(&fresh);
+    if (have_all_changed(&old) && have_all_changed(&fresh)) break;
+  }
+  if (!have_all_changed(&old) || !have_all_changed(&fresh)) complain("the fault is gone, and no change comes", 0);
+  counting = 1;
+  if (fresh.monitor != NULL && shaker_monitor_free(fresh.monitor) != SHAKER_OK) complain("it cannot be freed", 0);
+  counting = 0;
+  if (shaker_monitor_free(old.monitor) != SHAKER_OK) complain("it cannot be freed", 0);
+  if (shaker_checker_free(checker) != SHAKER_OK) complain("it cannot be freed", 0);
+}
+
 /* Whether the fault came about. The C library and Rust's make something once for a process, such as a descriptor of
  * /dev/urandom where getrandom(2) is refused. So what is left is a leak if it is left every time. */
 static int run(int call, int error, int from, int to) {
@@ -171,7 +255,11 @@ static int run(int call, int error, int from, int to) {
     memset(calls, 0, sizeof calls);
     pthread_sigmask(SIG_SETMASK, &none, NULL);
     alarm(60);
-    use_two();
+    if (watches) {
+      watch_with_two();
+    } else {
+      use_two();
+    }
     accept_all(&up); /* checks by the whole handshake would fill its queue */
     for (int patience = 5000; patience > 0 && threads() != 1; patience--) pause_ms(1);
     if (threads() != 1) complain("threads left", threads() - 1);
@@ -209,9 +297,10 @@ static void set_the_stage(void) {
 }
 
 int main(int count, char **arguments) {
-  NEED(count >= 3);
+  NEED(count == 4);
   kind = arguments[1];
-  int most = atoi(arguments[2]), made[CALLS], faults = 0;
+  watches = strcmp(arguments[2], "monitors") == 0;
+  int most = atoi(arguments[3]), made[CALLS], faults = 0;
   set_the_stage();
   run(CALLS, 0, 0, 0);
   for (int call = 0; call < CALLS; call++) made[call] = calls[call];
