@@ -30,6 +30,13 @@ boundary! {
 }
 
 #[test]
+fn callbacks_run_once_and_may_all_but_block_on_the_raw_engine() {
+    c::library_directory();
+    namespaced!();
+    c::run_with("callbacks, raw", "callbacks", c::Flavour::Shared, &[], &[("TCPSHAKER_ENGINE", "raw")]);
+}
+
+#[test]
 fn no_pointer_argument_of_any_function_is_left_without_its_null() {
     let code = c::header::code();
     let program = std::fs::read_to_string(c::root().join("tests/c/null.c")).unwrap();

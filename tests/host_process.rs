@@ -12,13 +12,51 @@ mod support;
 use c::Flavour;
 use support::handshake::often;
 
+/// A test for each kind of checker (tests/c/kinds.h), in a network of its own.
+macro_rules! of_each_kind {
+    ($run:ident) => { of_each_kind! { $run;
+        on_the_socket_engine "socket", on_the_raw_engine "raw", where_callers_drive "driven",
+        where_callers_drive_the_raw_engine "raw-driven" } };
+    ($run:ident; $($test:ident $kind:literal),+) => {
+        $(
+            #[test]
+            fn $test() {
+                c::library_directory();
+                namespaced!();
+                $run(concat!(module_path!(), "::", stringify!($test)), $kind);
+            }
+        )+
+    };
+}
+
 mod forked_child_uses_and_disturbs_nothing_of_its_parents {
     // Not under AddressSanitizer, whose allocator cannot be forked beside other threads.
     runs!("fork" []; with_the_shared_object Shared, with_the_archive Archive, under_valgrind ForkingValgrind);
 }
 
+mod fork_in_mid_check_disturbs_no_check_of_its_parent_and_gives_no_descriptor_to_a_program {
+    use super::*;
+
+    /// With one kind of checker, in a program with one thread of its own, and in one with several.
+    fn run(test: &str, kind: &str) {
+        for threads in ["single", "multi"] {
+            c::run(test, "fork_in_mid_check", Flavour::Shared, &[kind, threads]);
+        }
+    }
+
+    of_each_kind!(run);
+}
+
 mod child_that_returns_from_the_callback_that_forked_it_never_goes_on_with_its_parents_loop {
     runs!("fork_and_return" []; with_the_shared_object Shared, with_the_archive Archive);
+
+    #[test]
+    fn on_the_raw_engine() {
+        crate::c::library_directory();
+        namespaced!();
+        let raw = [("TCPSHAKER_ENGINE", "raw")];
+        crate::c::run_with("fork_and_return, raw", "fork_and_return", crate::Flavour::Shared, &[], &raw);
+    }
 }
 
 mod nothing_is_left_after_the_last_free {
@@ -31,8 +69,23 @@ mod unloaded_library_is_gone_and_can_be_loaded_again {
         crate::c::library_directory().join("libtcpshaker.so").to_str().unwrap().to_owned()
     }
 
-    runs!("unload" [&*shared_object(), "60"]; as_often_as_one_likes Unlinked);
-    runs!("unload" [&*shared_object(), "5"]; under_valgrind UnlinkedValgrind);
+    runs!("unload" [&*shared_object(), "30", "970"]; a_thousand_times Unlinked);
+    runs!("unload" [&*shared_object(), "2", "3"]; under_valgrind UnlinkedValgrind);
+
+    #[test]
+    fn on_the_raw_engine() {
+        let library = shared_object();
+        namespaced!();
+        // Few times: each loop has filters, and a kernel may take its time to free them.
+        let test = "unloaded_library_is_gone_and_can_be_loaded_again::on_the_raw_engine";
+        crate::c::run_with(
+            test,
+            "unload",
+            crate::Flavour::Unlinked,
+            &[&library, "4", "30"],
+            &[("TCPSHAKER_ENGINE", "raw")],
+        );
+    }
 }
 
 mod library_works_before_main_after_exit_on_a_small_stack_and_beside_a_copy_of_itself {
@@ -41,6 +94,19 @@ mod library_works_before_main_after_exit_on_a_small_stack_and_beside_a_copy_of_i
     }
 
     runs!("loading" [&*shared_object()]; with_the_archive Archive);
+
+    #[test]
+    fn on_the_raw_engine() {
+        let library = shared_object();
+        namespaced!();
+        crate::c::run_with("loading", "loading", crate::Flavour::Archive, &[&library], &[("TCPSHAKER_ENGINE", "raw")]);
+    }
+
+    #[test]
+    fn where_callers_drive() {
+        let test = "library_works_before_main::where_callers_drive";
+        crate::c::run_with(test, "loading", crate::Flavour::Archive, &[&shared_object()], &[("TCPSHAKER_DRIVEN", "1")]);
+    }
 }
 
 mod wall_clock_that_is_set_forth_and_back_changes_no_verdict {
@@ -59,6 +125,18 @@ mod wall_clock_that_is_set_forth_and_back_changes_no_verdict {
 
 mod storm_of_signals_reaches_no_thread_of_the_library {
     runs!("signals" []; with_the_shared_object Shared, with_the_archive Archive, under_the_sanitizers Sanitized);
+}
+
+mod signals_to_every_thread_a_thousand_times_a_second_change_no_verdict_and_no_thread_of_the_program {
+    use super::*;
+
+    /// For three seconds, or as long as `SIGNAL_SECONDS` says.
+    fn run(test: &str, kind: &str) {
+        let seconds = std::env::var("SIGNAL_SECONDS").unwrap_or_else(|_| "3".to_owned());
+        c::run(test, "signalled", Flavour::Shared, &[kind, &seconds]);
+    }
+
+    of_each_kind!(run);
 }
 
 mod fault_in_a_callback_reaches_the_programs_crash_handler {

@@ -7,7 +7,7 @@ pub mod header;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use crate::c_programs::{Finished, finish};
 use crate::support::handshake::{is_at_its_best, not_on_this_path};
@@ -110,8 +110,14 @@ pub fn succeed(command: &mut Command) -> Finished {
 
 /// Builds tests/c/<program>.c. Returns the executable.
 fn build(program: &str, flavour: Flavour) -> PathBuf {
+    // Tests of one process may run the same program at the same time.
+    static BUILT: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
     let library = library_directory();
     let executable = library.join(format!("{program}-{flavour:?}"));
+    let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
+    if built.contains(&executable) {
+        return executable;
+    }
     replace(&executable, |path| {
         let mut cc = compiler("cc", "c11");
         cc.arg(root().join(format!("tests/c/{program}.c"))).args(["-pthread", "-o"]).arg(path);
@@ -142,12 +148,19 @@ fn build(program: &str, flavour: Flavour) -> PathBuf {
         }
         succeed(&mut cc);
     });
+    built.push(executable.clone());
     executable
 }
 
 /// Builds a program, runs it, and sees that it found nothing amiss. `test` is who asks, for what is skipped.
 #[track_caller]
 pub fn run(test: &str, program: &str, flavour: Flavour, arguments: &[&str]) {
+    run_with(test, program, flavour, arguments, &[]);
+}
+
+/// The same, with variables of its environment.
+#[track_caller]
+pub fn run_with(test: &str, program: &str, flavour: Flavour, arguments: &[&str], environment: &[(&str, &str)]) {
     use Flavour::{Archive, Static, UnlinkedValgrind, Valgrind};
     if !is_at_its_best() && matches!(flavour, Archive | Static | Valgrind | UnlinkedValgrind) {
         return not_on_this_path(
@@ -168,7 +181,7 @@ pub fn run(test: &str, program: &str, flavour: Flavour, arguments: &[&str]) {
         command.arg(if leaks { "--leak-check=full" } else { "--leak-check=no" });
         command.args(["--errors-for-leak-kinds=definite", "--show-leak-kinds=definite"]).arg(&executable);
     }
-    command.args(arguments);
+    command.args(arguments).envs(environment.iter().copied());
     // cargo test points it at its own build of the library, which would come before the program's own path.
     command.env_remove("LD_LIBRARY_PATH");
     // A panic would be printed with it, if one were printed at all.

@@ -1,8 +1,8 @@
 /* The library loaded at run time, used, unloaded and loaded again: nothing grows, and nothing of it stays.
  *
- *     GLIBC_TUNABLES=glibc.malloc.tcache_count=0 unload path/to/libtcpshaker.so rounds
+ *     GLIBC_TUNABLES=glibc.malloc.tcache_count=0 unload path/to/libtcpshaker.so rounds in-brief
  *
- * Not linked to the library: every function is looked up. The setting keeps the allocator from holding back memory
+ * How often it is used in every way, and how often in brief, with whatever is under way when it is freed. Not linked to the library: every function is looked up. The setting keeps the allocator from holding back memory
  * that was freed, so that the count of what is in use is exact. */
 #include "process.h"
 #include "target.h"
@@ -15,7 +15,8 @@
   EACH(shaker_checker_new) EACH(shaker_checker_free) EACH(shaker_checker_default) EACH(shaker_check_addr)      \
   EACH(shaker_check_many) EACH(shaker_submit) EACH(shaker_reap) EACH(shaker_checker_fd) EACH(shaker_checker_stats) \
   EACH(shaker_config_new) EACH(shaker_config_free) EACH(shaker_config_set_threads) EACH(shaker_result_str)     \
-  EACH(shaker_status_str) EACH(shaker_version)
+  EACH(shaker_status_str) EACH(shaker_version) EACH(shaker_config_set_engine) EACH(shaker_monitor_new)          \
+  EACH(shaker_monitor_add) EACH(shaker_monitor_reap) EACH(shaker_monitor_fd) EACH(shaker_monitor_free)
 
 #define POINTER(name) __typeof__(&name) name;
 struct library {
@@ -24,7 +25,7 @@ struct library {
 };
 
 static const char *path;
-static int rounds;
+static int rounds, rounds_in_brief;
 static struct target up, down, mute;
 
 static struct library load(void) {
@@ -60,6 +61,7 @@ static void use(const struct library *library) {
   shaker_checker *checker = NULL;
   shaker_config *config = library->shaker_config_new();
   EXPECT_EQ(library->shaker_config_set_threads(config, 2), SHAKER_OK);
+  NEED(!is_raw() || library->shaker_config_set_engine(config, SHAKER_ENGINE_RAW) == SHAKER_OK);
   EXPECT_EQ(library->shaker_checker_new(config, &checker), SHAKER_OK);
   library->shaker_config_free(config);
   NEED(checker != NULL);
@@ -86,10 +88,39 @@ static void use(const struct library *library) {
   EXPECT_EQ(library->shaker_checker_free(checker), SHAKER_OK);
 }
 
-static void load_use_unload(void) {
+/* Freed with checks, results, watches and changes under way; of two monitors one is freed after the checker. */
+static void use_in_brief(const struct library *library) {
+  enum { MANY = 20 };
+  shaker_checker *checker = NULL;
+  shaker_monitor *monitors[2] = {NULL, NULL};
+  shaker_config *config = library->shaker_config_new();
+  NEED(!is_raw() || library->shaker_config_set_engine(config, SHAKER_ENGINE_RAW) == SHAKER_OK);
+  EXPECT_EQ(library->shaker_checker_new(config, &checker), SHAKER_OK);
+  library->shaker_config_free(config);
+  NEED(checker != NULL);
+  shaker_request requests[MANY];
+  shaker_result result;
+  shaker_change change;
+  for (int i = 0; i < MANY; i++) requests[i] = ask(i % 2 == 0 ? &mute : i % 4 == 1 ? &up : &down, PATIENCE_MS);
+  shaker_watch watches[3] = {{.addr = up.text}, {.addr = mute.text}, {.addr = down.text}};
+  for (int i = 0; i < 3; i++) watches[i].interval_ms = 1;
+  for (int i = 0; i < 2; i++) {
+    EXPECT_EQ(library->shaker_monitor_new(checker, NULL, &monitors[i]), SHAKER_OK);
+    EXPECT_EQ(library->shaker_monitor_add(monitors[i], watches, 3, NULL), SHAKER_OK);
+  }
+  EXPECT(library->shaker_monitor_fd(monitors[0]) >= 0);
+  EXPECT_EQ(library->shaker_submit(checker, requests, MANY, NULL), SHAKER_OK);
+  EXPECT_EQ(library->shaker_reap(checker, &result, 1, PATIENCE_MS), 1);
+  EXPECT_EQ(library->shaker_monitor_reap(monitors[0], &change, 1, PATIENCE_MS), 1);
+  EXPECT_EQ(library->shaker_monitor_free(monitors[0]), SHAKER_OK);
+  EXPECT_EQ(library->shaker_checker_free(checker), SHAKER_OK);
+  EXPECT_EQ(library->shaker_monitor_free(monitors[1]), SHAKER_OK);
+}
+
+static void load_use_unload(void (*use_it)(const struct library *)) {
   struct library library = load();
   EXPECT(is_mapped());
-  use(&library);
+  use_it(&library);
   EXPECT_EQ(dlclose(library.handle), 0);
   EXPECT(!is_mapped());
 }
@@ -97,18 +128,18 @@ static void load_use_unload(void) {
 static void nothing_grows(void) {
   enum { SMALLEST_BLOCK = 32 };
   mallopt(M_ARENA_MAX, 1); /* mallinfo2 counts one arena only */
-  load_use_unload(); /* what the C library keeps for itself, it has after this */
-  load_use_unload();
+  load_use_unload(use); /* what the C library keeps for itself, it has after this */
+  load_use_unload(use_in_brief);
   int threads_before = threads(), descriptors_before = descriptors();
   EXPECT_EQ(threads_before, 1);
   size_t memory_before = mallinfo2().uordblks;
-  for (int round = 0; round < rounds; round++) {
-    load_use_unload();
+  for (int round = 0; round < rounds + rounds_in_brief; round++) {
+    load_use_unload(round < rounds ? use : use_in_brief);
     EXPECT_EQ(descriptors(), descriptors_before);
     UNTIL(threads() == threads_before);
   }
   size_t memory_after = mallinfo2().uordblks;
-  EXPECT(memory_after < memory_before + (size_t)rounds * SMALLEST_BLOCK);
+  EXPECT(memory_after < memory_before + (size_t)(rounds + rounds_in_brief) * SMALLEST_BLOCK);
 }
 
 /* Threads that have called the library and end after it is gone: nothing of theirs leads back into it. */
@@ -131,7 +162,7 @@ static void threads_outlive_the_library(void) {
   EXPECT(!is_mapped());
   gone = 1;
   for (int i = 0; i < THREADS; i++) pthread_join(outliving[i], NULL);
-  load_use_unload();
+  load_use_unload(use);
 }
 
 /* The default checker cannot be freed, so it keeps the library where it is, whoever closes it. */
@@ -160,9 +191,10 @@ static void the_default_checker_keeps_it_loaded(void) {
 }
 
 int main(int argc, char **argv) {
-  NEED(argc == 3);
+  NEED(argc == 4);
   path = argv[1];
   rounds = atoi(argv[2]);
+  rounds_in_brief = atoi(argv[3]);
   up = live(AF_INET);
   down = dead(AF_INET);
   mute = silent();
