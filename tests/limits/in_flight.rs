@@ -2,10 +2,10 @@
 //! wrong, and none is lost.
 
 use std::net::{Ipv6Addr, SocketAddr, TcpListener};
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Barrier};
 
-use tcpshaker::{State, Verdict};
+use tcpshaker::{EngineKind, State, Verdict};
 
 use super::*;
 use crate::support::monitors::{monitor, quick, with_every_kind};
@@ -26,29 +26,30 @@ fn requests() -> Vec<Request> {
 
 const TRUTHS: [Status; 3] = [Status::Up, Status::Refused, Status::TimedOut];
 
-/// How many of them had no verdict. All others must be right, and a fault must be the one that was made.
+/// How many of them had no verdict since they wanted what was taken. All others must be right, or had no turn in time.
 fn faults<'a>(verdicts: impl IntoIterator<Item = (usize, &'a Verdict)>, errnos: &[i32]) -> usize {
     let mut faults = 0;
     for (number, verdict) in verdicts {
-        match verdict.status {
-            Status::LocalFault => assert!(errnos.contains(&verdict.os_error), "{number}: {verdict:?}"),
-            Status::Busy => {}
-            said => {
-                assert_eq!(said, TRUTHS[number % 3], "{number}: {verdict:?}");
-                continue;
-            }
+        match (verdict.status, verdict.os_error) {
+            (Status::LocalFault | Status::Busy, errno) if errnos.contains(&errno) => faults += 1,
+            (Status::Busy, 0) => {}
+            (said, _) => assert_eq!(said, TRUTHS[number % 3], "{number}: {verdict:?}"),
         }
-        faults += 1;
     }
     faults
 }
 
-/// Takes something, gives it back, and takes it again, until it is over. Returns how often.
-fn take_again_and_again<T>(is_over: &AtomicBool, take: impl Fn() -> T) -> usize {
+/// Takes something, gives it back, and takes it again, until it is over; who is at the barrier waits for the first time.
+/// Returns how often.
+fn take_again_and_again<T>(is_over: &AtomicBool, begun: &Barrier, take: impl Fn() -> T) -> usize {
     let mut times = 0;
     while !is_over.load(Ordering::Relaxed) {
         let taken = take();
-        std::thread::sleep(Duration::from_millis(7));
+        if times == 0 {
+            begun.wait();
+        }
+        // Now and then for longer than some of the checks can wait.
+        std::thread::sleep(Duration::from_millis(if times % 4 == 0 { 150 } else { 7 }));
         drop(taken);
         std::thread::sleep(Duration::from_millis(5));
         times += 1;
@@ -57,14 +58,15 @@ fn take_again_and_again<T>(is_over: &AtomicBool, take: impl Fn() -> T) -> usize 
 }
 
 /// A thousand checks at once, again and again and in each way, beside somebody who takes what they need. Returns how many
-/// had no verdict.
+/// had no verdict for it.
 fn storm<T>(checker: &Arc<Checker>, errnos: &[i32], take: impl Fn() -> T + Sync) -> usize {
     let monitor = monitor(checker);
     let watched = monitor.add(&[quick(PORT), quick(DEAD_PORT)]).expect("two watches");
-    let is_over = AtomicBool::new(false);
+    let (is_over, begun) = (AtomicBool::new(false), Barrier::new(2));
     let mut changes = Vec::new();
     let without = std::thread::scope(|scope| {
-        let taker = scope.spawn(|| take_again_and_again(&is_over, &take));
+        let taker = scope.spawn(|| take_again_and_again(&is_over, &begun, &take));
+        begun.wait();
         let mut without = 0;
         for _ in 0..ROUNDS {
             checker.submit(requests()).expect("there is memory");
@@ -75,7 +77,7 @@ fn storm<T>(checker: &Arc<Checker>, errnos: &[i32], take: impl Fn() -> T + Sync)
             monitor.reap(&mut changes, 9, Some(Duration::ZERO));
         }
         is_over.store(true, Ordering::Relaxed);
-        assert!(taker.join().expect("the taker") > ROUNDS);
+        assert!(taker.join().expect("the taker") > 4);
         without
     });
     until("both watches have a state", || {
@@ -100,7 +102,7 @@ fn descriptors_that_are_taken_and_given_back_cost_no_wrong_verdict_and_lose_none
     with_every_kind(|checker| {
         let before = open_descriptors() - stats(&checker).sockets as usize;
         let without = storm(&checker, &[libc::EMFILE], NoDescriptorLeft::take_all);
-        println!("{:?}: {without} of {} without a verdict", checker.engine(), 2 * ROUNDS * CHECKS);
+        assert!(without > 0 || checker.engine() == EngineKind::Raw, "nothing was missing: this proves little");
         drop(checker);
         assert!(open_descriptors() <= before);
     });
@@ -129,6 +131,6 @@ fn ports_that_are_taken_and_given_back_cost_no_wrong_verdict_and_lose_none() {
     sysctl("net/ipv4/ip_local_port_range", &format!("{FIRST} {LAST}"));
     with_every_kind(|checker| {
         let without = storm(&checker, &[libc::EADDRNOTAVAIL, libc::EADDRINUSE], take_all_ports);
-        println!("{:?}: {without} of {} without a verdict", checker.engine(), 2 * ROUNDS * CHECKS);
+        assert!(without > 0 || checker.engine() == EngineKind::Raw, "nothing was missing: this proves little");
     });
 }
