@@ -321,6 +321,6 @@ int main(int count, char **arguments) {
       }
     }
   }
-  EXPECT(faults > 100);
+  EXPECT(faults > (watches ? 50 : 100));
   return outcome();
 }

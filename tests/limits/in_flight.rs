@@ -57,6 +57,15 @@ fn take_again_and_again<T>(is_over: &AtomicBool, begun: &Barrier, take: impl Fn(
     times
 }
 
+/// Says that it is over, also where a test fails.
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// A thousand checks at once, again and again and in each way, beside somebody who takes what they need. Returns how many
 /// had no verdict for it.
 fn storm<T>(checker: &Arc<Checker>, errnos: &[i32], take: impl Fn() -> T + Sync) -> usize {
@@ -67,6 +76,7 @@ fn storm<T>(checker: &Arc<Checker>, errnos: &[i32], take: impl Fn() -> T + Sync)
     let without = std::thread::scope(|scope| {
         let taker = scope.spawn(|| take_again_and_again(&is_over, &begun, &take));
         begun.wait();
+        let over = Over(&is_over);
         let mut without = 0;
         for _ in 0..ROUNDS {
             checker.submit(requests()).expect("there is memory");
@@ -76,7 +86,7 @@ fn storm<T>(checker: &Arc<Checker>, errnos: &[i32], take: impl Fn() -> T + Sync)
             without += faults(checker.check_many(&requests()).iter().enumerate(), errnos);
             monitor.reap(&mut changes, 9, Some(Duration::ZERO));
         }
-        is_over.store(true, Ordering::Relaxed);
+        drop(over);
         assert!(taker.join().expect("the taker") > 4);
         without
     });
