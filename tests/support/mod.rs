@@ -15,6 +15,7 @@ pub mod namespace;
 pub mod capture;
 pub mod counters;
 pub mod descriptor;
+pub mod dice;
 pub mod etc;
 pub mod far_host;
 pub mod firewall;
