@@ -132,7 +132,6 @@ impl InFlight {
             AnswerKind::Reset if flow.is_refused_once() && !of_last => return Heard::Answer, // to an earlier SYN
             AnswerKind::Reset if !flow.is_refused_once() && self.lately_up.has(destination, at) => {
                 flow.set_refused_once();
-                flow.errno = libc::ECONNREFUSED as u8; // if no more is heard, that is what was said
                 self.change_port(number.slot());
                 return Heard::MaybeRefused(number.slot());
             }
