@@ -64,6 +64,18 @@ impl Network {
     }
 }
 
+/// The MAC address of an interface.
+pub fn mac_of(interface: &str) -> String {
+    let listing = sh(&format!("ip -o link show {interface}"));
+    let mac = listing.split_whitespace().skip_while(|&word| word != "link/ether").nth(1);
+    mac.expect("a MAC address").to_owned()
+}
+
+/// The bytes of a MAC address.
+pub fn bytes_of(mac: &str) -> Vec<u8> {
+    mac.split(':').map(|byte| u8::from_str_radix(byte, 16).expect("a MAC address")).collect()
+}
+
 /// The number of an interface, which is the zone of what is reached through it.
 pub fn scope_of(interface: &str) -> u32 {
     let listing = sh(&format!("ip -o link show {interface}"));

@@ -8,6 +8,7 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::time::Duration;
 
 use super::far_host::FarHost;
+use super::network::{bytes_of, mac_of};
 use super::process::sh;
 
 pub const FIN: u8 = 1;
@@ -91,12 +92,9 @@ impl Peer {
     pub fn start(answer: impl Fn(&Segment) -> Vec<Action> + Send + 'static) -> Peer {
         let far = FarHost::new();
         far.connect(("near", "10.1.0.1/24"), ("far", "10.1.0.2/24"));
-        let mac = far.run(|| sh("ip -o link show far"));
-        let mac = mac.split_whitespace().skip_while(|&word| word != "link/ether").nth(1).expect("a MAC address");
+        let mac = far.run(|| mac_of("far"));
         sh(&format!("ip neigh add {PEER} lladdr {mac} dev near nud permanent"));
-        let near_mac = sh("ip -o link show near");
-        let near_mac = near_mac.split_whitespace().skip_while(|&word| word != "link/ether").nth(1).expect("a MAC");
-        let near_mac: Vec<u8> = near_mac.split(':').map(|byte| u8::from_str_radix(byte, 16).unwrap()).collect();
+        let near_mac = bytes_of(&mac_of("near"));
         let socket = far.run(move || Cable::open("far", &near_mac));
         std::thread::spawn(move || {
             loop {
@@ -196,9 +194,14 @@ impl Segment {
 
     /// The same with another code of "destination unreachable" (RFC 792).
     pub fn unreachable(&self, code: u8, sequence: u32) -> Vec<u8> {
+        self.icmp(3, code, sequence)
+    }
+
+    /// An ICMP message of any type about this segment.
+    pub fn icmp(&self, kind: u8, code: u8, sequence: u32) -> Vec<u8> {
         let quoted = Segment { sequence, ..self.clone() }.packet();
-        // Destination unreachable, the code; room for the checksum; unused.
-        let mut icmp = vec![3, code, 0, 0, 0, 0, 0, 0];
+        // Type and code; room for the checksum; what differs from type to type.
+        let mut icmp = vec![kind, code, 0, 0, 0, 0, 0, 0];
         icmp.extend(&quoted[..28]);
         let sum = checksum(&icmp);
         icmp[2..4].copy_from_slice(&sum);
@@ -229,16 +232,25 @@ pub fn checksum(bytes: &[u8]) -> [u8; 2] {
     (!(sum as u16)).to_be_bytes()
 }
 
-/// IPv4 packets on an interface of the calling thread's network, past its kernel's TCP (packet(7)).
+/// IP packets on an interface of the calling thread's network, past its kernel's TCP (packet(7)).
 pub struct Cable {
     socket: OwnedFd,
     to: libc::sockaddr_ll,
 }
 
 impl Cable {
-    /// Opens an interface of the calling thread's namespace; what is sent there goes to this neighbour.
+    /// Opens an interface of the calling thread's namespace for IPv4; what is sent there goes to this neighbour.
     pub fn open(interface: &str, to_mac: &[u8]) -> Cable {
-        let protocol = (libc::ETH_P_IP as u16).to_be();
+        Cable::of_protocol(libc::ETH_P_IP as u16, interface, to_mac)
+    }
+
+    /// The same for the IPv6 packets of an interface that has no neighbours.
+    pub fn open_ipv6(interface: &str) -> Cable {
+        Cable::of_protocol(libc::ETH_P_IPV6 as u16, interface, &[0; 6])
+    }
+
+    fn of_protocol(protocol: u16, interface: &str, to_mac: &[u8]) -> Cable {
+        let protocol = protocol.to_be();
         let name = std::ffi::CString::new(interface).expect("a name");
         // SAFETY: zero is a valid sockaddr_ll.
         let mut to: libc::sockaddr_ll = unsafe { zeroed() };
@@ -263,6 +275,15 @@ impl Cable {
         // SAFETY: the kernel reads one number, which `room` is.
         unsafe { libc::setsockopt(fd, libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, (&raw const room).cast(), length) };
         Cable { socket, to }
+    }
+
+    /// The next packet that comes in, if one does within this time (`None`: for ever).
+    pub fn receive_within(&self, time: Option<Duration>) -> Option<Vec<u8>> {
+        let mut entry = libc::pollfd { fd: self.socket.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+        let milliseconds = time.map_or(-1, |time| time.as_micros().div_ceil(1000) as libc::c_int);
+        // SAFETY: the entry is one, as the call is told.
+        let ready = unsafe { libc::poll(&mut entry, 1, milliseconds) };
+        (ready > 0).then(|| self.receive())
     }
 
     /// The next packet that comes in.

@@ -34,7 +34,8 @@ impl Listener {
         Listener::with_backlog(at(ip, port), i32::MAX)
     }
 
-    fn with_backlog(address: SocketAddr, backlog: i32) -> Listener {
+    /// Listens with a queue of this length.
+    pub fn with_backlog(address: SocketAddr, backlog: i32) -> Listener {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).expect("a socket");
         if address.is_ipv6() {
             socket.set_only_v6(true).expect("IPV6_V6ONLY");
