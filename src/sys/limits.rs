@@ -1,4 +1,6 @@
-//! How many sockets this process may have.
+//! How many sockets this process may have, and which ports the kernel gives them.
+
+use std::ops::Range;
 
 /// The soft limit on open descriptors.
 #[cfg(unix)]
@@ -15,4 +17,14 @@ pub(crate) fn descriptor_limit() -> u64 {
 #[cfg(windows)]
 pub(crate) fn descriptor_limit() -> u64 {
     16_384
+}
+
+/// The range from which the kernel chooses ports (ip_local_port_range, ip(7)).
+pub(crate) fn ephemeral_ports() -> Range<u32> {
+    let text = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
+    let mut numbers = text.split_whitespace().map_while(|number| number.parse::<u16>().ok());
+    match (numbers.next(), numbers.next()) {
+        (Some(first), Some(last)) => first.into()..u32::from(last) + 1,
+        _ => 32_768..61_000,
+    }
 }

@@ -7,11 +7,11 @@ use tcpshaker::{Request, Status};
 
 use crate::support::dice::Dice;
 use crate::support::firewall::{self, Hook};
-use crate::support::lists::{PORT, SILENT_PORT, nth, silence};
+use crate::support::lists::{PORT, SILENT_PORT, nth, silence, with_timeout};
 use crate::support::network::{Network, ip, listen_to_all};
 use crate::support::process::{sh, sysctl};
 use crate::support::relay::{Fate, Relay};
-use crate::support::targets::{DEAD_PORT, V6};
+use crate::support::targets::{DEAD_PORT, V4, V6, at};
 use crate::trial::{SILENT, Trial, Truth, any_of};
 
 const PORTS: [u16; 3] = [PORT, DEAD_PORT, SILENT_PORT];
@@ -78,6 +78,22 @@ mod that_are_lost {
             println!("{silent} % of the live ones had no answer");
             assert!((10..60).contains(&silent), "four tries fail with a probability of 32 %");
         }
+    }
+
+    /// The SYN of a check may meet that of another one that waits, and no listener.
+    #[test]
+    fn one_in_two_make_no_dead_port_up_among_the_ports_of_checks() {
+        namespaced!("nft");
+        const DEAD: Truth = Truth::new("dead", &[Status::Refused, Status::TimedOut]);
+        sysctl("net/ipv4/ip_local_port_range", "40000 40031");
+        lose(50);
+        let case = |number| {
+            let address = if number % 4 == 0 { V6 } else { V4 };
+            (with_timeout(400, at(address, 40_000 + (number / 4 % 32) as u16)), DEAD)
+        };
+        let trial = Trial::new("50 % lost, dead ports among those of checks", &case);
+        // There are no more ports, and none is left at times.
+        Trial { none_percent: 50, in_flight: 256, syn_interval_ms: 100, only_sockets: true, ..trial }.run();
     }
 }
 

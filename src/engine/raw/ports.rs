@@ -71,7 +71,7 @@ impl Ports {
             return Ok(());
         }
         let at_first = self.at_first.min(most());
-        let blocks = blocks(&ephemeral(), self.hasher.hash_one(std::process::id()), self.index);
+        let blocks = blocks(&limits::ephemeral_ports(), self.hasher.hash_one(std::process::id()), self.index);
         let mut errno = libc::EADDRINUSE;
         // First a block whose first ports are all free: who shares one with another loop hears the answers of both. A
         // block where few can be had is left for another one, too, while there is one.
@@ -200,16 +200,6 @@ fn blocks(ephemeral: &Range<u32>, chance: u64, index: u32) -> Vec<u16> {
         ordered.extend(some);
     }
     ordered
-}
-
-/// The range from which the kernel chooses ports (ip_local_port_range, ip(7)).
-fn ephemeral() -> Range<u32> {
-    let text = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
-    let mut numbers = text.split_whitespace().map_while(|number| number.parse::<u32>().ok());
-    match (numbers.next(), numbers.next()) {
-        (Some(first), Some(last)) => first..last + 1,
-        _ => 32_768..61_000,
-    }
 }
 
 /// Ports that the administrator keeps for others (ip_local_reserved_ports, Documentation/networking/ip-sysctl.rst).

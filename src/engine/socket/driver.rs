@@ -8,7 +8,7 @@ use std::time::Duration;
 use mio::{Events, Interest, Poll, Token};
 
 use super::handshake::reuses_socket;
-use super::meeting::is_refused_to_a_stranger;
+use super::meeting;
 use super::observation::Observation;
 use super::opener::Opener;
 use super::peer::is_v6;
@@ -220,14 +220,9 @@ impl SocketEngine {
         Ok(())
     }
 
-    fn conclude(&mut self, slot: u32, mut observation: Observation, target: &SocketAddr, syn_at: u64) -> Conclusion {
+    fn conclude(&mut self, slot: u32, observation: Observation, target: &SocketAddr, syn_at: u64) -> Conclusion {
         self.unwatch_if_it_closes(slot);
-        if let Observation::Answered(answer) | Observation::Closed(answer) = &mut observation {
-            let socket = &self.pool.slot(slot).socket;
-            if socket.may_have_met_a_check(answer, target) {
-                answer.met_a_check |= is_refused_to_a_stranger(&self.opener, socket.mark(), target);
-            }
-        }
+        let observation = meeting::judged(&self.opener, &self.pool.slot(slot).socket, observation, target);
         let ended = self.pool.slot(slot).socket.conclude(observation, target, syn_at);
         let closed = self.release(slot, ended.clean);
         Conclusion { verdict: ended.verdict, at: ended.at, closed }

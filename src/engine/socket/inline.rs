@@ -6,6 +6,7 @@
 use std::net::SocketAddr;
 
 use super::handshake::reuses_socket;
+use super::meeting;
 use super::observation::Observation;
 use super::opener::Opener;
 use super::peer::is_v6;
@@ -53,6 +54,7 @@ pub(crate) fn start(
     if let Observation::Nothing { .. } = observation {
         return InlineStart::Waiting(socket);
     }
+    let observation = meeting::judged(opener, &socket, observation, target);
     let ended = socket.conclude(observation, target, syn_at);
     let tell_loop = if ended.clean { spare.keep(socket) } else { false };
     if opener.is_short_of_descriptors() {

@@ -1,6 +1,7 @@
 //! Half-open sockets. All kernel lore lives here: `linux.rs` withholds the last ACK of the handshake, `ordinary.rs` is
 //! for systems that offer no way to.
 
+mod connecting;
 mod driver;
 #[cfg(all(any(target_os = "linux", target_os = "android"), feature = "forced-handshake"))]
 mod forced;

@@ -10,7 +10,7 @@ use crate::check::close_mode::CloseMode;
 use crate::check::verdict::Status;
 use crate::engine::NoSocket;
 use crate::engine::wire::Wire;
-use crate::sys::os_error;
+use crate::sys::{limits, os_error};
 
 pub(crate) struct Opener {
     wire: Wire,
@@ -18,11 +18,14 @@ pub(crate) struct Opener {
     held: Arc<AtomicU64>,
     /// How many loops found no descriptor left. While there is one, idle sockets are closed, not kept.
     short_loops: AtomicU32,
+    /// The first and the last port that the kernel gives to sockets, in 16 bits each; 0 until somebody has to know.
+    ephemeral_ports: AtomicU32,
 }
 
 impl Opener {
     pub fn new(wire: Wire) -> Opener {
-        Opener { wire, held: Arc::new(AtomicU64::new(0)), short_loops: AtomicU32::new(0) }
+        let (held, short_loops) = (Arc::new(AtomicU64::new(0)), AtomicU32::new(0));
+        Opener { wire, held, short_loops, ephemeral_ports: AtomicU32::new(0) }
     }
 
     /// A socket whose connections bear `mark`.
@@ -46,6 +49,17 @@ impl Opener {
     /// The mark of checks that name none.
     pub fn mark(&self) -> u32 {
         self.wire.mark.unwrap_or(0)
+    }
+
+    /// Whether the kernel may give this port to a socket that connects.
+    pub fn is_ephemeral(&self, port: u16) -> bool {
+        let mut ports = self.ephemeral_ports.load(Ordering::Relaxed);
+        if ports == 0 {
+            let range = limits::ephemeral_ports();
+            ports = range.start << 16 | (range.end - 1);
+            self.ephemeral_ports.store(ports, Ordering::Relaxed);
+        }
+        ((ports >> 16) as u16..=ports as u16).contains(&port)
     }
 
     /// A socket that asks from this address.

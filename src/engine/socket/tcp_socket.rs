@@ -8,6 +8,7 @@ use std::time::Duration;
 use mio::net::TcpStream;
 use socket2::SockRef;
 
+use super::connecting::Connecting;
 use super::handshake::{self, reuses_socket};
 use super::observation::{Answer, Observation};
 use super::options;
@@ -40,14 +41,14 @@ pub(crate) struct Socket {
     /// It has served a check before.
     used: bool,
     /// It is connecting or connected, and not reset yet.
-    connecting: bool,
+    connecting: Option<Connecting>,
     /// How many sockets the checker holds.
     held: Arc<AtomicU64>,
 }
 
 impl Drop for Socket {
     fn drop(&mut self) {
-        if self.connecting {
+        if self.connecting.is_some() {
             self.disconnect();
         }
         self.held.fetch_sub(1, Ordering::SeqCst);
@@ -79,7 +80,7 @@ impl Socket {
             zoned: false,
             mark: wire.mark.unwrap_or(0),
             used: false,
-            connecting: false,
+            connecting: None,
             held: held.clone(),
         })
     }
@@ -137,7 +138,7 @@ impl Socket {
         if self.close_mode.handshake == Handshake::HalfOpen && !self.defers {
             handshake::defer_once(stream).map_err(|errno| Observation::Fault { errno })?;
         }
-        self.connecting = true;
+        self.connecting = Some(Connecting::begin());
         self.zoned |= is_link_local(target);
         handshake::connect(stream, target).map_err(|errno| Observation::Unsent { errno })
     }
@@ -208,10 +209,14 @@ impl Socket {
         answer.met_a_check || (answer.met_a_syn && !is_doubtful())
     }
 
-    /// Whether the answer may be that of another check on this host, whose socket took the SYN for one that crossed its
-    /// own: it answers as a listener would. No SYN waits here for its answer unless one was lost.
-    pub fn may_have_met_a_check(&self, answer: &Answer, target: &SocketAddr) -> bool {
-        answer.syn_retransmits > 0 && self.stream.as_ref().is_some_and(|stream| stays_here(stream, target) != Ok(false))
+    /// Whether another socket of this process connects, or did when this one began.
+    pub fn has_others(&self) -> bool {
+        self.connecting.as_ref().is_some_and(Connecting::has_others)
+    }
+
+    /// Whether its connection to the target stays on this host. If that cannot be found out, it may.
+    pub fn stays_here(&self, target: &SocketAddr) -> bool {
+        self.stream.as_ref().is_some_and(|stream| stays_here(stream, target) != Ok(false))
     }
 
     fn collect_error(&self, target: &SocketAddr) -> Result<i32, i32> {
@@ -224,7 +229,7 @@ impl Socket {
         if !clean {
             self.stream = None;
         }
-        self.connecting = false;
+        self.connecting = None;
         self.used = true;
         clean
     }
