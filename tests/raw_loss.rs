@@ -209,6 +209,39 @@ mod a_stalled_process {
         assert!(not_up(&verdicts) < verdicts.len(), "{:?}", tally(&verdicts));
     }
 
+    /// The same with ICMP errors, of which the poller tells once.
+    #[test]
+    fn with_all_its_errors_unread_hears_of_each() {
+        namespaced!(alone, "nft");
+        const ERRORS: usize = 2_000;
+        silence(SILENT_PORT);
+        let (loopback, forger) = (Cable::open("lo", &[0; 6]), Forger::new());
+        let rejecter = Forked::new(move || {
+            let is_asked = |segment: &Segment| segment.flags == SYN && segment.destination.port() == SILENT_PORT;
+            let syns = std::iter::repeat_with(|| loopback.receive());
+            let syns = syns.filter_map(|packet| Segment::parse(&packet)).filter(is_asked).take(ERRORS);
+            let errors: Vec<Vec<u8>> = syns.map(|syn| syn.unreachable(1, syn.sequence)).collect();
+            stop_parent_during(|| {
+                for _ in 0..2 {
+                    errors.iter().for_each(|error| forger.send(error));
+                    std::thread::sleep(Duration::from_secs(2));
+                }
+            });
+            0
+        });
+        let checker = raw(|config| {
+            config.set_syn_interval(0).unwrap();
+            config.set_max_in_flight(2 * ERRORS as u32).unwrap(); // of which a list has three quarters
+        });
+        let requests: Vec<Request> =
+            (0..ERRORS).map(|number| with_timeout(3_000, at(nth(number), SILENT_PORT))).collect();
+        let verdicts = checker.check_many(&requests);
+        assert_eq!(rejecter.wait(), 0);
+        let expected = (Status::Unreachable, libc::EHOSTUNREACH);
+        let unheard = verdicts.iter().filter(|verdict| said(verdict) != expected).count();
+        assert_eq!(unheard, 0, "{:?}", tally(&verdicts));
+    }
+
     #[test]
     fn and_two_hundred_thousand_checks_with_half_of_them_in_flight_complete_no_handshake() {
         namespaced!(alone);

@@ -32,8 +32,6 @@ use crate::sys::{clock, os_error};
 const EVENTS: usize = 8;
 /// Ports held from the first check on.
 const FIRST_PORTS: u16 = 64;
-/// ICMP errors read before the loop looks at something else.
-const ERRORS: usize = 64;
 
 pub(crate) struct RawEngine {
     poll: Poll,
@@ -237,10 +235,8 @@ impl RawEngine {
     /// Reads the ICMP errors that wait.
     fn read_errors(&mut self, v6: bool) {
         let RawEngine { families, in_flight, error_buffer, .. } = self;
-        let Some(family) = &families[usize::from(v6)] else { return };
-        for _ in 0..ERRORS {
-            let Some(error) = family.socket.receive_error(error_buffer) else { return };
-            in_flight.hear_error(&error);
+        if let Some(family) = &mut families[usize::from(v6)] {
+            family.unread.read(&family.socket, error_buffer, |error| in_flight.hear_error(error));
         }
     }
 
@@ -259,9 +255,8 @@ impl Engine for RawEngine {
 
     fn poll(&mut self, wait: Option<Duration>) {
         self.flush();
-        let has_more = self.in_flight.has_outcomes() || self.families.iter().flatten().any(|family| family.readable);
+        let has_more = self.in_flight.has_outcomes() || self.families.iter().flatten().any(Family::has_more);
         let wait = if has_more { Some(Duration::ZERO) } else { wait };
-        let mut has_errors = [false; 2];
         // Interrupted by a debugger or SIGCONT, or by any signal on a caller's own thread: there are simply no events.
         let begun = clock::now();
         if self.poll.poll(&mut self.events, wait).is_ok() {
@@ -271,7 +266,9 @@ impl Engine for RawEngine {
             for event in self.events.iter().filter(|event| event.token() != WAKE) {
                 if let Some(Some(family)) = self.families.get_mut(event.token().0) {
                     family.readable = true;
-                    has_errors[event.token().0] = event.is_error();
+                    if event.is_error() {
+                        family.unread.told(begun);
+                    }
                 }
             }
         } else {
@@ -279,8 +276,10 @@ impl Engine for RawEngine {
             self.families.iter_mut().flatten().for_each(|family| family.readable = true);
         }
         self.read();
-        for v6 in [false, true].into_iter().filter(|v6| has_errors[usize::from(*v6)]) {
-            self.read_errors(v6);
+        for v6 in [false, true] {
+            if self.families[usize::from(v6)].as_ref().is_some_and(|family| family.unread.may_be()) {
+                self.read_errors(v6);
+            }
         }
     }
 
@@ -357,7 +356,7 @@ impl Engine for RawEngine {
         if self.in_flight.flows.is_empty() {
             return u64::MAX;
         }
-        self.families.iter().flatten().map(|family| family.read_until).min().unwrap_or(u64::MAX)
+        self.families.iter().flatten().map(Family::answers_read_until).min().unwrap_or(u64::MAX)
     }
 
     fn wants_poll_at(&self) -> Option<u64> {

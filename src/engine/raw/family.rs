@@ -15,6 +15,7 @@ use super::receiving::{self, Incoming};
 use super::routes::Routes;
 use super::segment::{SYN_LEN, SynFields, SynTemplate};
 use super::sending::{self, Outgoing};
+use super::unread_errors::UnreadErrors;
 use crate::engine::wire::Wire;
 use crate::sys::clock::Stamps;
 use crate::sys::{clock, os_error};
@@ -63,6 +64,8 @@ pub(super) struct Family {
     pub readable: bool,
     /// Whatever came in before has been read.
     pub read_until: u64,
+    /// ICMP errors that wait to be read.
+    pub unread: UnreadErrors,
     /// How many calls in a row had an error instead of a segment.
     errors: u32,
     /// Why it can be read no more.
@@ -118,6 +121,7 @@ impl Family {
             paused_until: 0,
             readable: true,
             read_until: clock::now(),
+            unread: UnreadErrors::default(),
             errors: 0,
             broken: None,
         }
@@ -275,6 +279,16 @@ impl Family {
             Ok(()) => (errno, !is_told_by_icmp(errno)),
         };
         Refusal { flow, errno, is_final }
+    }
+
+    /// Whether there may be more to read, of segments or errors.
+    pub fn has_more(&self) -> bool {
+        self.readable || self.unread.may_be()
+    }
+
+    /// Whatever came in before has been read, errors included.
+    pub fn answers_read_until(&self) -> u64 {
+        self.read_until.min(self.unread.heard_until(clock::now()))
     }
 
     /// Reads what has come in, in slices. Returns whether anything was lost on this host.

@@ -18,5 +18,6 @@ mod receiving;
 mod routes;
 mod segment;
 mod sending;
+mod unread_errors;
 
 pub(crate) use driver::RawEngine;

@@ -15,14 +15,16 @@ use crate::sys::sockaddr::canonical;
 /// How often a stranger asks: where checks meet, SYNs are lost, and those of strangers, too.
 const ASKS: usize = 16;
 
-/// What was found, once it is known whether it was a listener that answered. If that cannot be known, it is no verdict.
+/// What was found, once it is known whether it was a listener that answered. If that cannot be known of a port that
+/// checks may have, it is no verdict.
 pub(super) fn judged(opener: &Opener, socket: &Socket, mut found: Observation, target: &SocketAddr) -> Observation {
     if let Observation::Answered(answer) | Observation::Closed(answer) = &mut found
         && may_have_met_a_check(opener, socket, answer, target)
     {
         match is_refused_to_a_stranger(opener, socket.mark(), target) {
             Some(is_refused) => answer.met_a_check |= is_refused,
-            None => return Observation::Fault { errno: EADDRINUSE },
+            None if opener.is_ephemeral(target.port()) => return Observation::Fault { errno: EADDRINUSE },
+            None => {}
         }
     }
     found
