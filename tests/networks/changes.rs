@@ -34,7 +34,8 @@ fn run_while(condition: &str, change: impl Fn() + Send + 'static, case: &(dyn Fn
             changes
         }
     });
-    Trial { parts: 20, ..Trial::new(condition, case) }.run();
+    // A check that has little time may not have its turn in it, on a busy machine.
+    Trial { parts: 20, none_percent: 20, ..Trial::new(condition, case) }.run();
     over.store(true, Ordering::Relaxed);
     let changes = changing.join().expect("the changes");
     println!("{condition}: {changes} changes");

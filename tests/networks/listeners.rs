@@ -40,7 +40,8 @@ mod that_answer_with_syn_cookies {
         let _small = Listener::with_backlog(at(Ipv4Addr::UNSPECIFIED.into(), PORT), 16);
         let _large = Listener::on(V6, PORT);
         silence(SILENT_PORT);
-        firewall::add(Hook::Input, &["tcp flags & rst == rst numgen random mod 100 < 10 drop"]);
+        let lost = format!("tcp dport {PORT} tcp flags & rst == rst numgen random mod 100 < 10 drop");
+        firewall::add(Hook::Input, &[&lost]);
         let (addresses, sent) = (addresses(), Rise::of("TcpExtSyncookiesSent"));
         Trial::new("SYN cookies of a full queue", &|number| any_of(&addresses, PORTS, number)).run();
         assert!(sent.now() > 0, "no cookie was sent");
@@ -68,7 +69,8 @@ mod whose_queue_is_full {
         let _full = [V4, V6].map(|ip| FullListener::on(ip, FULL_PORT));
         let _listeners = listen_to_all();
         let overflows = Rise::of("TcpExtListenOverflows");
-        Trial { in_flight: 8_000, ..Trial::new("full accept queue", &any) }.run();
+        // Those that get no answer may not have their turn in time, on a busy machine.
+        Trial { in_flight: 8_000, none_percent: 34, ..Trial::new("full accept queue", &any) }.run();
         assert!(overflows.now() as usize >= checks() / 3, "the queue was not full");
     }
 

@@ -103,8 +103,6 @@ pub struct Trial<'a> {
     pub none_percent: usize,
     /// The checks are made in so many parts, with a pause between them.
     pub parts: usize,
-    /// There are so many conditions in this one.
-    pub times: usize,
     /// How often an unanswered SYN is repeated.
     pub syn_interval_ms: u32,
     pub in_flight: u32,
@@ -116,7 +114,7 @@ pub struct Trial<'a> {
 impl<'a> Trial<'a> {
     pub fn new(condition: &'a str, case: &'a (dyn Fn(usize) -> Case + Sync)) -> Trial<'a> {
         let (syn_interval_ms, in_flight) = (300, 2_000);
-        Trial { condition, none_percent: 1, parts: 1, times: 1, syn_interval_ms, in_flight, only_sockets: false, case }
+        Trial { condition, none_percent: 1, parts: 1, syn_interval_ms, in_flight, only_sockets: false, case }
     }
 
     /// Makes the checks on both engines. No verdict is wrong.
@@ -147,7 +145,7 @@ impl<'a> Trial<'a> {
         let (counts, wrong) = (Vec::new(), Vec::new());
         let mut outcome = Outcome { checks: 0, repeated: 0, elapsed: Duration::ZERO, counts, wrong };
         let begun = Instant::now();
-        let size = (checks() * self.times).div_ceil(self.parts);
+        let size = checks().div_ceil(self.parts);
         for part in 0..self.parts {
             self.run_part(checker, part * size, size, &mut outcome);
             std::thread::sleep(Duration::from_millis(if self.parts > 1 { 50 } else { 0 }));
