@@ -17,9 +17,9 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
-use support::dice::Dice;
+use support::dice::{Dice, seed};
 use support::driven;
 use support::etc;
 use support::firewall::{self, Hook};
@@ -33,15 +33,6 @@ const STORMERS: usize = 4;
 const STEPS: usize = 100;
 /// Checks that one round may make; each has a line in the round's books.
 const TAGS: usize = 20_000;
-
-fn seed() -> u64 {
-    let seed = match std::env::var("STORM_SEED") {
-        Ok(seed) => seed.parse().expect("STORM_SEED is a number"),
-        Err(_) => SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("a clock").subsec_nanos().into(),
-    };
-    println!("STORM_SEED={seed}");
-    seed
-}
 
 fn storm_time() -> Duration {
     let seconds = std::env::var("STORM_SECONDS").map_or(5, |seconds| seconds.parse().expect("STORM_SECONDS"));
@@ -161,6 +152,11 @@ impl Books {
 
     fn count(column: &[AtomicU8]) -> usize {
         column.iter().filter(|cell| cell.load(Ordering::SeqCst) != 0).count()
+    }
+
+    /// All that were accepted, blocking ones included.
+    fn checks(&self) -> u64 {
+        Books::count(&self.accepted) as u64 + self.blocking.load(Ordering::SeqCst)
     }
 
     /// Each accepted check has its one result, and no other has any.
@@ -335,7 +331,8 @@ fn reap_some(checker: &Checker, books: &Books, dice: &mut Dice) {
     reports.iter().for_each(|report| books.enter(report));
 }
 
-fn round(seed: u64) {
+/// Returns how many checks were made.
+fn round(seed: u64) -> u64 {
     let mut dice = Dice::new(seed);
     let weather = Weather::draw(&mut dice);
     let books = Arc::new(Books::new(weather.shutdown_at.is_some()));
@@ -357,7 +354,7 @@ fn round(seed: u64) {
         until(&format!("all callbacks of round {seed}, {weather:?}"), calm);
         let (accepted, results) = (Books::count(&books.accepted), Books::count(&books.results));
         assert!(results <= accepted, "{results} results of {accepted} checks");
-        return;
+        return books.checks();
     }
     let begun = Instant::now();
     let mut reports = Vec::new();
@@ -375,10 +372,11 @@ fn round(seed: u64) {
     reports.drain(..).for_each(|report| books.enter(&report));
     books.balance();
     if weather.shutdown_at.is_none() {
-        let (stats, asked) = (checker.stats(), books.blocking.load(Ordering::SeqCst));
-        assert_eq!(stats.submitted, Books::count(&books.accepted) as u64 + asked, "round {seed}");
+        let stats = checker.stats();
+        assert_eq!(stats.submitted, books.checks(), "round {seed}");
         assert_eq!((stats.in_flight, stats.queued), (0, 0), "round {seed}");
     }
+    books.checks()
 }
 
 /// Every accepted check has its result, by the checker's own count.
@@ -401,14 +399,14 @@ fn of_threads_that_do_everything_at_random_loses_and_doubles_no_result_and_leave
     // A checker whose last handle a callback held ends a little later.
     until("the first round's threads are gone", || threads() == threads_before);
     let descriptors = open_descriptors();
-    let (seed, begun) = (seed(), Instant::now());
-    let mut rounds = 0;
+    let (seed, begun) = (seed("STORM_SEED"), Instant::now());
+    let (mut rounds, mut checks) = (0, 0);
     while begun.elapsed() < storm_time() {
         println!("round {rounds}");
-        round(seed.wrapping_add(rounds));
+        checks += round(seed.wrapping_add(rounds));
         rounds += 1;
     }
-    println!("{rounds} rounds");
+    println!("{rounds} rounds, {checks} checks");
     #[cfg(feature = "deadlock-detection")]
     deadlocks::assert_watched();
     until("the threads are gone", || threads() == threads_before);
@@ -435,7 +433,7 @@ mod in_c {
         let program = c::build("tests/c/storm.c", &[]).expect("needs no package");
         let words: Vec<&str> = under.iter().copied().chain([program.to_str().expect("a path")]).collect();
         let mut command = Command::new(words[0]);
-        command.args(&words[1..]).args([seed().to_string(), rounds.to_string()]);
+        command.args(&words[1..]).args([seed("STORM_SEED").to_string(), rounds.to_string()]);
         let output = command.args([PORT, DEAD_PORT, SILENT_PORT].map(|port| port.to_string())).output();
         let output = output.unwrap_or_else(|error| panic!("{words:?}: {error}"));
         let _ = std::fs::remove_file(&program);

@@ -6,14 +6,13 @@ use std::process::Command;
 use std::time::Duration;
 
 use crate::c_programs::{Finished, dead, finish, finish_within, live, silent};
-use crate::support::namespace::{find_program, skip};
+use crate::support::debians_cargo::{self, has};
 use crate::support::targets::{Listener, V6};
 
 /// A whole standard library may have to be compiled, on a slow machine.
 const BUILD_TIME: Duration = Duration::from_secs(1800);
 /// By this name programs ask for the shared object.
 const SONAME: &str = "libtcpshaker.so.0.1";
-const DEBIANS_CARGO: &str = "/usr/bin/cargo";
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -24,32 +23,11 @@ fn target_directory() -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("platforms")
 }
 
-/// Whether this machine has what the test needs. If not, says that the test is skipped.
-fn has(test: &str, programs: &[&str]) -> bool {
-    if !Path::new(DEBIANS_CARGO).exists() || !Path::new("/usr/lib/rustlib/src/rust/library").exists() {
-        skip(test, "there is no Rust here that brings the source of its standard library (rustc-web, rust-web-src)");
-        return false;
-    }
-    if let Some(program) = programs.iter().find(|program| find_program(program).is_none()) {
-        skip(test, &format!("there is no {program} on this machine"));
-        return false;
-    }
-    true
-}
-
-/// Debian's cargo, for another platform, in an environment without a trace of the cargo that runs this test.
+/// Debian's cargo, for another platform.
 fn cargo(subcommand: &str, target: &str) -> Command {
-    let mut cargo = Command::new(DEBIANS_CARGO);
-    let foreign = |name: &str| ["CARGO", "RUST"].iter().any(|start| name.starts_with(start));
-    for (name, _) in std::env::vars_os().filter(|(name, _)| foreign(&name.to_string_lossy())) {
-        cargo.env_remove(name);
-    }
-    cargo.env_remove("LD_LIBRARY_PATH").env_remove("MAKEFLAGS").env_remove("MFLAGS");
-    cargo.env("PATH", "/usr/bin:/bin").env("RUSTC", "/usr/bin/rustc").env("RUSTC_BOOTSTRAP", "1");
-    cargo.env("CARGO_TARGET_DIR", target_directory());
+    let mut cargo = debians_cargo::command(&target_directory());
     cargo.env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER", "aarch64-linux-gnu-gcc");
-    cargo.current_dir(root()).args([subcommand, "--locked", "--lib", "--target", target]);
-    cargo.arg("-Zbuild-std=std,panic_unwind");
+    cargo.arg(subcommand).args(["--locked", "--lib", "--target", target, "-Zbuild-std=std,panic_unwind"]);
     cargo
 }
 

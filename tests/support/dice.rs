@@ -1,4 +1,6 @@
-//! Decisions at random that can be made again.
+//! Chance that can be had again: numbers that a seed decides.
+
+use std::time::SystemTime;
 
 /// xorshift64* (Marsaglia 2003, Vigna 2016): small, fast, and the same everywhere.
 pub struct Dice(u64);
@@ -24,7 +26,22 @@ impl Dice {
         self.next() as usize % bound
     }
 
+    /// One of these.
+    pub fn one_of<T: Copy>(&mut self, all: &[T]) -> T {
+        all[self.below(all.len())]
+    }
+
     pub fn one_in(&mut self, count: usize) -> bool {
         self.below(count) == 0
     }
+}
+
+/// The seed that this variable names, or another one at each run; it is printed.
+pub fn seed(variable: &str) -> u64 {
+    let seed = match std::env::var(variable) {
+        Ok(seed) => seed.parse().unwrap_or_else(|_| panic!("{variable} is a number")),
+        Err(_) => SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("a clock").subsec_nanos().into(),
+    };
+    println!("{variable}={seed}");
+    seed
 }

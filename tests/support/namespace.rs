@@ -13,13 +13,19 @@ use std::time::{Duration, Instant};
 
 use super::handshake;
 use super::process::sh;
+use super::sized::is_full;
 use super::skipped;
 
 /// Set in the inner half to the name of the test that it is.
 const INSIDE: &str = "TCPSHAKER_TEST_INSIDE";
 
-/// Far more than any test needs, far less than a stuck test would take.
-const TIME_LIMIT: Duration = Duration::from_secs(300);
+/// Far more than any test needs, far less than a stuck test would take; and more where a test is told to take longer.
+fn time_limit() -> Duration {
+    let told = ["STORM_SECONDS", "SOAK_SECONDS"].map(|name| std::env::var(name).ok());
+    let seconds = told.iter().flatten().filter_map(|seconds| seconds.parse::<u64>().ok()).max();
+    let full_size = if is_full() { 3_000 } else { 0 };
+    Duration::from_secs(300 + full_size + 2 * seconds.unwrap_or(0))
+}
 
 /// Whether other tests may run at the same time.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -133,16 +139,17 @@ fn run_inside(test: &str) {
         tell_skipped(line);
     }
     match ended {
-        None => panic!("{test} was still running after {TIME_LIMIT:?} and was killed; it said:\n{said}"),
+        None => panic!("{test} was still running after {:?} and was killed; it said:\n{said}", time_limit()),
         Some(status) if !status.success() => panic!("{test} ended with {status}; it said:\n{said}"),
         // A name that the harness does not know is no failure to it: then nothing ran at all.
         Some(_) => assert!(said.contains("test result: ok. 1 passed"), "{test} did not run inside; it said:\n{said}"),
     }
+    print!("{said}"); // seen with --nocapture
 }
 
 /// Waits for the inner half and ends what is left of its process group; `None` if it ran out of time.
 fn wait_for(mut child: Child) -> Option<ExitStatus> {
-    let deadline = Instant::now() + TIME_LIMIT;
+    let deadline = Instant::now() + time_limit();
     let ended = loop {
         match child.try_wait().expect("the child can be waited for") {
             Some(status) => break Some(status),
