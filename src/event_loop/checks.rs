@@ -22,6 +22,9 @@ use crate::engine::{Conclusion, Engine, NoSocket, Start};
 use crate::sys::memory::OutOfMemory;
 use crate::sys::{clock, os_error};
 
+/// A SYN that leaves so much later than its check was started leaves late, in nanoseconds.
+pub(super) const LATE: u64 = 10_000_000;
+
 pub(super) struct Checks<E> {
     pub shared: Arc<Shared>,
     pub handle: Arc<LoopHandle>,
@@ -39,6 +42,8 @@ pub(super) struct Checks<E> {
     pub used: bool,
     /// The last poll left answers unread.
     pub answers_left: bool,
+    /// When the latest round began whose SYNs left late, and when they had left.
+    pub late_round: (u64, u64),
 }
 
 impl<E: Engine> Checks<E> {
@@ -56,6 +61,7 @@ impl<E: Engine> Checks<E> {
             early_wanted: VecDeque::new(),
             used: false,
             answers_left: false,
+            late_round: (0, 0),
         }
     }
 
@@ -213,6 +219,14 @@ impl<E: Engine> Checks<E> {
                 self.table.queue_first(slot);
             }
             Start::Unwatchable { errno, closed } => self.fail_unwatched(slot, errno, closed),
+        }
+    }
+
+    /// Sends what waits to be sent. The process may have been stopped since the checks were started.
+    pub fn flush(&mut self) {
+        self.engine.flush();
+        if self.clock.read() > self.clock.round() + LATE {
+            self.late_round = (self.clock.round(), self.clock.latest());
         }
     }
 

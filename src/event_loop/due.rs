@@ -1,13 +1,16 @@
 //! The timer of a check was reached: its deadline has passed, or it has had no answer for as long as a SYN waits.
 
 use super::check::Stage;
-use super::checks::Checks;
+use super::checks::{Checks, LATE};
 use super::race_event::RaceEvent;
 use super::syn_schedule;
+use super::timers::TimerOwner;
 use crate::engine::Engine;
 
 /// A further SYN that the loop has no time for waits for so many nanoseconds.
 const BEHIND: u64 = 1_000_000_000;
+/// A SYN that left late has so many nanoseconds for its answer: as long as an early SYN is waited for by default.
+const ANSWER_TIME: u64 = 300_000_000;
 
 impl<E: Engine> Checks<E> {
     /// The deadline has passed, or another SYN has its turn.
@@ -24,6 +27,7 @@ impl<E: Engine> Checks<E> {
             Stage::InFlight { slot: engine_slot, .. } if E::REPEATS_SYN && self.puts_deadline_off(slot) => {
                 self.repeat_syn(slot, engine_slot)
             }
+            Stage::InFlight { syn_at, .. } if self.awaits_answer_to_late_syn(slot, syn_at, now) => {}
             Stage::InFlight { slot: engine_slot, syn_at } => {
                 let conclusion = self.engine.last_look(engine_slot, &target, syn_at);
                 self.conclude(slot, conclusion);
@@ -49,6 +53,18 @@ impl<E: Engine> Checks<E> {
         }
         let since_ms = self.clock.round().saturating_sub(check.submitted).div_ceil(1_000_000);
         check.timeout_ms = u32::try_from(since_ms + u64::from(interval_ms)).unwrap_or(u32::MAX);
+        true
+    }
+
+    /// The loop was held up between the start of a check and the moment in which its SYN left. Nobody could have answered
+    /// before, so there is some time for the answer, or a target would be down since this process was stopped.
+    fn awaits_answer_to_late_syn(&mut self, slot: u32, syn_at: u64, now: u64) -> bool {
+        let (began, left_at) = self.late_round;
+        let until = left_at + ANSWER_TIME;
+        if syn_at < began || left_at < syn_at + LATE || now >= until {
+            return false;
+        }
+        self.table.check(slot).timer = Some(self.timers.set_at(until, TimerOwner::Check(slot)));
         true
     }
 

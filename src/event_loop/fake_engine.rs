@@ -55,6 +55,8 @@ struct Wire {
     /// It has no room for a check of this target.
     full: Option<SocketAddr>,
     polls: u32,
+    /// The next flush comes so much later.
+    held_up_for: u64,
 }
 
 struct FakeEngine(Rc<RefCell<Wire>>);
@@ -133,6 +135,7 @@ impl Engine for FakeEngine {
 
     fn flush(&mut self) {
         let mut wire = self.wire();
+        clock::by_hand::set(clock::now() + std::mem::take(&mut wire.held_up_for));
         let now = (clock::now() - BEGIN) / MS;
         let batch = std::mem::take(&mut wire.batch);
         wire.sent.extend(batch.into_iter().map(|slot| (now, slot)));
@@ -321,6 +324,21 @@ fn a_check_whose_loop_was_late_has_the_time_for_the_syns_that_it_missed() {
         assert_eq!(bench.reports().len(), usize::from(ends_after == 2_000), "{timeout_ms}");
         bench.run_until(ends_after);
         assert_eq!(bench.sent(), sent, "{timeout_ms}");
+    }
+}
+
+#[test]
+fn a_check_whose_syn_left_late_has_time_for_the_answer() {
+    for (answered, status, ended) in [(260, Status::Up, 260), (9_000, Status::TimedOut, 550)] {
+        let mut bench = Bench::new(config(300), 8);
+        bench.wire.borrow_mut().held_up_for = 250 * MS;
+        bench.wire.borrow_mut().answers.push((BEGIN + answered * MS, 0));
+        bench.submit(1, 100);
+        bench.run_until(ended - 1);
+        assert!(bench.reports().is_empty());
+        bench.run_until(ended);
+        let statuses: Vec<Status> = bench.reports().iter().map(|report| report.verdict.status).collect();
+        assert_eq!((statuses, bench.sent()), (vec![status], vec![250]), "{answered}");
     }
 }
 

@@ -149,7 +149,7 @@ impl<E: LoopEngine> EventLoop<E> {
         self.take_checks();
         self.expire_timers();
         self.start_queued();
-        self.checks.engine.flush();
+        self.checks.flush();
         self.expect_sweep();
         self.count_queued();
         (!self.report()).then_some(Status::Forked)
