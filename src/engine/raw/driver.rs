@@ -98,10 +98,13 @@ impl RawEngine {
 
     /// Reads what has come in by now, without waiting.
     pub fn read_now(&mut self) {
-        self.families.iter_mut().flatten().for_each(|family| family.readable = true);
+        let now = clock::now();
+        for family in self.families.iter_mut().flatten() {
+            family.readable = true;
+            family.unread.told(now);
+        }
+        self.note_errors();
         self.read();
-        self.read_errors(false);
-        self.read_errors(true);
     }
 
     /// Whether a target is on this host.
@@ -206,10 +209,10 @@ impl RawEngine {
 
     fn read(&mut self) {
         self.now = clock::now();
-        let stamps = self.stamps.look();
+        let (stamps, whole) = (self.stamps.look(), self.in_flight.has_errors());
         for v6 in [false, true] {
             let Some(mut family) = self.families[usize::from(v6)].take() else { continue };
-            if family.read(self.now, stamps, |incoming| self.hear(&incoming, v6, stamps)) {
+            if family.read(self.now, stamps, whole, |incoming| self.hear(&incoming, v6, stamps)) {
                 self.in_flight.lost_at[usize::from(v6)] = Some(self.now);
             }
             self.families[usize::from(v6)] = Some(family);
@@ -217,6 +220,8 @@ impl RawEngine {
         for (slot, target) in std::mem::take(&mut self.repeats) {
             self.repeat(slot, target);
         }
+        let all_is_heard = !self.families.iter().flatten().any(|family| family.readable);
+        self.in_flight.hear_errors(all_is_heard);
     }
 
     fn hear(&mut self, incoming: &Incoming<'_>, v6: bool, stamps: Stamps) {
@@ -232,11 +237,14 @@ impl RawEngine {
         }
     }
 
-    /// Reads the ICMP errors that wait.
-    fn read_errors(&mut self, v6: bool) {
+    /// Takes the ICMP errors that wait, unless many have been taken and are not heard yet.
+    fn note_errors(&mut self) {
+        if self.in_flight.has_many_errors() {
+            return;
+        }
         let RawEngine { families, in_flight, error_buffer, .. } = self;
-        if let Some(family) = &mut families[usize::from(v6)] {
-            family.unread.read(&family.socket, error_buffer, |error| in_flight.hear_error(error));
+        for family in families.iter_mut().flatten().filter(|family| family.unread.may_be()) {
+            family.unread.read(&family.socket, error_buffer, |error| in_flight.note_error(error));
         }
     }
 
@@ -275,12 +283,8 @@ impl Engine for RawEngine {
             // The poller may be gone, too: what is there is found without it.
             self.families.iter_mut().flatten().for_each(|family| family.readable = true);
         }
+        self.note_errors();
         self.read();
-        for v6 in [false, true] {
-            if self.families[usize::from(v6)].as_ref().is_some_and(|family| family.unread.may_be()) {
-                self.read_errors(v6);
-            }
-        }
     }
 
     fn next_event(&mut self) -> Option<(SlotKey, u32)> {

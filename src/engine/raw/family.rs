@@ -291,8 +291,9 @@ impl Family {
         self.read_until.min(self.unread.heard_until(clock::now()))
     }
 
-    /// Reads what has come in, in slices. Returns whether anything was lost on this host.
-    pub fn read(&mut self, now: u64, stamps: Stamps, mut each: impl FnMut(Incoming<'_>)) -> bool {
+    /// Reads what has come in, in slices; if it is to be the `whole`, on after an ICMP error that cut a call short. Returns
+    /// whether anything was lost on this host.
+    pub fn read(&mut self, now: u64, stamps: Stamps, whole: bool, mut each: impl FnMut(Incoming<'_>)) -> bool {
         let mut has_dropped = false;
         for _ in 0..READS {
             if !self.readable {
@@ -320,7 +321,7 @@ impl Family {
                 has_dropped |= self.socket.has_dropped(dropped);
             }
             // Less than a whole batch: no more is there, or an ICMP error came meanwhile, and the poller tells of it.
-            self.readable = received == receiving::BATCH;
+            self.readable = received == receiving::BATCH || whole && received > 0;
             if received == 0 {
                 self.read_until = now;
             } else if let Some(latest) = latest {

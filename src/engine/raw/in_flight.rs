@@ -2,14 +2,14 @@
 //! receive.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use super::flows::{CoarseTime, Destination, Flow, FlowNumber, Flows};
 use super::isn::IsnKey;
 use super::lately_up::LatelyUp;
 use super::ports::Ports;
 use super::receiving::IcmpError;
-use super::segment::{Answer, AnswerKind, SynFields, parse_quote};
+use super::segment::{Answer, AnswerKind, Quote, SynFields, parse_quote};
 use crate::check::pieces::Pieces;
 use crate::check::slot::SlotKey;
 use crate::check::verdict::{Status, Verdict};
@@ -20,6 +20,9 @@ use crate::sys::sockaddr::canonical;
 const REPEATS_BY_ACK: u8 = 2;
 /// When so many flows have ended the key is renewed as soon as there is none. One slot has twice as many generations.
 const FLOWS_OF_A_KEY: u32 = 1 << 9;
+
+/// Errors kept until what came before them is heard.
+const MANY_ERRORS: usize = 4_096;
 
 /// What became of a flow.
 #[derive(Clone, Copy)]
@@ -67,6 +70,8 @@ pub(super) struct InFlight {
     marks: HashMap<u32, u32>,
     /// What the loop has not been told of yet; some of it is of flows that have ended.
     outcomes: Pieces<(FlowNumber, Outcome)>,
+    /// Errors that wait until what came before them is read.
+    errors: Vec<(i32, IpAddr, Quote)>,
     /// When segments of IPv4 and of IPv6 were lost on this host: nobody had read them in time, or nobody can.
     pub lost_at: [Option<u64>; 2],
     /// Flows that have ended since the key was made.
@@ -82,6 +87,7 @@ impl InFlight {
             lately_up: LatelyUp::default(),
             marks: HashMap::new(),
             outcomes: Pieces::new(),
+            errors: Vec::new(),
             lost_at: [None; 2],
             ended: 0,
         }
@@ -160,22 +166,51 @@ impl InFlight {
         Heard::OlderSyn(slot)
     }
 
-    /// An ICMP error came in. It counts only if it quotes the SYN of a flow.
-    pub fn hear_error(&mut self, error: &IcmpError<'_>) {
-        let Some(quote) = parse_quote(error.quote) else { return };
-        let destination = self.flows.destination(error.to, quote.target_port);
+    /// An ICMP error came in. What came before it and was not read yet counts first.
+    pub fn note_error(&mut self, error: &IcmpError<'_>) {
+        // One that there is no memory for is lost, as any may be on its way.
+        if let Some(quote) = parse_quote(error.quote)
+            && self.errors.try_reserve(1).is_ok()
+        {
+            self.errors.push((error.errno, error.to, quote));
+        }
+    }
+
+    /// Whether errors wait until all that came before them is heard.
+    pub fn has_errors(&self) -> bool {
+        !self.errors.is_empty()
+    }
+
+    /// So many that more are left where they are.
+    pub fn has_many_errors(&self) -> bool {
+        self.errors.len() >= MANY_ERRORS
+    }
+
+    /// They count once all that came before them is heard.
+    pub fn hear_errors(&mut self, all_is_heard: bool) {
+        if !all_is_heard {
+            return;
+        }
+        for (errno, to, quote) in std::mem::take(&mut self.errors) {
+            self.hear_error(errno, to, &quote);
+        }
+    }
+
+    /// It counts only if it quotes the SYN of a flow.
+    fn hear_error(&mut self, errno: i32, to: IpAddr, quote: &Quote) {
+        let destination = self.flows.destination(to, quote.target_port);
         let Some(port) = self.ports.number(quote.source_port) else { return };
         let number = self.number_of(quote.isn, destination, port);
         let Some((_, flow)) = self.flows.get(number) else { return };
         if flow.destination != destination || flow.is_answered() {
             return;
         }
-        match status_of(error.errno, Origin::Network) {
+        match status_of(errno, Origin::Network) {
             // Another SYN may be answered yet.
-            Status::Unreachable if flow.sent > 1 => flow.errno = error.errno as u8,
+            Status::Unreachable if flow.sent > 1 => flow.errno = errno as u8,
             Status::Unreachable | Status::Refused => {
                 flow.set_answered();
-                self.outcomes.push_back((number, Outcome::Failed { errno: error.errno, origin: Origin::Network }));
+                self.outcomes.push_back((number, Outcome::Failed { errno, origin: Origin::Network }));
             }
             _ => {} // about the size of segments, or the like
         }
