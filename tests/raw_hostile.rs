@@ -288,6 +288,29 @@ mod an_answer {
         });
     }
 
+    /// The kernel knows of no connection, so nothing that comes behind an answer finds one to acknowledge.
+    #[test]
+    fn that_comes_twice_or_with_data_behind_it_draws_no_ack() {
+        namespaced!();
+        let acks = Arc::new(AtomicUsize::new(0));
+        let count = acks.clone();
+        let _peer = Peer::start(move |segment| {
+            count.fetch_add(usize::from(segment.flags & (ACK | RST) == ACK), Ordering::Relaxed);
+            match segment.flags {
+                SYN => {
+                    let data = Segment { payload: vec![b'x'; 100], ..segment.answer(ACK, ISN + 1) };
+                    vec![send(segment.answer(SYN | ACK, ISN)), send(segment.answer(SYN | ACK, ISN)), send(data)]
+                }
+                _ => Vec::new(),
+            }
+        });
+        let checker = raw(|_| ());
+        let verdicts = checker.check_many(&vec![with_timeout(30_000, Peer::at(80)); 5_000]);
+        assert!(verdicts.iter().all(|verdict| said(verdict) == UP && verdict.half_open), "{:?}", tally(&verdicts));
+        std::thread::sleep(Duration::from_millis(300)); // for an ACK that the kernel might withhold
+        assert_eq!(acks.load(Ordering::Relaxed), 0);
+    }
+
     #[test]
     fn may_come_with_options_of_ip() {
         namespaced!();

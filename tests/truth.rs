@@ -16,6 +16,7 @@ use support::engine::is_raw;
 use support::firewall::{self, Hook};
 use support::handshake::{Completed, assert_sent_again, held_up, is_at_its_best, kept, often, proves, withholds_ack};
 use support::process::{Forked, open_descriptors, sh, stop_parent_during, sysctl, threads, until};
+use support::sized::sized;
 use support::targets::{DEAD_PORT, Listener, V4, V6, at};
 use tcpshaker::{Checker, Config, Handshake, Request, Status, Verdict};
 
@@ -320,7 +321,7 @@ mod never_half_open_by_mistake {
         let checker = checker();
         let completed = Rise::of("TcpPassiveOpens");
         let stopper = Forked::new(|| {
-            for round in 0..24u64 {
+            for round in 0..sized(24, 94) as u64 {
                 // Not in step with anything.
                 std::thread::sleep(Duration::from_micros(20_000 + round * 7919 % 13_000));
                 stop_parent_during(|| std::thread::sleep(Duration::from_millis(250)));

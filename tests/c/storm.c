@@ -237,6 +237,10 @@ static shaker_checker *new_checker(uint64_t *dice) {
   require(config != NULL, "no configuration");
   const char *driven = getenv("TCPSHAKER_DRIVEN");
   require(shaker_config_set_caller_driven(config, driven != NULL && *driven != '\0') == SHAKER_OK, "caller-driven");
+  const char *engine = getenv("TCPSHAKER_ENGINE");
+  if (engine != NULL && strcmp(engine, "raw") == 0) {
+    require(shaker_config_set_engine(config, SHAKER_ENGINE_RAW) == SHAKER_OK, "raw");
+  }
   require(shaker_config_set_threads(config, 1 + below(dice, 3)) == SHAKER_OK, "threads");
   require(shaker_config_set_max_in_flight(config, below(dice, 2) ? 3 : 500) == SHAKER_OK, "max_in_flight");
   require(shaker_config_set_syn_interval(config, below(dice, 2) ? 300 : 5) == SHAKER_OK, "syn_interval");

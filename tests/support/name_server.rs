@@ -1,7 +1,8 @@
 //! A name server of the test's own: it answers from a table, late, wrongly or not at all, and counts what it is asked.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, UdpSocket};
+use std::io::{Read, Write};
+use std::net::{IpAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -20,7 +21,10 @@ pub enum Answer {
     Silence,
 }
 
-/// A running name server on 127.0.0.1:53. It ends with the test's process.
+/// What fits into a datagram that no option allows more (RFC 1035, 4.2.1).
+const DATAGRAM: usize = 512;
+
+/// A running name server on 127.0.0.1:53. What is too long for UDP it tells by TCP. It ends with the test's process.
 pub struct NameServer {
     questions: Arc<Mutex<HashMap<(String, u16), usize>>>,
 }
@@ -37,6 +41,7 @@ impl NameServer {
             table.iter().map(|(name, answer)| (name.to_string(), answer.clone())).collect();
         let questions = Arc::new(Mutex::new(HashMap::new()));
         let server = NameServer { questions: questions.clone() };
+        serve_by_tcp(table.clone());
         let socket = UdpSocket::bind("127.0.0.1:53").expect("port 53 of a fresh namespace");
         std::thread::spawn(move || {
             let mut buffer = [0; 512];
@@ -44,7 +49,12 @@ impl NameServer {
                 let (length, client) = socket.recv_from(&mut buffer).expect("a question");
                 let question = Question::parse(&buffer[..length]);
                 *questions.lock().unwrap().entry((question.name.clone(), question.kind)).or_default() += 1;
-                let Some(reply) = question.reply(table.get(&question.name)) else { continue };
+                let Some(mut reply) = question.reply(table.get(&question.name)) else { continue };
+                if reply.len() > DATAGRAM {
+                    reply.truncate(question.message.len());
+                    reply[2] |= 2; // truncated
+                    reply[6..8].fill(0);
+                }
                 let socket = socket.try_clone().expect("a second handle");
                 std::thread::spawn(move || {
                     std::thread::sleep(delay);
@@ -68,6 +78,30 @@ impl NameServer {
     fn asked(&self, name: &str, kind: u16) -> usize {
         self.questions.lock().unwrap().get(&(name.to_owned(), kind)).copied().unwrap_or(0)
     }
+}
+
+/// Answers the questions that somebody asks by TCP, at once; each message has its length before it (RFC 1035, 4.2.2).
+fn serve_by_tcp(table: HashMap<String, Answer>) {
+    let (listener, table) = (TcpListener::bind("127.0.0.1:53").expect("port 53 of a fresh namespace"), Arc::new(table));
+    let answer = |mut stream: TcpStream, table: &HashMap<String, Answer>| -> std::io::Result<()> {
+        loop {
+            let mut length = [0; 2];
+            stream.read_exact(&mut length)?;
+            let mut message = vec![0; u16::from_be_bytes(length).into()];
+            stream.read_exact(&mut message)?;
+            let question = Question::parse(&message);
+            let Some(reply) = question.reply(table.get(&question.name)) else { continue };
+            let length = u16::try_from(reply.len()).expect("no more fits into a message").to_be_bytes();
+            stream.write_all(&[&length[..], &reply].concat())?;
+        }
+    };
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let table = table.clone();
+            // Who asks ends the connection when it has its answers.
+            std::thread::spawn(move || answer(stream.expect("a connection"), &table));
+        }
+    });
 }
 
 struct Question {
