@@ -173,6 +173,11 @@ mod it_is_found_by {
     }
 
     #[test]
+    fn who_fetches_a_release() {
+        assert_works("release");
+    }
+
+    #[test]
     fn programs_on_debian() {
         assert_works("debian");
     }
