@@ -98,10 +98,9 @@ impl RawEngine {
 
     /// Reads what has come in by now, without waiting.
     pub fn read_now(&mut self) {
-        let now = clock::now();
         for family in self.families.iter_mut().flatten() {
             family.readable = true;
-            family.unread.told(now);
+            family.unread.told(clock::now());
         }
         self.note_errors();
         self.read();
@@ -239,10 +238,10 @@ impl RawEngine {
 
     /// Takes the ICMP errors that wait, unless many have been taken and are not heard yet.
     fn note_errors(&mut self) {
-        if self.in_flight.has_many_errors() {
+        let RawEngine { families, in_flight, error_buffer, .. } = self;
+        if in_flight.has_many_errors() {
             return;
         }
-        let RawEngine { families, in_flight, error_buffer, .. } = self;
         for family in families.iter_mut().flatten().filter(|family| family.unread.may_be()) {
             family.unread.read(&family.socket, error_buffer, |error| in_flight.note_error(error));
         }

@@ -1,29 +1,41 @@
-//! How many sockets of this process connect, whichever checker they belong to.
+//! How many sockets of this process wait for an answer, whichever checker they belong to.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-static CONNECTING: AtomicU32 = AtomicU32::new(0);
+static WAITING: AtomicU32 = AtomicU32::new(0);
 
-/// A socket that connects or is connected, and is counted as long as it does.
+/// A socket that connects or is connected. It is counted from when it had no answer at once, so that a target which answers
+/// at once costs nothing here.
 pub(super) struct Connecting {
-    /// Another one did when it began.
+    /// Another one waited when it began.
     has_others: bool,
+    is_counted: bool,
 }
 
 impl Connecting {
-    /// Counts one more, before its SYN leaves.
+    /// Its SYN is about to leave.
     pub fn begin() -> Connecting {
-        Connecting { has_others: CONNECTING.fetch_add(1, Ordering::SeqCst) > 0 }
+        Connecting { has_others: WAITING.load(Ordering::SeqCst) > 0, is_counted: false }
     }
 
-    /// Whether there is another one, or was when it began.
+    /// There was no answer at once.
+    pub fn waits(&mut self) {
+        if !self.is_counted {
+            WAITING.fetch_add(1, Ordering::SeqCst);
+            self.is_counted = true;
+        }
+    }
+
+    /// Whether another one waits, or did when it began.
     pub fn has_others(&self) -> bool {
-        self.has_others || CONNECTING.load(Ordering::SeqCst) > 1
+        self.has_others || WAITING.load(Ordering::SeqCst) > u32::from(self.is_counted)
     }
 }
 
 impl Drop for Connecting {
     fn drop(&mut self) {
-        CONNECTING.fetch_sub(1, Ordering::SeqCst);
+        if self.is_counted {
+            WAITING.fetch_sub(1, Ordering::SeqCst);
+        }
     }
 }

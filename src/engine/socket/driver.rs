@@ -126,6 +126,7 @@ impl Engine for SocketEngine {
         if !matches!(observation, Observation::Nothing { .. }) {
             return Start::Concluded(self.conclude(slot, observation, target, now));
         }
+        self.pool.slot(slot).socket.is_left_waiting();
         match self.watch(slot) {
             Ok(()) => Start::InFlight,
             Err(errno) => Start::Unwatchable { errno, closed: self.last_look(slot, target, now).closed },

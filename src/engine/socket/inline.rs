@@ -52,6 +52,7 @@ pub(crate) fn start(
         observation = connect(&mut socket, target, syn_at);
     }
     if let Observation::Nothing { .. } = observation {
+        socket.is_left_waiting();
         return InlineStart::Waiting(socket);
     }
     let observation = meeting::judged(opener, &socket, observation, target);

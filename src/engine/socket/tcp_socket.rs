@@ -209,7 +209,12 @@ impl Socket {
         answer.met_a_check || (answer.met_a_syn && !is_doubtful())
     }
 
-    /// Whether another socket of this process connects, or did when this one began.
+    /// There was no answer at once.
+    pub fn is_left_waiting(&mut self) {
+        self.connecting.iter_mut().for_each(Connecting::waits);
+    }
+
+    /// Whether another socket of this process waits for an answer, or did when this one began.
     pub fn has_others(&self) -> bool {
         self.connecting.as_ref().is_some_and(Connecting::has_others)
     }
