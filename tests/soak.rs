@@ -27,7 +27,7 @@ use support::dice::seed;
 use support::process::{open_descriptors, threads, until};
 use tcpshaker::EngineKind;
 use traffic::{Plant, live_briefly};
-use truth::Kind;
+use truth::{Fault, Kind};
 
 /// More than freed memory that the allocator keeps, and less than a few bytes of each check.
 const MEMORY_ROOM: u64 = 24 << 20;
@@ -77,8 +77,14 @@ fn soak(world: &mut World, plants: &[Plant], books: &Arc<Books>, seed: u64, time
         scope.spawn(move || live_briefly(books, seed.wrapping_add(1), is_over));
         scope.spawn(move || world.go_wrong(plants, books, seed, is_over));
         scope.spawn(move || {
+            let mut dropped = None;
             while !is_over.load(Ordering::Relaxed) {
                 plants.iter().for_each(|plant| plant.watch(books));
+                let now = truth::overflown(); // none while no descriptor is left
+                if now.is_some() && now != std::mem::replace(&mut dropped, now) {
+                    books.moments.begin(Fault::Overflow);
+                    books.moments.end(Fault::Overflow, Duration::ZERO);
+                }
             }
         });
         let memory = [time / 10, time - time / 10].map(|part| {
@@ -100,6 +106,7 @@ fn of_checks_of_every_kind_amid_faults_has_no_wrong_verdict_loses_nothing_and_le
     until("the first threads are gone", || threads() == threads_before);
     let descriptors_before = open_descriptors();
     let completed_before = completed() + world.far.run(completed);
+    let dropped_before = truth::overflown().unwrap_or(0);
     let (plants, begun) = (plants(), Instant::now());
 
     let [early, late] = soak(&mut world, &plants, &books, seed, time);
@@ -121,6 +128,8 @@ fn of_checks_of_every_kind_amid_faults_has_no_wrong_verdict_loses_nothing_and_le
     println!(
         "handshakes: {completed} completed, {admitted} admitted; up without a proof {unproven}, after more than one SYN {sent_again}"
     );
+    let dropped = truth::overflown().unwrap_or(0) - dropped_before;
+    println!("packets that the kernel dropped by itself, on the whole machine: {dropped}");
     println!("SYNs to older half-open connections that nobody answered: {}", counter("TcpExtTCPACKSkippedSynRecv"));
     let wrong = books.wrong.lock().unwrap();
     let rate = total as f64 / took.as_secs_f64();

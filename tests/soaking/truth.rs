@@ -18,7 +18,7 @@ pub const FAR_COUNT: u32 = 16;
 
 /// A lost RST leaves a half-open connection behind, which a later SYN from the same port meets. Linux answers only one
 /// of several such SYNs within this time (tcp_invalid_ratelimit in its ip-sysctl.rst; TCPACKSkippedSynRecv counts the
-/// others), so a check that has the time for a single SYN may have no answer so long after the loss is over.
+/// others), so a check that has no time for a SYN from another port may have no answer so long after the loss is over.
 const SYN_UNANSWERED: u64 = 500_000_000;
 
 /// Nanoseconds since the soak began; never 0.
@@ -80,7 +80,7 @@ impl Kind {
 
     /// A silent target is waited for a short time only, whatever the others have.
     pub fn request(self, number: usize, timeout_ms: u32, tag: usize) -> Request {
-        let timeout_ms = if self == Kind::Silent { timeout_ms.min(250) } else { timeout_ms };
+        let timeout_ms = if self == Kind::Silent { timeout_ms.min(60) } else { timeout_ms };
         Request { timeout_ms, tag, ..Request::new(self.target(number)) }
     }
 }
@@ -104,12 +104,14 @@ pub enum Fault {
     ShortLived,
     /// Checks are cancelled.
     Cancel,
+    /// The kernel of this machine drops packets by itself, as its queue for a processor is full.
+    Overflow,
     Listening,
     NotListening,
 }
 
 impl Fault {
-    pub const ALL: [Fault; 10] = [
+    pub const ALL: [Fault; 11] = [
         Fault::Loss,
         Fault::Filter,
         Fault::Descriptors,
@@ -118,9 +120,17 @@ impl Fault {
         Fault::Fork,
         Fault::ShortLived,
         Fault::Cancel,
+        Fault::Overflow,
         Fault::Listening,
         Fault::NotListening,
     ];
+}
+
+/// Packets that the kernel has dropped by itself, on the whole machine (the second column of softnet_stat).
+pub fn overflown() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/net/softnet_stat").ok()?;
+    let dropped = |line: &str| u64::from_str_radix(line.split(' ').nth(1)?, 16).ok();
+    text.lines().map(dropped).sum()
 }
 
 /// When each fault was there last, and how often it was brought about.
@@ -185,9 +195,11 @@ pub fn explains(
             _ => false,
         },
         (Status::TimedOut, _) => {
-            let rst_was_lost = verdict.syn_retransmits == 0
-                && moments.was_there_since(Fault::Loss, since.saturating_sub(SYN_UNANSWERED));
-            let syn_was_lost = was_there(Fault::Loss) || was_there(Fault::Filter) || link_was_down();
+            let before = since.saturating_sub(SYN_UNANSWERED);
+            let rst_was_lost = [Fault::Loss, Fault::Overflow].iter().any(|&loss| moments.was_there_since(loss, before))
+                && verdict.elapsed_us < 1_000_000;
+            let is_lossy = [Fault::Loss, Fault::Filter, Fault::Overflow].into_iter().any(was_there);
+            let syn_was_lost = is_lossy || link_was_down();
             kind == Kind::Silent || syn_was_lost || rst_was_lost
         }
         (Status::Unreachable, _) => link_was_down(),
