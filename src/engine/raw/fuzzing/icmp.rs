@@ -7,7 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use super::super::in_flight::{InFlight, Outcome};
 use super::super::ports::Ports;
 use super::super::receiving::IcmpError;
-use super::super::segment::{SYN_LEN, SynFields, SynTemplate};
+use super::super::segment::{SYN_LEN, SynTemplate};
 use crate::check::slot::SlotKey;
 use crate::check::verdict::Status;
 use crate::engine::errno::{Origin, status_of};
