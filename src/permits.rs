@@ -78,6 +78,13 @@ mod tests {
     }
 
     #[test]
+    fn whoever_shares_them_out_is_told_how_many_there_are() {
+        let permits = Permits::new(100, 8);
+        permits.take();
+        assert_eq!((permits.limit(), permits.callers_limit()), (100, 8));
+    }
+
+    #[test]
     fn callers_have_a_limit_of_their_own_and_a_refused_one_holds_nothing() {
         let permits = Permits::new(8, 1);
         assert!(permits.take_as_caller());

@@ -161,6 +161,17 @@ mod tests {
     }
 
     #[test]
+    fn somebody_looks_now_and_then_while_a_check_is_in_flight_and_not_before() {
+        let mut schedule = Schedule::new(Looks::Thread, NOW);
+        schedule.begin_check();
+        assert_eq!(schedule.next(), Some(NOW + LOOKS));
+        schedule.look(NOW + 7 * MS);
+        assert_eq!(schedule.next(), Some(NOW + 7 * MS + LOOKS));
+        schedule.end_check();
+        assert_eq!(schedule.next(), None);
+    }
+
+    #[test]
     fn after_a_stop_what_is_overdue_comes_at_its_old_distances() {
         let mut schedule = Schedule::new(Looks::Thread, NOW);
         for number in 0..300 {
