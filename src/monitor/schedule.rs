@@ -172,6 +172,19 @@ mod tests {
     }
 
     #[test]
+    fn the_next_look_is_neither_over_nor_late_also_while_the_schedule_is_behind() {
+        let mut schedule = Schedule::new(Looks::Thread, NOW);
+        let is_between = |next: Option<u64>, now: u64| next.is_some_and(|next| next > now && next <= now + 21 * MS);
+        schedule.set(NOW + 20 * MS, 1);
+        assert!(is_between(schedule.next(), NOW));
+        let late = NOW + 1_020 * MS;
+        assert_eq!(due(&mut schedule, late), [1]);
+        assert!(schedule.behind() > 0);
+        schedule.set(late + 20 * MS, 2);
+        assert!(is_between(schedule.next(), late));
+    }
+
+    #[test]
     fn after_a_stop_what_is_overdue_comes_at_its_old_distances() {
         let mut schedule = Schedule::new(Looks::Thread, NOW);
         for number in 0..300 {
