@@ -92,7 +92,7 @@ mod of_an_address {
         let far = FarHost::new();
         lay_cable(&far, 1);
         sh("ip route add 10.3.0.0/24 via 10.1.0.2; ip route add fd03::/64 via fd01::2");
-        let _listeners = far.run(|| listen_to_all());
+        let _listeners = far.run(listen_to_all);
         let change = move || {
             far.run(|| sh("ip addr add 10.3.0.1/32 dev lo; ip addr add fd03::1/128 dev lo nodad"));
             pause(30);
@@ -189,7 +189,7 @@ fn of_an_interface_that_goes_down_and_up_make_nothing_else_of_a_target_and_of_no
     let far = FarHost::new();
     lay_cable(&far, 1);
     lay_cable(&far, 2);
-    let _listeners = far.run(|| listen_to_all());
+    let _listeners = far.run(listen_to_all);
     let change = || {
         pause(30);
         sh("ip link set near1 down");
