@@ -40,10 +40,12 @@ fn faults<'a>(verdicts: impl IntoIterator<Item = (usize, &'a Verdict)>, errnos: 
 }
 
 /// Takes something, gives it back, and takes it again, until it is over; who is at the barrier waits for the first time.
-/// Returns how often.
-fn take_again_and_again<T>(is_over: &AtomicBool, begun: &Barrier, take: impl Fn() -> T) -> usize {
-    let mut times = 0;
-    while !is_over.load(Ordering::Relaxed) {
+/// `count` says how often.
+fn take_again_and_again<T>(is_over: &AtomicBool, begun: &Barrier, count: &AtomicUsize, take: impl Fn() -> T) {
+    for times in 0.. {
+        if is_over.load(Ordering::Relaxed) {
+            return;
+        }
         let taken = take();
         if times == 0 {
             begun.wait();
@@ -52,9 +54,8 @@ fn take_again_and_again<T>(is_over: &AtomicBool, begun: &Barrier, take: impl Fn(
         std::thread::sleep(Duration::from_millis(if times % 4 == 0 { 150 } else { 7 }));
         drop(taken);
         std::thread::sleep(Duration::from_millis(5));
-        times += 1;
+        count.store(times + 1, Ordering::Relaxed);
     }
-    times
 }
 
 /// Says that it is over, also where a test fails.
@@ -71,14 +72,15 @@ impl Drop for Over<'_> {
 fn storm<T>(checker: &Arc<Checker>, errnos: &[i32], take: impl Fn() -> T + Sync) -> usize {
     let monitor = monitor(checker);
     let watched = monitor.add(&[quick(PORT), quick(DEAD_PORT)]).expect("two watches");
-    let (is_over, begun) = (AtomicBool::new(false), Barrier::new(2));
+    let (is_over, begun, taken) = (AtomicBool::new(false), Barrier::new(2), AtomicUsize::new(0));
     let mut changes = Vec::new();
     let without = std::thread::scope(|scope| {
-        let taker = scope.spawn(|| take_again_and_again(&is_over, &begun, &take));
+        scope.spawn(|| take_again_and_again(&is_over, &begun, &taken, &take));
         begun.wait();
-        let over = Over(&is_over);
-        let mut without = 0;
-        for _ in 0..ROUNDS {
+        let _over = Over(&is_over);
+        let (mut without, mut rounds) = (0, 0);
+        while rounds < ROUNDS || taken.load(Ordering::Relaxed) < 5 {
+            rounds += 1;
             checker.submit(requests()).expect("there is memory");
             let reports = reap(checker, CHECKS);
             assert_each_once(reports.iter().map(|report| report.tag).collect(), CHECKS);
@@ -86,8 +88,6 @@ fn storm<T>(checker: &Arc<Checker>, errnos: &[i32], take: impl Fn() -> T + Sync)
             without += faults(checker.check_many(&requests()).iter().enumerate(), errnos);
             monitor.reap(&mut changes, 9, Some(Duration::ZERO));
         }
-        drop(over);
-        assert!(taker.join().expect("the taker") > 4);
         without
     });
     until("both watches have a state", || {
