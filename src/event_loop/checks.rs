@@ -102,6 +102,11 @@ impl<E: Engine> Checks<E> {
         self.room.look_anew(self.table.queued_of_others(), self.clock.round());
     }
 
+    /// Whether a check waits for its turn, and for nothing else.
+    pub fn can_start(&self) -> bool {
+        self.table.has_queued() && self.room.gate.is_open()
+    }
+
     /// Starts the check whose turn it is. False if nothing can start now.
     pub fn start_next(&mut self) -> bool {
         let Some(slot) = self.table.first_queued(self.room.silent_may_start()) else {

@@ -170,13 +170,7 @@ impl<E: LoopEngine> EventLoop<E> {
     /// Whether there is something to do that nobody has to wait for.
     fn has_work(&self) -> bool {
         let goes_on = self.early_syns_left || self.checks.answers_left || self.cancellation.is_under_way();
-        self.is_behind() || goes_on || !self.checks.outbox.is_empty()
-    }
-
-    /// Whether there are checks that it could have begun, had it had the time.
-    fn is_behind(&self) -> bool {
-        let can_start = self.checks.table.has_queued() && self.checks.room.gate.is_open();
-        can_start || !self.intake.is_empty()
+        goes_on || self.checks.can_start() || !self.checks.outbox.is_empty() || !self.intake.is_empty()
     }
 
     /// When there will be something to do even if nothing comes in.
@@ -360,7 +354,7 @@ impl<E: LoopEngine> EventLoop<E> {
     fn count_queued(&self) {
         let queued = self.checks.table.queued() + self.intake.arriving() + self.races.resolving();
         self.handle.queued.store(queued as u64, Ordering::Relaxed);
-        self.handle.is_behind.store(self.is_behind(), Ordering::Relaxed);
+        self.handle.is_behind.store(self.checks.can_start() || !self.intake.is_empty(), Ordering::Relaxed);
     }
 
     /// Plans a sweep if something was used. A loop at rest sets no timer.
