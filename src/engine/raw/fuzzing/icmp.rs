@@ -139,7 +139,8 @@ impl Checks {
     }
 
     fn hear(&mut self, errno: i32, to: IpAddr, quote: &[u8]) {
-        self.in_flight.hear_error(&IcmpError { errno, to, quote });
+        self.in_flight.note_error(&IcmpError { errno, to, quote });
+        self.in_flight.hear_errors(true);
     }
 
     /// An error that must change nothing: a byte of the quote is another one, or it is about a segment to somebody else,
