@@ -100,7 +100,7 @@ impl RawEngine {
     pub fn read_now(&mut self) {
         for family in self.families.iter_mut().flatten() {
             family.readable = true;
-            family.unread.told(clock::now());
+            family.unread.told();
         }
         self.note_errors();
         self.read();
@@ -267,20 +267,17 @@ impl Engine for RawEngine {
         // Interrupted by a debugger or SIGCONT, or by any signal on a caller's own thread: there are simply no events.
         let begun = clock::now();
         if self.poll.poll(&mut self.events, wait).is_ok() {
-            for family in self.families.iter_mut().flatten().filter(|family| !family.readable) {
-                family.read_until = begun; // whatever had come by then would be an event
-            }
+            self.families.iter_mut().flatten().for_each(|family| family.is_polled(begun));
             for event in self.events.iter().filter(|event| event.token() != WAKE) {
                 if let Some(Some(family)) = self.families.get_mut(event.token().0) {
                     family.readable = true;
                     if event.is_error() {
-                        family.unread.told(begun);
+                        family.unread.told();
                     }
                 }
             }
         } else {
-            // The poller may be gone, too: what is there is found without it.
-            self.families.iter_mut().flatten().for_each(|family| family.readable = true);
+            return self.read_now(); // the poller may be gone, too: what is there is found without it
         }
         self.note_errors();
         self.read();

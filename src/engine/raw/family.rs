@@ -286,9 +286,15 @@ impl Family {
         self.readable || self.unread.may_be()
     }
 
+    /// The poller was asked at this time: whatever had come by then is told of now.
+    pub fn is_polled(&mut self, at: u64) {
+        self.read_until = if self.readable { self.read_until } else { at };
+        self.unread.asked(at);
+    }
+
     /// Whatever came in before has been read, errors included.
     pub fn answers_read_until(&self) -> u64 {
-        self.read_until.min(self.unread.heard_until(clock::now()))
+        self.read_until.min(self.unread.heard_until())
     }
 
     /// Reads what has come in, in slices; if it is to be the `whole`, on after an ICMP error that cut a call short. Returns
