@@ -49,6 +49,7 @@ impl Sanitizer {
         let mut gcc = Command::new("gcc");
         gcc.args(["-std=c11", "-D_GNU_SOURCE", "-O1", "-g", "-pthread", &format!("-fsanitize={}", self.name), "-I"]);
         gcc.arg(root.join("include")).arg("-o").arg(&program).arg(root.join("tests/c/storm.c"));
+        gcc.arg(root.join("tests/c/sanitized_memory.c"));
         gcc.arg(directory.join(TARGET).join("debug/libtcpshaker.a")).args(["-lm", "-ldl"]);
         let linked = finish_within(&mut gcc, "", BUILD_TIME);
         assert!(linked.status.success(), "{}", linked.stderr);
