@@ -136,8 +136,11 @@ impl InFlight {
         let of_last = flow.port == port;
         match answer.kind {
             AnswerKind::Reset if flow.is_refused_once() && !of_last => return Heard::Answer, // to an earlier SYN
-            AnswerKind::Reset if !flow.is_refused_once() && self.lately_up.has(destination, at) => {
+            AnswerKind::Reset if !flow.is_refused_once() && self.lately_up.may_have(destination, at) => {
                 flow.set_refused_once();
+                if !self.lately_up.is_latest(destination) {
+                    flow.errno = libc::ECONNREFUSED as u8; // if no more is heard, that is what was said
+                }
                 self.change_port(number.slot());
                 return Heard::MaybeRefused(number.slot());
             }

@@ -7,39 +7,48 @@
 use super::flows::Destination;
 use crate::sys::memory::vec_for;
 
-/// Destinations that share an entry are taken for one: the price is a SYN more.
+/// Destinations that share an entry are doubted alike: the price is a SYN more.
 const ENTRIES: usize = 1 << 12;
 /// A half-open connection lives shorter: 63 s on Linux (tcp_synack_retries in tcp(7)), 75 s where the system is a BSD.
 const LATELY_S: u32 = 120;
 
 #[derive(Default)]
 pub(super) struct LatelyUp {
-    /// The second of the latest SYN-ACK, counted from 1; 0 is never. Made with the first one.
-    seconds: Vec<u32>,
+    /// Of each entry the destination that answered last, and the second, counted from 1. Made with the first one.
+    entries: Vec<Option<(Destination, u32)>>,
 }
 
 impl LatelyUp {
     /// It answered with a SYN-ACK.
     pub fn note(&mut self, destination: Destination, now: u64) {
-        if self.seconds.is_empty() {
+        if self.entries.is_empty() {
             // Without the memory it is not remembered, which costs one verdict in 65,536 at the worst.
-            let Ok(seconds) = vec_for(ENTRIES) else { return };
-            self.seconds = seconds;
-            self.seconds.resize(ENTRIES, 0);
+            let Ok(entries) = vec_for(ENTRIES) else { return };
+            self.entries = entries;
+            self.entries.resize(ENTRIES, None);
         }
-        self.seconds[destination.index(ENTRIES)] = second(now);
+        self.entries[destination.index(ENTRIES)] = Some((destination, second(now)));
     }
 
     /// It refuses, and that is certain.
     pub fn forget(&mut self, destination: Destination) {
-        if let Some(entry) = self.seconds.get_mut(destination.index(ENTRIES)) {
-            *entry = 0;
+        if self.is_latest(destination) {
+            self.entries[destination.index(ENTRIES)] = None;
         }
     }
 
-    pub fn has(&self, destination: Destination, now: u64) -> bool {
-        let noted = self.seconds.get(destination.index(ENTRIES)).copied().unwrap_or(0);
-        noted != 0 && second(now).saturating_sub(noted) <= LATELY_S
+    /// Whether it has answered lately, or one that shares its entry.
+    pub fn may_have(&self, destination: Destination, now: u64) -> bool {
+        self.entry(destination).is_some_and(|(_, noted)| second(now).saturating_sub(noted) <= LATELY_S)
+    }
+
+    /// Whether it is the one of its entry that answered last.
+    pub fn is_latest(&self, destination: Destination) -> bool {
+        self.entry(destination).is_some_and(|(latest, _)| latest == destination)
+    }
+
+    fn entry(&self, destination: Destination) -> Option<(Destination, u32)> {
+        self.entries.get(destination.index(ENTRIES)).copied().flatten()
     }
 }
 

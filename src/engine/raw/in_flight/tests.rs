@@ -173,3 +173,19 @@ fn a_doubtful_refusal_that_nothing_follows_is_none() {
     in_flight.left(number, 4);
     assert_eq!(end(&mut in_flight, slot, 2), (Status::TimedOut, 0));
 }
+
+#[test]
+fn a_refusal_of_a_target_that_only_shares_its_entry_with_one_that_was_up_counts_if_nothing_follows() {
+    let mut in_flight = in_flight();
+    let own = in_flight.flows.destination(target().ip(), target().port());
+    let entries = 1 << 12;
+    let another = (1..=u16::MAX).map(|port| in_flight.flows.destination(target().ip(), port));
+    let another = another.filter(|other| *other != own).find(|other| other.index(entries) == own.index(entries));
+    in_flight.lately_up.note(another.expect("65,534 others, and 4,096 entries"), 1);
+    let (slot, number, _) = begin(&mut in_flight, 2);
+    in_flight.left(number, 2);
+    let refusal = answer(&mut in_flight, slot, AnswerKind::Reset);
+    assert_eq!(in_flight.hear(&refusal, 3), Heard::MaybeRefused(slot));
+    in_flight.left(number, 4);
+    assert_eq!(end(&mut in_flight, slot, 2), (Status::Refused, libc::ECONNREFUSED));
+}
