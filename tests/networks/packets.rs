@@ -76,7 +76,9 @@ mod that_are_lost {
         for outcome in (Trial { none_percent: 30, ..Trial::new("50 % lost, 1 s", &case) }).run() {
             let silent = outcome.count(&LIVE, Status::TimedOut) * 100 / (outcome.checks / 2);
             println!("{silent} % of the live ones had no answer");
-            assert!((10..60).contains(&silent), "four tries fail with a probability of 32 %");
+            // Four tries in 900 ms, each of which needs two packets to arrive, fail with a probability of 32 %; a busy
+            // machine makes fewer of them in time.
+            assert!((10..90).contains(&silent), "{silent} % of the live ones had no answer");
         }
     }
 
