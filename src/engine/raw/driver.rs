@@ -236,12 +236,9 @@ impl RawEngine {
         }
     }
 
-    /// Takes the ICMP errors that wait, unless many have been taken and are not heard yet.
+    /// Takes the ICMP errors that wait.
     fn note_errors(&mut self) {
         let RawEngine { families, in_flight, error_buffer, .. } = self;
-        if in_flight.has_many_errors() {
-            return;
-        }
         for family in families.iter_mut().flatten().filter(|family| family.unread.may_be()) {
             family.unread.read(&family.socket, error_buffer, |error| in_flight.note_error(error));
         }

@@ -20,8 +20,7 @@ use crate::sys::sockaddr::canonical;
 const REPEATS_BY_ACK: u8 = 2;
 /// When so many flows have ended the key is renewed as soon as there is none. One slot has twice as many generations.
 const FLOWS_OF_A_KEY: u32 = 1 << 9;
-
-/// Errors kept until what came before them is heard.
+/// So many errors do not wait any longer until what came before them is heard.
 const MANY_ERRORS: usize = 4_096;
 
 /// What became of a flow.
@@ -184,14 +183,9 @@ impl InFlight {
         !self.errors.is_empty()
     }
 
-    /// So many that more are left where they are.
-    pub fn has_many_errors(&self) -> bool {
-        self.errors.len() >= MANY_ERRORS
-    }
-
-    /// They count once all that came before them is heard.
+    /// They count once all that came before them is heard; where segments come without end, once they are many.
     pub fn hear_errors(&mut self, all_is_heard: bool) {
-        if !all_is_heard {
+        if !all_is_heard && self.errors.len() < MANY_ERRORS {
             return;
         }
         for (errno, to, quote) in std::mem::take(&mut self.errors) {

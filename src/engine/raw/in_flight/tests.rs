@@ -189,3 +189,21 @@ fn a_refusal_of_a_target_that_only_shares_its_entry_with_one_that_was_up_counts_
     in_flight.left(number, 4);
     assert_eq!(end(&mut in_flight, slot, 2), (Status::Refused, libc::ECONNREFUSED));
 }
+
+#[test]
+fn an_error_waits_for_what_came_before_it_but_not_for_ever_where_segments_come_without_end() {
+    let mut in_flight = in_flight();
+    let (_, number, fields) = begin(&mut in_flight, 1);
+    in_flight.left(number, 1);
+    let ports = [fields.source_port, fields.target_port].map(u16::to_be_bytes).concat();
+    let quote = [ports, fields.isn.to_be_bytes().to_vec()].concat();
+    let error = IcmpError { errno: libc::EHOSTUNREACH, to: target().ip(), quote: &quote };
+    in_flight.note_error(&error);
+    in_flight.hear_errors(false);
+    assert!(!in_flight.has_outcomes());
+    for _ in 1..MANY_ERRORS {
+        in_flight.note_error(&error);
+    }
+    in_flight.hear_errors(false);
+    assert!(in_flight.has_outcomes() && !in_flight.has_errors());
+}
