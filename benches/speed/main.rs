@@ -98,15 +98,16 @@ fn measure() -> Result<ExitCode, String> {
         Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/bench")
     };
 
-    let mut rows = Vec::new();
-    let mut notes = vec![format!("Ratios: median of {} rounds, least to most.", extent.rounds)];
+    let notes = vec![format!("Ratios: median of {} rounds, least to most.", extent.rounds)];
+    let mut findings = Findings { rows: Vec::new(), notes };
     let mut all = Ok(());
     if !asked("--raw") {
-        all = of_sockets(&course, extent, &drawings, &mut rows, &mut notes);
+        all = findings.add_sockets(&course, extent, &drawings);
     }
     if !asked("--socket") {
-        all = all.and(of_raw_segments(&course, extent, &drawings, &mut rows, &mut notes));
+        all = all.and(findings.add_raw_segments(&course, extent, &drawings));
     }
+    let Findings { mut rows, mut notes } = findings;
     rows.push(course.handshakes());
     notes.push(format!("Handshakes that the yardstick completed: {}.", course.yardstick_handshakes()));
     notes.push(format!("Figures: {}", drawings.display()));
@@ -115,42 +116,38 @@ fn measure() -> Result<ExitCode, String> {
     Ok(if course.is_half_open() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// The socket engine's part of the table.
-fn of_sockets(
-    course: &Course,
-    extent: Extent,
-    drawings: &Path,
-    rows: &mut Vec<Row>,
-    notes: &mut Vec<String>,
-) -> Result<(), String> {
-    let races = racing::run(course, extent)?;
-    rows.extend(races.rows());
-    notes.push(format!("Two yardsticks at once against one: {}.", races.limit_of_two().show()));
-    rows.push(cpu::in_user_space(course, extent)?);
-    let holds = holding::run(course, extent)?;
-    rows.extend(holds.rows());
-    let floor = holds.silent_floor().show();
-    notes.push(format!("The kernel's own part of a silent check, the same comparison: {floor}."));
-    figures::draw(&races, &holds, drawings)
+/// What was measured so far: it is shown even if something later could not be.
+struct Findings {
+    rows: Vec<Row>,
+    notes: Vec<String>,
 }
 
-/// The raw engine's part, and monitors, which use it.
-fn of_raw_segments(
-    course: &Course,
-    extent: Extent,
-    drawings: &Path,
-    rows: &mut Vec<Row>,
-    notes: &mut Vec<String>,
-) -> Result<(), String> {
-    let races = raw::run(course, extent)?;
-    rows.extend(races.rows());
-    notes.push(format!("Two raw yardsticks at once against one: {}.", races.limit_of_two().show()));
-    let crowd = crowd::run(course, extent)?;
-    rows.extend(crowd.rows());
-    rows.extend(adversity::rows(course, extent)?);
-    rows.extend(neighbours::rows(course, extent)?);
-    let (of_monitors, handshakes) = monitors::rows(extent)?;
-    rows.extend(of_monitors);
-    course.note_handshakes(handshakes);
-    figures::draw_crowd(&crowd, drawings)
+impl Findings {
+    /// The socket engine's part of the table.
+    fn add_sockets(&mut self, course: &Course, extent: Extent, drawings: &Path) -> Result<(), String> {
+        let races = racing::run(course, extent)?;
+        self.rows.extend(races.rows());
+        self.notes.push(format!("Two yardsticks at once against one: {}.", races.limit_of_two().show()));
+        self.rows.push(cpu::in_user_space(course, extent)?);
+        let holds = holding::run(course, extent)?;
+        self.rows.extend(holds.rows());
+        let floor = holds.silent_floor().show();
+        self.notes.push(format!("The kernel's own part of a silent check, the same comparison: {floor}."));
+        figures::draw(&races, &holds, drawings)
+    }
+
+    /// The raw engine's part, and monitors, which use it.
+    fn add_raw_segments(&mut self, course: &Course, extent: Extent, drawings: &Path) -> Result<(), String> {
+        let races = raw::run(course, extent)?;
+        self.rows.extend(races.rows());
+        self.notes.push(format!("Two raw yardsticks at once against one: {}.", races.limit_of_two().show()));
+        let crowd = crowd::run(course, extent)?;
+        self.rows.extend(crowd.rows());
+        self.rows.extend(adversity::rows(course, extent)?);
+        self.rows.extend(neighbours::rows(course, extent)?);
+        let (of_monitors, handshakes) = monitors::rows(extent)?;
+        self.rows.extend(of_monitors);
+        course.note_handshakes(handshakes);
+        figures::draw_crowd(&crowd, drawings)
+    }
 }
