@@ -30,7 +30,7 @@ fn is_time(text: &str) -> bool {
 fn the_times_of_a_target_are_one_line_on_standard_error() {
     let (_listener, up) = live();
     let (_full, silent) = silent();
-    let run = finish(&mut tool(&["-C", "3", "-q", "-i", "10", "-t", "50", &up, &silent, "127.0.0.1:1"]));
+    let run = finish(&mut tool(&["-C", "3", "-q", "-i", "10", "-t", "1000", &up, &silent, "127.0.0.1:1"]));
     assert_eq!((run.code(), run.stdout.as_str()), (SOME_DOWN, ""), "{run:?}");
     let lines: Vec<&str> = run.stderr.lines().collect();
     assert_eq!(lines.len(), 3, "{run:?}");

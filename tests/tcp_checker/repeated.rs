@@ -72,7 +72,7 @@ fn sigquit_shows_statistics_and_the_run_goes_on() {
 fn checks_of_a_target_are_an_interval_apart_whatever_becomes_of_them() {
     let (_listener, up) = live();
     let (_full, silent) = silent();
-    let mut tool = tool(&["-n", "4", "-i", "150ms", "-t", "1", &up, &silent]);
+    let mut tool = tool(&["-n", "4", "-i", "150ms", "-t", "2000", &up, &silent]);
     let started = Instant::now();
     let run = finish(&mut tool);
     assert!(started.elapsed() > Duration::from_millis(450), "{:?}: {run:?}", started.elapsed());

@@ -68,7 +68,7 @@ fn live_dead_and_silent_targets_are_counted_apart() {
     let dead = dead();
     let (_full, silent) = silent();
     let targets = ["-a", &up, "-a", &dead, "-a", &silent];
-    let run = finish(&mut tool(&[&targets[..], &["-n", "2", "-t", "100"]].concat()));
+    let run = finish(&mut tool(&[&targets[..], &["-n", "2", "-t", "1000"]].concat()));
     assert_eq!(run.code(), SOME_DOWN, "{run:?}");
     assert_eq!(
         closing_lines(&run.stdout),
