@@ -5,6 +5,7 @@
 mod changes;
 mod config;
 mod core;
+mod gradual;
 mod handle;
 mod hysteresis;
 mod records;

@@ -7,9 +7,8 @@ use std::hash::{BuildHasher, RandomState};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use hashbrown::HashTable;
-
 use super::changes::Pending;
+use super::gradual::GradualTable;
 use super::hysteresis::{Hysteresis, State};
 use super::watch::Settings;
 use crate::check::slab::Slab;
@@ -216,7 +215,7 @@ pub(super) struct Records {
     watches: Slab<Record>,
     probes: Slab<Probe>,
     /// The number of the probe of each target and settings.
-    shared: HashTable<u32>,
+    shared: GradualTable,
     hasher: RandomState,
     /// The settings of all probes, each once.
     settings: HashSet<Arc<Settings>>,
@@ -228,7 +227,7 @@ impl Records {
         Records {
             watches: Slab::new(),
             probes: Slab::new(),
-            shared: HashTable::new(),
+            shared: GradualTable::new(),
             hasher: RandomState::new(),
             settings: HashSet::new(),
             latest_serial: 0,
@@ -249,9 +248,7 @@ impl Records {
     pub fn grow_by(&mut self, count: usize) -> Result<(), OutOfMemory> {
         self.watches.grow_by(count)?;
         self.probes.grow_by(count)?;
-        let (hasher, probes) = (&self.hasher, &self.probes);
-        let hash = |&slot: &u32| hash_of(hasher, &probes[slot as usize].target, &probes[slot as usize].settings);
-        self.shared.try_reserve(count, hash).map_err(|_| OutOfMemory)
+        self.shared.grow_by(count, hashes(&self.hasher, &self.probes))
     }
 
     /// Adds a watch, paused, to the probe of its target and settings. Returns its slot.
@@ -293,19 +290,15 @@ impl Records {
             }
         };
         let hash = hash_of(&self.hasher, &target, &settings);
-        let (hasher, probes) = (&self.hasher, &mut self.probes);
-        let is_same = |&slot: &u32| {
-            let probe = &probes[slot as usize];
+        let is_same = |slot: u32| {
+            let probe = &self.probes[slot as usize];
             probe.target == target && Arc::ptr_eq(&probe.settings, &settings)
         };
-        if let Some(&slot) = self.shared.find(hash, is_same) {
+        if let Some(slot) = self.shared.find(hash, is_same) {
             return slot;
         }
-        let slot = probes.insert(Probe::new(target, settings)) as u32;
-        self.shared.insert_unique(hash, slot, |&slot| {
-            let probe = &probes[slot as usize];
-            hash_of(hasher, &probe.target, &probe.settings)
-        });
+        let slot = self.probes.insert(Probe::new(target, settings)) as u32;
+        self.shared.insert(slot, hashes(&self.hasher, &self.probes));
         slot
     }
 
@@ -330,9 +323,7 @@ impl Records {
     pub fn remove_probe(&mut self, slot: u32) {
         let probe = self.probes.remove(slot as usize);
         let hash = hash_of(&self.hasher, &probe.target, &probe.settings);
-        if let Ok(entry) = self.shared.find_entry(hash, |&other| other == slot) {
-            entry.remove();
-        }
+        self.shared.remove(hash, slot);
         // One here, and one in the set.
         if Arc::strong_count(&probe.settings) == 2 {
             self.settings.remove(&probe.settings);
@@ -388,6 +379,11 @@ impl Records {
 
 fn hash_of(hasher: &RandomState, target: &Target, settings: &Arc<Settings>) -> u64 {
     hasher.hash_one((target, Arc::as_ptr(settings)))
+}
+
+/// Tells the hash of the probe in a slot.
+fn hashes(hasher: &RandomState, probes: &Slab<Probe>) -> impl Fn(u32) -> Option<u64> {
+    move |slot| probes.get(slot as usize).map(|probe| hash_of(hasher, &probe.target, &probe.settings))
 }
 
 #[cfg(test)]
