@@ -25,6 +25,9 @@ const GATHERING: Duration = Duration::from_millis(5);
 pub(super) struct Rounds {
     pub checker: Arc<Checker>,
     pub results: Arc<CompletionQueue>,
+    /// Held by whoever is the next to have the state: somebody who has just let go of it does not come before those who
+    /// have waited. A program that adds a million watches would keep checks from beginning for seconds else.
+    turn: Mutex<()>,
     state: Mutex<State>,
     /// Changes wait, or nothing more will come.
     changed: Condvar,
@@ -70,10 +73,11 @@ impl State {
 impl Rounds {
     pub fn new(checker: Arc<Checker>, results: Arc<CompletionQueue>, core: Core) -> Rounds {
         let state = State { core, has_ended: false, alarm: None };
-        Rounds { checker, results, state: Mutex::new(state), changed: Condvar::new() }
+        Rounds { checker, results, turn: Mutex::new(()), state: Mutex::new(state), changed: Condvar::new() }
     }
 
     pub fn lock(&self) -> MutexGuard<'_, State> {
+        let _turn = self.turn.lock();
         self.state.lock()
     }
 
