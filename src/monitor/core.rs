@@ -242,7 +242,7 @@ impl Core {
     /// From when on the interval of a check runs that was just settled: from its end. That is a little before now, as
     /// verdicts gather; and if it began late, from when it would have ended else. So each watch keeps its distance from the
     /// others: checks that once began or ended together would stay together for ever, and become ever more. But no
-    /// interval is shorter by more than a twentieth for it.
+    /// interval is shorter by more than a thirtieth for it.
     ///
     /// If the schedule has moved since the check began, all that were in flight end at once: then each has the end that
     /// it would have had, later by as much as the schedule has moved.
@@ -256,7 +256,7 @@ impl Core {
             return (probe.at + took + moved_ms as u64 * NANOSECONDS_PER_MS).clamp(now, now + timeout);
         }
         let ended = probe.at + took - u64::from(probe.late_ms) * NANOSECONDS_PER_MS;
-        let most = u64::from(interval_ms) * NANOSECONDS_PER_MS / 20;
+        let most = u64::from(interval_ms) * NANOSECONDS_PER_MS / 30;
         // Else it waited for its turn: only the checker knows when it began.
         if now.saturating_sub(ended) <= most { ended.min(now) } else { now }
     }

@@ -19,7 +19,7 @@ pub(super) enum Looks {
 pub(super) const LATE: u64 = 200_000_000;
 /// What the schedule has moved by is made up for at this part of the time that passes, so that many short absences do not
 /// make intervals longer: no burst either. A long one is never made up for.
-const MADE_UP: u64 = 25;
+const MADE_UP: u64 = 16;
 /// While checks are in flight somebody looks this often, in nanoseconds: with few watches nothing else may be due for a
 /// long time that would show that this program was late.
 const LOOKS: u64 = 250_000_000;
