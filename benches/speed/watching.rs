@@ -224,6 +224,7 @@ fn memory(count: usize) -> Result<(), String> {
     println!("add_ns={}", begun.elapsed().as_nanos() as f64 / count as f64);
     println!("bytes={}", (heap() - before) / count as f64);
     println!("many_remove_ns={}", remove(&monitor, &own)?);
+    std::thread::sleep(Duration::from_secs(1)); // checks that are in flight keep what was removed
     println!("left_bytes={}", (heap() - before) / count as f64);
     drop(monitor);
     let (_checker, monitor) = raw(1, |_| ())?;
