@@ -4,10 +4,11 @@ use tcpshaker::Status;
 
 use crate::support::firewall::{self, Hook};
 use crate::support::icmp6;
-use crate::support::lists::with_timeout;
+use crate::support::lists::{PORT, SILENT_PORT, silence, with_timeout};
+use crate::support::network::listen_to_all;
 use crate::support::peer::{ACK, Action, Peer, RST, SYN, Segment};
-use crate::support::targets::{V6, at};
-use crate::trial::{DEAD, LIVE, PATIENCE_MS, SILENT, Trial, Truth};
+use crate::support::targets::{DEAD_PORT, V6, at};
+use crate::trial::{DEAD, LIVE, PATIENCE_MS, SILENT, Trial, Truth, any_of};
 
 const ISN: u32 = 0x1234_5678;
 /// The first of as many ports as there are errors.
@@ -142,6 +143,28 @@ mod that_are_forged {
             }
         })
         .run();
+    }
+
+    /// The same of ICMPv6. Some first SYNs are lost, so that errors come before the answers.
+    #[test]
+    fn are_nothing_in_ipv6() {
+        namespaced!("nft");
+        let _listeners = listen_to_all();
+        silence(SILENT_PORT);
+        firewall::add(Hook::Input, &["meta l4proto tcp numgen random mod 100 < 10 drop"]);
+        icmp6::send_on_loopback(|packet| {
+            let (kind, code, _) = ICMPV6[usize::from(packet[47]) % ICMPV6.len()];
+            let forged = |place: usize, off: u8| {
+                let mut other = packet.to_vec();
+                other[place] ^= off;
+                icmp6::message(kind, code, &other)
+            };
+            // Another port of either end, another number, another target. (Linux takes the number after the SYN's for the
+            // SYN's; and who knows the number has seen the SYN, so that the raw engine asks for no address of its own.)
+            [(41, 1), (43, 1), (47, 2), (44, 128), (45, 3), (39, 2)].map(|(place, off)| forged(place, off)).into()
+        });
+        let case = |number| any_of(&[V6], [PORT, DEAD_PORT, SILENT_PORT], number);
+        (Trial { syn_interval_ms: 20, ..Trial::new("forged ICMPv6, 10 % lost", &case) }).run();
     }
 
     fn truth(syn: &Segment) -> Option<Segment> {

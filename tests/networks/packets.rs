@@ -108,7 +108,9 @@ mod on_a_cable {
             silence(SILENT_PORT);
             listen_to_all()
         });
-        let addresses: Vec<IpAddr> = (0..4).map(|number| [10, 3, 0, number].into()).collect();
+        let ipv4 = (0..4).map(|number| IpAddr::from([10, 3, 0, number]));
+        let ipv6 = (0..4).map(|number| IpAddr::from([0xfd03, 0, 0, 0, 0, 0, 0, number]));
+        let addresses: Vec<IpAddr> = ipv4.chain(ipv6).collect();
         let case = |number| any_of(&addresses, PORTS, number);
         for outcome in (Trial { syn_interval_ms: 20, ..Trial::new(condition, &case) }).run() {
             assert!(outcome.repeated * 50 >= outcome.checks, "SYNs and answers are to cross each other");

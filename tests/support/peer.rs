@@ -244,9 +244,9 @@ impl Cable {
         Cable::of_protocol(libc::ETH_P_IP as u16, interface, to_mac)
     }
 
-    /// The same for the IPv6 packets of an interface that has no neighbours.
-    pub fn open_ipv6(interface: &str) -> Cable {
-        Cable::of_protocol(libc::ETH_P_IPV6 as u16, interface, &[0; 6])
+    /// The same for IPv6.
+    pub fn open_ipv6(interface: &str, to_mac: &[u8]) -> Cable {
+        Cable::of_protocol(libc::ETH_P_IPV6 as u16, interface, to_mac)
     }
 
     fn of_protocol(protocol: u16, interface: &str, to_mac: &[u8]) -> Cable {

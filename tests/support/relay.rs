@@ -23,7 +23,8 @@ pub struct Relay {
 }
 
 impl Relay {
-    /// Lays the cable. This host is 10.1.0.1; the far one is 10.1.0.2, and has all addresses of 10.3.0.0/16.
+    /// Lays the cable. This host is 10.1.0.1 and fd01::1; the far one is 10.1.0.2 and fd01::2, and has all addresses of
+    /// 10.3.0.0/16 and fd03::/64.
     pub fn lay(fate: Fate) -> Relay {
         let (middle, far) = (FarHost::new(), FarHost::new());
         // The kernel in the middle takes no part: these addresses are asked for by nobody.
@@ -34,22 +35,34 @@ impl Relay {
         });
         let macs = [mac_of("near"), far.run(|| mac_of("far"))];
         let [first, second] = middle.run(|| [mac_of("middle1"), mac_of("middle2")]);
-        sh(&format!("ip neigh add 10.1.0.2 lladdr {first} dev near nud permanent"));
-        sh("ip route add 10.3.0.0/16 via 10.1.0.2");
+        furnish("near", "1", "2", &first);
+        sh("ip route add 10.3.0.0/16 via 10.1.0.2; ip route add fd03::/64 via fd01::2");
         far.run(move || {
-            sh(&format!("ip neigh add 10.1.0.1 lladdr {second} dev far nud permanent"));
-            sh("ip route add local 10.3.0.0/16 dev lo");
+            furnish("far", "2", "1", &second);
+            sh("ip route add local 10.3.0.0/16 dev lo; ip route add local fd03::/64 dev lo");
         });
         let ends = middle.run(move || {
             let [near_mac, far_mac] = macs.map(|mac| bytes_of(&mac));
-            [Cable::open("middle1", &near_mac), Cable::open("middle2", &far_mac)].map(Arc::new)
+            let open = |cable: fn(&str, &[u8]) -> Cable| {
+                [cable("middle1", &near_mac), cable("middle2", &far_mac)].map(Arc::new)
+            };
+            [open(Cable::open), open(Cable::open_ipv6)]
         });
         for (seed, from) in [(1, 0), (2, 1)] {
-            let (from, to) = (ends[from].clone(), ends[1 - from].clone());
-            std::thread::spawn(move || carry(&from, &to, fate, Dice::new(seed)));
+            for ends in &ends {
+                let (from, to) = (ends[from].clone(), ends[1 - from].clone());
+                std::thread::spawn(move || carry(&from, &to, fate, Dice::new(seed)));
+            }
         }
         Relay { far, _middle: middle }
     }
+}
+
+/// An IPv6 address beside the other, and both addresses of the other end, for which nobody answers in the middle.
+fn furnish(device: &str, own: &str, other: &str, mac: &str) {
+    sh(&format!("ip addr add fd01::{own}/64 dev {device} nodad"));
+    sh(&format!("ip neigh add 10.1.0.{other} lladdr {mac} dev {device} nud permanent"));
+    sh(&format!("ip neigh add fd01::{other} lladdr {mac} dev {device} nud permanent"));
 }
 
 /// Carries packets from one end to the other, for ever.
@@ -73,11 +86,16 @@ fn carry(from: &Cable, to: &Cable, fate: Fate, mut dice: Dice) {
 
 /// A kernel leaves the checksum of TCP to its device, and a virtual cable leaves it to nobody.
 fn with_checksum(mut packet: Vec<u8>) -> Vec<u8> {
-    let header = usize::from(packet.first().map_or(0, |first| first & 15)) * 4;
-    if packet.len() >= header + 20 && packet[9] == libc::IPPROTO_TCP as u8 {
+    let is_ipv6 = packet.first().is_some_and(|first| first >> 4 == 6);
+    let (header, protocol, addresses) = match packet.first() {
+        Some(_) if is_ipv6 => (40, 6, 8..40),
+        first => (usize::from(first.map_or(0, |first| first & 15)) * 4, 9, 12..20),
+    };
+    if packet.len() >= header + 20 && packet[protocol] == libc::IPPROTO_TCP as u8 {
         packet[header + 16..header + 18].fill(0);
-        let mut covered = packet[12..20].to_vec();
-        covered.extend([0, packet[9]]);
+        // The pseudo-header, whose length is that of IPv4 or of IPv6 (RFC 9293, 3.1): zeros more or less change no sum.
+        let mut covered = packet[addresses].to_vec();
+        covered.extend([0, libc::IPPROTO_TCP as u8]);
         covered.extend(((packet.len() - header) as u16).to_be_bytes());
         covered.extend(&packet[header..]);
         packet[header + 16..header + 18].copy_from_slice(&checksum(&covered));
