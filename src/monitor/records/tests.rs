@@ -76,7 +76,7 @@ fn a_million_watches_cost_what_was_promised() {
     for number in 0..1_000_000 {
         add(&mut records, number, |_| ());
     }
-    let timers = 21_250_000; // timer_wheel.rs holds it to that
+    let timers = 21_250_000; // timer_wheel/tests.rs holds it to that
     let watches = records.watches.capacity() * size_of::<Record>();
     let probes = records.probes.capacity() * (size_of::<Probe>() - size_of::<Target>());
     let bytes = watches + probes + records.shared.allocation_size() + timers;
