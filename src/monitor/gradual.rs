@@ -126,6 +126,16 @@ mod tests {
     }
 
     #[test]
+    fn room_grows_to_twice_as_much_at_a_time() {
+        let mut table = GradualTable::new();
+        for slot in 0..10_000 {
+            let before = table.current.capacity();
+            table.insert(slot, hash);
+            assert!(table.current.capacity() <= (2 * before).max(7), "{before} to {}", table.current.capacity());
+        }
+    }
+
+    #[test]
     fn what_there_is_room_for_needs_no_memory() {
         let mut table = GradualTable::new();
         for slot in 0..1_000 {
