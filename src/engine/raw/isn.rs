@@ -28,8 +28,16 @@ impl IsnKey {
     /// The keys are values of SipHash, the hash of the standard library, whose own key the system has chosen at random.
     pub fn random() -> IsnKey {
         let random = RandomState::new();
-        let round = |number| Round { summand: random.hash_one((number, 0)), factor: random.hash_one((number, 1)) | 1 };
-        IsnKey { rounds: std::array::from_fn(round) }
+        let mut place = 0u32;
+        IsnKey::of(|| {
+            place += 1;
+            random.hash_one(place)
+        })
+    }
+
+    /// The key that is made of these numbers.
+    fn of(mut number: impl FnMut() -> u64) -> IsnKey {
+        IsnKey { rounds: std::array::from_fn(|_| Round { summand: number(), factor: number() | 1 }) }
     }
 
     /// The ISN of the check with this number.
@@ -79,14 +87,13 @@ mod tests {
     /// A key that is the same in each run, so that a test of odds cannot fail by chance.
     fn key(seed: u64) -> IsnKey {
         let mut state = seed;
-        let mut next = || {
+        IsnKey::of(|| {
             // SplitMix64.
             state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
             let mixed = (state ^ state >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
             let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
             mixed ^ mixed >> 31
-        };
-        IsnKey { rounds: std::array::from_fn(|_| Round { summand: next(), factor: next() | 1 }) }
+        })
     }
 
     /// Numbers as a table has them (small ones with few generations), and some from everywhere.
