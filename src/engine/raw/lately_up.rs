@@ -14,7 +14,7 @@ const LATELY_S: u32 = 120;
 
 #[derive(Default)]
 pub(super) struct LatelyUp {
-    /// Of each entry the destination that answered last, and the second, counted from 1. Made with the first one.
+    /// Of each entry the destination that answered last, and in which second. Made with the first one.
     entries: Vec<Option<(Destination, u32)>>,
 }
 
@@ -53,5 +53,5 @@ impl LatelyUp {
 }
 
 fn second(now: u64) -> u32 {
-    (now / 1_000_000_000) as u32 + 1
+    (now / 1_000_000_000) as u32
 }
