@@ -143,6 +143,7 @@ mod tests {
         }
         table.grow_by(10_000, hash).unwrap();
         let room = table.current.capacity();
+        assert!(room < 22_000, "as much as is needed, and no more: {room}");
         for slot in 1_000..11_000 {
             table.insert(slot, hash);
         }
