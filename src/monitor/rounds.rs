@@ -26,7 +26,7 @@ pub(super) struct Rounds {
     pub checker: Arc<Checker>,
     pub results: Arc<CompletionQueue>,
     /// Held by whoever is the next to have the state: somebody who has just let go of it does not come before those who
-    /// have waited. A program that adds a million watches would keep checks from beginning for seconds else.
+    /// have waited. A program that adds a million watches would keep checks waiting for 100 ms else, again and again.
     turn: Mutex<()>,
     state: Mutex<State>,
     /// Changes wait, or nothing more will come.
