@@ -7,7 +7,8 @@
 //!
 //! When its time comes, all timers of a coarse bucket move to a finer level at once. With so many buckets the first
 //! coarse ones span a quarter of a second: of a hundred thousand timers a second that is a few milliseconds of work. With
-//! 64 buckets it was four seconds of timers, and 50 ms.
+//! 64 buckets it was four seconds of timers, and 50 ms. And a timer lies in the finest level that reaches so far: the time
+//! that is left until it expires decides, and not whether a round number lies between.
 
 use std::num::NonZeroU32;
 
@@ -88,7 +89,8 @@ pub(crate) struct TimerWheel {
     nodes: Vec<Node>,
     /// Head of the list of unused nodes, linked through `next`.
     unused: u32,
-    heads: Box<[u32; LEVELS * BUCKETS]>,
+    /// Of each level by itself: the library promises that it can do without more than 4 KiB at once.
+    heads: [Box<[u32; BUCKETS]>; LEVELS],
     occupied: [Occupied; LEVELS],
     /// All timers before this tick have expired.
     now: u64,
@@ -105,7 +107,7 @@ impl TimerWheel {
         TimerWheel {
             nodes: Vec::new(),
             unused: NONE,
-            heads: Box::new([NONE; LEVELS * BUCKETS]),
+            heads: std::array::from_fn(|_| Box::new([NONE; BUCKETS])),
             occupied: [Occupied([0; BUCKETS / 64]); LEVELS],
             now: 0,
             due: NONE,
@@ -156,8 +158,7 @@ impl TimerWheel {
             }
             self.now = self.now.max(start);
             // Empty the bucket: what is due goes to the due list, the rest to a finer level.
-            let mut index = self.heads[level * BUCKETS + bucket];
-            self.heads[level * BUCKETS + bucket] = NONE;
+            let mut index = std::mem::replace(&mut self.heads[level][bucket], NONE);
             self.occupied[level].clear(bucket);
             while index != NONE {
                 let next = self.nodes[index as usize].next;
@@ -198,13 +199,13 @@ impl TimerWheel {
         self.first().map(|(level, bucket)| self.bucket_start(level, bucket).max(self.now))
     }
 
-    /// The earliest occupied bucket. Finer levels come first, since each lies within what is left of the
-    /// current bucket of the level above it.
+    /// The occupied bucket that begins first.
     fn first(&self) -> Option<(usize, usize)> {
-        (0..LEVELS).find_map(|level| {
+        let of_level = |level: usize| {
             let current = (self.now >> (BITS * level as u32)) as usize % BUCKETS;
             self.occupied[level].first_from(current).map(|bucket| (level, bucket))
-        })
+        };
+        (0..LEVELS).filter_map(of_level).min_by_key(|&(level, bucket)| self.bucket_start(level, bucket))
     }
 
     /// The first tick of a bucket, which lies less than one turn ahead of now.
@@ -223,14 +224,18 @@ impl TimerWheel {
         }
         // Beyond the span, which no timeout reaches: the latest bucket that differs from the current one.
         let at = at.min(self.now + SPAN - (SPAN >> BITS));
-        // The highest bit in which the two ticks differ says which level tells them apart.
-        let level = ((63 - (at ^ self.now).leading_zeros()) / BITS).min(LEVELS as u32 - 1) as usize;
+        // The finest level on which it lies less than a turn ahead. It is not the current bucket there, or a finer one would do.
+        let ahead = |level: usize| (at >> (BITS * level as u32)) - (self.now >> (BITS * level as u32));
+        let level = (0..LEVELS).find(|&level| ahead(level) < BUCKETS as u64).unwrap_or(LEVELS - 1);
         let bucket = (at >> (BITS * level as u32)) as usize % BUCKETS;
         self.link(index, (level * BUCKETS + bucket) as u16);
     }
 
     fn head(&mut self, bucket: u16) -> &mut u32 {
-        if bucket == DUE { &mut self.due } else { &mut self.heads[bucket as usize] }
+        match bucket {
+            DUE => &mut self.due,
+            bucket => &mut self.heads[bucket as usize / BUCKETS][bucket as usize % BUCKETS],
+        }
     }
 
     fn append_due(&mut self, index: u32) {

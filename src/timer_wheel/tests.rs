@@ -62,6 +62,37 @@ fn a_million_timers_cost_what_the_promise_leaves_for_them() {
 }
 
 #[test]
+fn no_part_of_a_wheel_without_timers_is_larger_than_what_an_allocation_may_fail_for() {
+    assert!(size_of_val(&*TimerWheel::new().heads[0]) < 4_096);
+}
+
+#[test]
+fn no_tick_moves_more_timers_than_a_quarter_of_a_second_of_them() {
+    const A_SECOND: u64 = 1_000;
+    let mut wheel = TimerWheel::new();
+    // Each timer is set anew for ten seconds later, through several turns of the finest levels.
+    (0..10 * A_SECOND).for_each(|number| _ = wheel.set(number, number as u32));
+    let mut most = 0;
+    for now in 0..150 * A_SECOND {
+        let moved = |wheel: &TimerWheel| {
+            let (level, bucket) = wheel.first()?;
+            let is_coarse = level > 0 && wheel.bucket_start(level, bucket) <= now;
+            is_coarse.then(|| {
+                let first = wheel.heads[level][bucket];
+                let next = |index: &u32| Some(wheel.nodes[*index as usize].next).filter(|next| *next != NONE);
+                std::iter::successors(Some(first), next).count()
+            })
+        };
+        most = most.max(moved(&wheel).unwrap_or(0));
+        wheel.advance(now);
+        while let Some(owner) = wheel.expired() {
+            wheel.set(now + 10 * A_SECOND, owner);
+        }
+    }
+    assert!((200..=256).contains(&most), "{most} of {} timers moved at once", 10 * A_SECOND);
+}
+
+#[test]
 fn a_timer_in_the_past_is_due_at_once() {
     let mut wheel = TimerWheel::new();
     wheel.advance(1_000_000);
