@@ -178,8 +178,10 @@ impl Core {
         probe.at = now;
         probe.behind_ms = (self.schedule.behind() / NANOSECONDS_PER_MS) as u32;
         let request = probe.settings.request(&probe.target, slot as usize);
+        // An interval may be shorter by a tenth; also then the next check looks its name up anew.
+        let name_age_ms = probe.settings.interval_ms - probe.settings.interval_ms.div_ceil(10);
         // Paced: of more watches than the checker's limits leave time for, each has its turn, and none is busy for ever.
-        Some(Submission { request, callback: None, name_age_ms: probe.settings.interval_ms, paced: true })
+        Some(Submission { request, callback: None, name_age_ms, paced: true })
     }
 
     /// When to look for checks that are due; `None` while none is scheduled or in flight.

@@ -18,9 +18,9 @@ const JITTER_MAX: u32 = 50;
 /// A target to be checked again and again. 0 stands for a default, which is HAProxy's.
 #[derive(Clone, Debug)]
 pub struct Watch {
-    /// What to check. A name is looked up at each check, but for one that was looked up within the interval, or within
-    /// 30 s if that is less: getaddrinfo(3) tells nobody how long its answers hold. A name that does not resolve is no
-    /// verdict.
+    /// What to check. A name is looked up at each check, but for one that was looked up within nine tenths of the interval,
+    /// or within 30 s if that is less: getaddrinfo(3) tells nobody how long its answers hold. A name that does not resolve
+    /// is no verdict.
     pub target: Target,
     /// As of a [`Request`].
     pub timeout_ms: u32,
