@@ -55,7 +55,7 @@ impl Timers {
 
     /// Moves time on; what has passed by then is handed out by [`Timers::expired`].
     pub fn advance(&mut self, now: u64) {
-        self.behind_since = self.wheel.has_due().then(|| self.behind_since.unwrap_or(now));
+        self.behind_since = self.wheel.has_expired().then(|| self.behind_since.unwrap_or(now));
         self.wheel.advance(now / NANOSECONDS_PER_TICK);
     }
 

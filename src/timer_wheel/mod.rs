@@ -151,11 +151,7 @@ impl TimerWheel {
 
     /// Moves time on to `now`; what has passed by then is handed out by [`TimerWheel::expired`].
     pub fn advance(&mut self, now: u64) {
-        while let Some((level, bucket)) = self.first() {
-            let start = self.bucket_start(level, bucket);
-            if start > now {
-                break;
-            }
+        while let Some((start, level, bucket)) = self.first().filter(|&(start, ..)| start <= now) {
             self.now = self.now.max(start);
             // Empty the bucket: what is due goes to the due list, the rest to a finer level.
             let mut index = std::mem::replace(&mut self.heads[level][bucket], NONE);
@@ -167,11 +163,6 @@ impl TimerWheel {
             }
         }
         self.now = self.now.max(now);
-    }
-
-    /// Whether there are some that have been reached, and not been handed out.
-    pub fn has_due(&self) -> bool {
-        self.due != NONE
     }
 
     /// The next timer that has expired: in the order of their ticks, but for those that were late when they were set.
@@ -196,16 +187,17 @@ impl TimerWheel {
         if self.due != NONE {
             return Some(self.now);
         }
-        self.first().map(|(level, bucket)| self.bucket_start(level, bucket).max(self.now))
+        self.first().map(|(start, ..)| start.max(self.now))
     }
 
-    /// The occupied bucket that begins first.
-    fn first(&self) -> Option<(usize, usize)> {
+    /// The occupied bucket that begins first: its first tick, its level, and its place there.
+    fn first(&self) -> Option<(u64, usize, usize)> {
         let of_level = |level: usize| {
             let current = (self.now >> (BITS * level as u32)) as usize % BUCKETS;
-            self.occupied[level].first_from(current).map(|bucket| (level, bucket))
+            let bucket = self.occupied[level].first_from(current)?;
+            Some((self.bucket_start(level, bucket), level, bucket))
         };
-        (0..LEVELS).filter_map(of_level).min_by_key(|&(level, bucket)| self.bucket_start(level, bucket))
+        (0..LEVELS).filter_map(of_level).min()
     }
 
     /// The first tick of a bucket, which lies less than one turn ahead of now.

@@ -75,8 +75,8 @@ fn no_tick_moves_more_timers_than_a_quarter_of_a_second_of_them() {
     let mut most = 0;
     for now in 0..150 * A_SECOND {
         let moved = |wheel: &TimerWheel| {
-            let (level, bucket) = wheel.first()?;
-            let is_coarse = level > 0 && wheel.bucket_start(level, bucket) <= now;
+            let (start, level, bucket) = wheel.first()?;
+            let is_coarse = level > 0 && start <= now;
             is_coarse.then(|| {
                 let first = wheel.heads[level][bucket];
                 let next = |index: &u32| Some(wheel.nodes[*index as usize].next).filter(|next| *next != NONE);
