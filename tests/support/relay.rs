@@ -86,11 +86,9 @@ fn carry(from: &Cable, to: &Cable, fate: Fate, mut dice: Dice) {
 
 /// A kernel leaves the checksum of TCP to its device, and a virtual cable leaves it to nobody.
 fn with_checksum(mut packet: Vec<u8>) -> Vec<u8> {
-    let is_ipv6 = packet.first().is_some_and(|first| first >> 4 == 6);
-    let (header, protocol, addresses) = match packet.first() {
-        Some(_) if is_ipv6 => (40, 6, 8..40),
-        first => (usize::from(first.map_or(0, |first| first & 15)) * 4, 9, 12..20),
-    };
+    let first = packet.first().copied().unwrap_or_default();
+    let (header, protocol, addresses) =
+        if first >> 4 == 6 { (40, 6, 8..40) } else { (usize::from(first & 15) * 4, 9, 12..20) };
     if packet.len() >= header + 20 && packet[protocol] == libc::IPPROTO_TCP as u8 {
         packet[header + 16..header + 18].fill(0);
         // The pseudo-header, whose length is that of IPv4 or of IPv6 (RFC 9293, 3.1): zeros more or less change no sum.
