@@ -94,6 +94,21 @@ mod no_answer {
     }
 
     #[test]
+    fn is_one_of_which_a_bit_is_wrong() {
+        namespaced!();
+        assert_peer(SILENT, |syn| {
+            let whole = [syn.answer(SYN | ACK, ISN).packet(), syn.answer(RST | ACK, 0).packet()];
+            let one_wrong = |packet: &Vec<u8>, bit: usize| {
+                let mut packet = packet.clone();
+                packet[bit / 8] ^= 1 << (bit % 8);
+                Action::Send(packet)
+            };
+            // Behind the IP header, whose own checksum the kernel looks at.
+            whole.iter().flat_map(|packet| (20 * 8..packet.len() * 8).map(|bit| one_wrong(packet, bit))).collect()
+        });
+    }
+
+    #[test]
     fn is_an_error_about_another_segment() {
         namespaced!();
         assert_peer(SILENT, |syn| {

@@ -1,4 +1,4 @@
-//! What may become of a packet on its way: it is lost, overtaken, doubled or kept back.
+//! What may become of a packet on its way: it is lost, overtaken, doubled, damaged or kept back.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -124,7 +124,7 @@ mod on_a_cable {
     #[test]
     fn that_overtake_each_other_make_no_verdict_wrong() {
         namespaced!("nft");
-        assert_truth_is_found("reordered", |dice| vec![up_to(dice, 40)]);
+        assert_truth_is_found("reordered", |dice, _| vec![up_to(dice, 40)]);
     }
 
     /// An answer comes for the second time when its port, and its socket, serve another check.
@@ -132,16 +132,30 @@ mod on_a_cable {
     fn that_come_twice_and_late_make_no_verdict_wrong() {
         namespaced!("nft");
         sysctl("net/ipv4/ip_local_port_range", "40000 43999");
-        assert_truth_is_found("doubled and late", |dice| vec![up_to(dice, 20), up_to(dice, 200)]);
+        assert_truth_is_found("doubled and late", |dice, _| vec![up_to(dice, 20), up_to(dice, 200)]);
     }
 
     #[test]
     fn that_are_lost_doubled_and_reordered_make_no_verdict_wrong() {
         namespaced!("nft");
-        assert_truth_is_found("5 % lost, a third doubled, all reordered", |dice| match dice.below(60) {
+        assert_truth_is_found("5 % lost, a third doubled, all reordered", |dice, _| match dice.below(60) {
             0..3 => Vec::new(),
             3..20 => vec![up_to(dice, 40), up_to(dice, 200)],
             _ => vec![up_to(dice, 40)],
+        });
+    }
+
+    /// What is damaged is lost, whatever it says. One bit in the flags makes a RST of a SYN-ACK.
+    #[test]
+    fn of_which_one_in_five_is_damaged_make_no_verdict_wrong() {
+        namespaced!("nft");
+        assert_truth_is_found("one in five damaged", |dice, packet| {
+            let tcp = if packet[0] >> 4 == 6 { 40 } else { 20 };
+            if packet.len() >= tcp + 20 && dice.below(5) == 0 {
+                let byte = if dice.below(2) == 0 { 13 } else { dice.below(packet.len() - tcp) };
+                packet[tcp + byte] ^= 1 << dice.below(8);
+            }
+            vec![Duration::ZERO]
         });
     }
 }

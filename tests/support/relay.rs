@@ -1,4 +1,4 @@
-//! A cable that does not behave: in its middle stands a program that keeps packets back, doubles or swallows them. The
+//! A cable that does not behave: in its middle stands a program that keeps packets back, doubles, damages or swallows them. The
 //! kernels at both ends are real ones.
 
 use std::cmp::Reverse;
@@ -12,8 +12,8 @@ use super::network::{bytes_of, mac_of};
 use super::peer::{Cable, checksum};
 use super::process::sh;
 
-/// After what time a packet arrives, for each time that it does. A packet without a time is lost.
-pub type Fate = fn(&mut Dice) -> Vec<Duration>;
+/// After what time a packet arrives, for each time that it does. A packet without a time is lost. It may be damaged, too.
+pub type Fate = fn(&mut Dice, &mut Vec<u8>) -> Vec<Duration>;
 
 /// The relay lives as long as the test's process.
 pub struct Relay {
@@ -74,8 +74,9 @@ fn carry(from: &Cable, to: &Cable, fate: Fate, mut dice: Dice) {
             .map(|Reverse((at, _)): &Reverse<(Instant, Vec<u8>)>| at.saturating_duration_since(Instant::now()));
         if let Some(packet) = from.receive_within(wait) {
             let now = Instant::now();
-            let packet = with_checksum(packet);
-            kept.extend(fate(&mut dice).into_iter().map(|delay| Reverse((now + delay, packet.clone()))));
+            let mut packet = with_checksum(packet);
+            let delays = fate(&mut dice, &mut packet);
+            kept.extend(delays.into_iter().map(|delay| Reverse((now + delay, packet.clone()))));
         }
         let now = Instant::now();
         while kept.peek().is_some_and(|Reverse((at, _))| *at <= now) {

@@ -11,6 +11,7 @@ use std::time::Duration;
 use mio::{Events, Poll};
 
 use super::bound_interface::BoundInterface;
+use super::checksum::is_damaged;
 use super::counts::Counts;
 use super::family::{Family, Syn};
 use super::in_flight::{Heard, InFlight, Outcome};
@@ -226,6 +227,9 @@ impl RawEngine {
     fn hear(&mut self, incoming: &Incoming<'_>, v6: bool, stamps: Stamps) {
         let answer = if v6 { parse_v6(incoming.bytes, *incoming.source.ip()) } else { parse_v4(incoming.bytes) };
         let Some(answer) = answer else { return };
+        if !v6 && is_damaged(incoming.bytes) {
+            return;
+        }
         let at = stamps.time(incoming.stamp, self.now).unwrap_or(self.now);
         match self.in_flight.hear(&answer, at) {
             Heard::Answer => {}

@@ -2,6 +2,7 @@
 
 mod bound_interface;
 pub(crate) mod callers;
+mod checksum;
 pub(crate) mod counts;
 mod driver;
 mod family;

@@ -1,10 +1,11 @@
 //! The segments of half a handshake: SYNs to send, and what comes back. Pure functions of bytes.
 //!
-//! What comes back was written by anybody. A raw socket hands segments out before TCP has verified their checksum, and
-//! over loopback they have none yet. So the fields of an [`Answer`] say only what somebody claims, and its ISN is what
-//! tells whether it is an answer to a SYN of ours.
+//! What comes back was written by anybody. So the fields of an [`Answer`] say only what somebody claims, and its ISN is
+//! what tells whether it is an answer to a SYN of ours. Whether it was damaged on its way is asked of its checksum.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use super::checksum::{CHECKSUM_AT, folded};
 
 /// A SYN: a TCP header with options, and no data.
 pub(super) const SYN_LEN: usize = 40;
@@ -33,7 +34,6 @@ const TIMESTAMPS_LEN: u8 = 10;
 
 /// Where a SYN differs from another one. The first four bytes are the ports.
 const ISN_AT: usize = 4;
-const CHECKSUM_AT: usize = 16;
 const TSVAL_AT: usize = 28;
 
 /// What is the same in all SYNs of a family. They look as Linux's own do on Ethernet: the options in the order in which
@@ -115,14 +115,6 @@ impl SynTemplate {
         out[ISN_AT..ISN_AT + 4].copy_from_slice(&fields.isn.to_be_bytes());
         out[TSVAL_AT..TSVAL_AT + 4].copy_from_slice(&fields.tsval.to_be_bytes());
     }
-}
-
-/// A sum below 2^35 in 16 bits: what was carried out of them is added to them. Eight fields of 32 bits sum up to less.
-#[inline]
-fn folded(sum: u64) -> u16 {
-    let sum = (sum & 0xffff_ffff) + (sum >> 32);
-    let sum = (sum & 0xffff) + (sum >> 16);
-    ((sum & 0xffff) + (sum >> 16)) as u16
 }
 
 /// A segment that claims to answer a SYN.
@@ -237,4 +229,4 @@ fn word(bytes: &[u8], at: usize) -> u32 {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
