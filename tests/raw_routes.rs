@@ -9,7 +9,7 @@ use support::engine::{UP, assert_said, every_way, raw, said, with_sockets};
 use support::far_host::FarHost;
 use support::firewall::{self, Hook};
 use support::lists::{PORT, with_timeout};
-use support::network::{Network, ip, lay_cable, listen_to_all};
+use support::network::{Network, ip, lay_cable, listen_to_all, scope_of};
 use support::process::{sh, sysctl};
 use support::targets::at;
 use tcpshaker::{Checker, Config, Request, Status};
@@ -102,6 +102,64 @@ mod a_change {
             let request = with_timeout(SOON_MS, at(ip("10.1.0.2"), PORT));
             assert_said(&checker, &request, (Status::Unreachable, libc::ENETUNREACH));
             sh("ip link set near1 up");
+        }
+    }
+}
+
+mod a_source_address {
+    use super::*;
+
+    /// Asked by one interface, where the routes of the host choose the other one.
+    #[test]
+    fn is_that_of_the_interface_for_each_target() {
+        namespaced!("nft");
+        let far = FarHost::new();
+        lay_cable(&far, 1);
+        lay_cable(&far, 2);
+        let _listeners = far.run(|| {
+            sh("ip route add local 10.3.0.0/24 dev lo; ip route add local fd03::/64 dev lo");
+            // What comes by one cable with the address of the other is dropped.
+            sysctl("net/ipv4/conf/all/rp_filter", "1");
+            listen_to_all()
+        });
+        for (number, metric) in [(1, 1), (2, 2)] {
+            sh(&format!("ip route add 10.3.0.0/24 via 10.{number}.0.2 metric {metric}"));
+            sh(&format!("ip route add fd03::/64 via fd0{number}::2 metric {metric}"));
+        }
+        let bound = |interface: &str| raw(|config| config.set_interface(interface).unwrap());
+        let targets = |host: usize| ["10.3.0.", "fd03::"].map(|prefix| at(ip(&format!("{prefix}{host}")), PORT));
+        let requests: Vec<Request> = (1..=20).flat_map(targets).map(|target| with_timeout(5_000, target)).collect();
+        for checker in [bound("near2"), bound("near1"), raw(|_| ())] {
+            for verdict in checker.check_many(&requests) {
+                assert_eq!(said(&verdict), UP, "{verdict:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn of_one_link_alone_reaches_targets_of_all_the_world() {
+        namespaced!("nft");
+        let far = FarHost::new();
+        lay_cable(&far, 1);
+        let _listeners = far.run(|| {
+            sh("ip addr add fd08::1/128 dev far1 nodad");
+            listen_to_all()
+        });
+        sh("ip addr del fd01::1/64 dev near1; ip route add fd08::1 dev near1");
+        let requests = ["fd08::1", "fe80::2"].map(|text| {
+            let target = match at(ip(text), PORT) {
+                std::net::SocketAddr::V6(mut v6) if v6.ip().is_unicast_link_local() => {
+                    v6.set_scope_id(scope_of("near1"));
+                    v6.into()
+                }
+                target => target,
+            };
+            with_timeout(5_000, target)
+        });
+        for checker in [raw(|_| ()), with_sockets(|_| ())] {
+            for request in &requests {
+                assert_said(&checker, request, UP);
+            }
         }
     }
 }

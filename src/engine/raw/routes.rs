@@ -161,9 +161,10 @@ impl Routes {
             Ok(()) => {}
         }
         let local = socket.local_addr().map_err(|error| os_error::of(&error))?;
-        // Its address would be kept by the next connect.
+        // Its address would be kept by the next connect. What it was bound to is lost with it (__udp_disconnect in
+        // net/ipv4/udp.c).
         let nowhere = libc::sockaddr { sa_family: libc::AF_UNSPEC as libc::sa_family_t, sa_data: [0; 14] };
-        if connect(&socket, &nowhere).is_ok() {
+        if connect(&socket, &nowhere).is_ok() && self.bind_device(&socket).is_ok() {
             self.v4 = Some((socket, mark));
         }
         match local.as_socket() {
@@ -172,13 +173,15 @@ impl Routes {
         }
     }
 
+    fn bind_device(&self, socket: &Socket) -> io::Result<()> {
+        self.wire.interface.as_ref().map_or(Ok(()), |interface| socket.bind_device(Some(interface)))
+    }
+
     fn open(&self, v6: bool, mark: u32) -> Result<Socket, i32> {
         let domain = if v6 { Domain::IPV6 } else { Domain::IPV4 };
         let open = || {
             let socket = Socket::new_raw(domain, Type::DGRAM.nonblocking().cloexec(), None)?;
-            if let Some(interface) = &self.wire.interface {
-                socket.bind_device(Some(interface))?;
-            }
+            self.bind_device(&socket)?;
             if mark != 0 {
                 socket.set_mark(mark)?;
             }
