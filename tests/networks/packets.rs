@@ -12,7 +12,7 @@ use crate::support::network::{Network, ip, listen_to_all};
 use crate::support::process::{sh, sysctl};
 use crate::support::relay::{Fate, Relay};
 use crate::support::targets::{DEAD_PORT, V4, V6, at};
-use crate::trial::{SILENT, Trial, Truth, any_of};
+use crate::trial::{Outcome, SILENT, Trial, Truth, any_of};
 
 const PORTS: [u16; 3] = [PORT, DEAD_PORT, SILENT_PORT];
 
@@ -102,7 +102,7 @@ mod that_are_lost {
 mod on_a_cable {
     use super::*;
 
-    fn assert_truth_is_found(condition: &str, fate: Fate) {
+    fn assert_truth_is_found(condition: &str, fate: Fate) -> Vec<Outcome> {
         let relay = Relay::lay(fate);
         let _listeners = relay.far.run(|| {
             silence(SILENT_PORT);
@@ -112,9 +112,11 @@ mod on_a_cable {
         let ipv6 = (0..4).map(|number| IpAddr::from([0xfd03, 0, 0, 0, 0, 0, 0, number]));
         let addresses: Vec<IpAddr> = ipv4.chain(ipv6).collect();
         let case = |number| any_of(&addresses, PORTS, number);
-        for outcome in (Trial { syn_interval_ms: 20, ..Trial::new(condition, &case) }).run() {
+        let outcomes = Trial { syn_interval_ms: 20, ..Trial::new(condition, &case) }.run();
+        for outcome in &outcomes {
             assert!(outcome.repeated * 50 >= outcome.checks, "SYNs and answers are to cross each other");
         }
+        outcomes
     }
 
     fn up_to(dice: &mut Dice, milliseconds: usize) -> Duration {
@@ -145,18 +147,25 @@ mod on_a_cable {
         });
     }
 
-    /// What is damaged is lost, whatever it says. One bit in the flags makes a RST of a SYN-ACK.
+    /// What is damaged is lost, whatever it says. Two bits make a SYN-ACK of a RST, and a RST of a SYN-ACK.
     #[test]
-    fn of_which_one_in_five_is_damaged_make_no_verdict_wrong() {
+    fn of_which_one_in_ten_is_damaged_make_no_verdict_wrong() {
         namespaced!("nft");
-        assert_truth_is_found("one in five damaged", |dice, packet| {
+        let outcomes = assert_truth_is_found("one in ten damaged", |dice, packet| {
             let tcp = if packet[0] >> 4 == 6 { 40 } else { 20 };
-            if packet.len() >= tcp + 20 && dice.below(5) == 0 {
-                let byte = if dice.below(2) == 0 { 13 } else { dice.below(packet.len() - tcp) };
-                packet[tcp + byte] ^= 1 << dice.below(8);
+            if packet.len() >= tcp + 20 && dice.below(10) == 0 {
+                if dice.below(2) == 0 {
+                    packet[tcp + 13] ^= 0x06;
+                } else {
+                    let byte = tcp + dice.below(packet.len() - tcp);
+                    packet[byte] ^= 1 << dice.below(8);
+                }
             }
             vec![Duration::ZERO]
         });
+        for outcome in &outcomes {
+            assert_eq!(outcome.count(&SILENT, Status::LocalFault), 0, "this host had room for all that came");
+        }
     }
 }
 

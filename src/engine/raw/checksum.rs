@@ -1,12 +1,15 @@
-//! The checksum of TCP over IPv4 (RFC 1071; RFC 9293, section 3.1). With IPv6 the kernel makes it and looks at it
-//! (`IPV6_CHECKSUM`, ipv6(7); `rawv6_recvmsg` in net/ipv6/raw.c).
+//! The checksum of TCP (RFC 1071; RFC 9293, section 3.1), which a raw socket leaves to its program. With IPv6 the kernel
+//! would look at it (`IPV6_CHECKSUM`, ipv6(7)), but counts what is damaged among what it has dropped for want of room.
+
+use std::net::Ipv6Addr;
 
 /// The shortest header that IPv4 has.
 const HEADER: usize = 20;
 /// Where it is in a TCP header.
 pub(super) const CHECKSUM_AT: usize = 16;
+const TCP: u64 = 6;
 
-/// A sum below 2^35 in 16 bits: what was carried out of them is added to them. Eight fields of 32 bits sum up to less.
+/// A sum below 2^36 in 16 bits: what was carried out of them is added to them. Fifteen fields of 32 bits sum up to less.
 #[inline]
 pub(super) fn folded(sum: u64) -> u16 {
     let sum = (sum & 0xffff_ffff) + (sum >> 32);
@@ -15,15 +18,23 @@ pub(super) fn folded(sum: u64) -> u16 {
 }
 
 /// Whether an IPv4 packet of TCP, as a raw socket hands it out, was damaged on its way. Nobody can tell if it is cut off.
-///
-/// What was never on a wire has no checksum yet. Linux puts the sum of the pseudo header there, which a device that sends
-/// it would go on with (`__tcp_v4_send_check` in net/ipv4/tcp_ipv4.c); gVisor leaves it zero.
-pub(super) fn is_damaged(packet: &[u8]) -> bool {
+pub(super) fn is_damaged_v4(packet: &[u8]) -> bool {
     let Some(header) = packet.first_chunk::<HEADER>() else { return false };
     let total_length = usize::from(u16::from_be_bytes([header[2], header[3]]));
-    let Some(segment) = packet.get(usize::from(header[0] & 0xf) * 4..total_length) else { return false };
+    let segment = packet.get(usize::from(header[0] & 0xf) * 4..total_length);
+    segment.is_some_and(|segment| is_damaged(segment, sum(&header[12..])))
+}
+
+/// Whether a segment that came by IPv6 was.
+pub(super) fn is_damaged_v6(segment: &[u8], source: Ipv6Addr, destination: Ipv6Addr) -> bool {
+    is_damaged(segment, sum(&source.octets()) + sum(&destination.octets()))
+}
+
+/// What was never on a wire has no checksum yet. Linux puts the sum of the pseudo header there, which a device that sends
+/// it would go on with (`__tcp_v4_send_check` in net/ipv4/tcp_ipv4.c); gVisor leaves it zero.
+fn is_damaged(segment: &[u8], addresses: u64) -> bool {
     let Some(&[high, low]) = segment.get(CHECKSUM_AT..CHECKSUM_AT + 2) else { return false };
-    let pseudo_header = sum(&header[12..]) + u64::from(header[9]) + segment.len() as u64;
+    let pseudo_header = addresses + TCP + segment.len() as u64;
     let is_right = folded(pseudo_header + sum(segment)) == u16::MAX;
     !is_right && ![0, folded(pseudo_header)].contains(&u16::from_be_bytes([high, low]))
 }
@@ -41,7 +52,7 @@ mod tests {
 
     use proptest::prelude::*;
 
-    use super::super::segment::tests::{bytes, of_linux, packet};
+    use super::super::segment::tests::{V6_HEADER, bytes, of_linux, packet};
     use super::super::segment::{SYN_LEN, SynFields, SynTemplate};
     use super::*;
 
@@ -64,7 +75,10 @@ mod tests {
     #[test]
     fn what_linux_sends_is_undamaged_also_on_loopback() {
         for hex in [of_linux::SYN_V4, of_linux::SYN_ACK_V4, of_linux::ACK_V4, of_linux::RST_V4] {
-            assert!(!is_damaged(&bytes(hex)), "{hex}");
+            assert!(!is_damaged_v4(&bytes(hex)), "{hex}");
+        }
+        for hex in [of_linux::SYN_V6, of_linux::SYN_ACK_V6, of_linux::RST_V6] {
+            assert!(!is_damaged_v6(&bytes(hex)[V6_HEADER..], Ipv6Addr::LOCALHOST, Ipv6Addr::LOCALHOST), "{hex}");
         }
     }
 
@@ -72,12 +86,12 @@ mod tests {
     fn each_bit_that_is_not_as_it_was_is_damage() {
         for data in 0..4 {
             let whole = with_data(data);
-            assert!(!is_damaged(&whole), "{data}");
+            assert!(!is_damaged_v4(&whole), "{data}");
             // From the addresses on.
             for bit in 12 * 8..whole.len() * 8 {
                 let mut packet = whole.clone();
                 packet[bit / 8] ^= 1 << (bit % 8);
-                assert!(is_damaged(&packet), "bit {bit} of {data}");
+                assert!(is_damaged_v4(&packet), "bit {bit} of {data}");
             }
         }
     }
@@ -86,7 +100,7 @@ mod tests {
     fn a_checksum_that_is_yet_to_be_made_is_none_that_is_wrong() {
         let mut packet = with_data(0);
         packet[HEADER + CHECKSUM_AT..HEADER + CHECKSUM_AT + 2].fill(0);
-        assert!(!is_damaged(&packet));
+        assert!(!is_damaged_v4(&packet));
     }
 
     #[test]
@@ -94,18 +108,18 @@ mod tests {
         let mut packet = with_data(3);
         packet[HEADER + 4] ^= 1;
         for length in 0..packet.len() {
-            assert!(!is_damaged(&packet[..length]), "{length}");
+            assert!(!is_damaged_v4(&packet[..length]), "{length}");
         }
         // What follows a packet in its frame is not its own.
         packet[HEADER + 4] ^= 1;
         packet.extend([1, 2, 3]);
-        assert!(!is_damaged(&packet));
+        assert!(!is_damaged_v4(&packet));
     }
 
     #[test]
     fn sum_is_folded_until_nothing_is_carried() {
         let edges: Vec<u64> = (0..8).chain(0x7ffe..0x8002).chain(0xfff0..0x1_0000).collect();
-        for high in 0..8 {
+        for high in 0..16 {
             for (middle, low) in edges.iter().flat_map(|middle| edges.iter().map(move |low| (middle, low))) {
                 let sum = high << 32 | middle << 16 | low;
                 let mut plain = sum;
@@ -124,12 +138,25 @@ mod tests {
             let fields = SynFields { source_port: 4_711, target_port: 80, isn, tsval: !isn };
             let (source, target) = (Ipv4Addr::from_bits(source), Ipv4Addr::LOCALHOST);
             SynTemplate::v4().write_v4(&mut syn, &fields, source, target);
-            prop_assert!(!is_damaged(&packet(options, source, &syn)));
+            prop_assert!(!is_damaged_v4(&packet(options, source, &syn)));
+        }
+
+        #[test]
+        fn of_what_it_sends_by_ipv6_each_bit_that_is_not_as_it_was_is_damage(
+            source in any::<u128>(), target in any::<u128>(), isn in any::<u32>(), bit in 0..8 * SYN_LEN
+        ) {
+            let mut syn = [0; SYN_LEN];
+            let fields = SynFields { source_port: 4_711, target_port: 80, isn, tsval: !isn };
+            let (source, target) = (Ipv6Addr::from_bits(source), Ipv6Addr::from_bits(target));
+            SynTemplate::v6().write_v6(&mut syn, &fields, source, target);
+            prop_assert!(!is_damaged_v6(&syn, source, target));
+            syn[bit / 8] ^= 1 << (bit % 8);
+            prop_assert!(is_damaged_v6(&syn, source, target));
         }
 
         #[test]
         fn any_bytes_are_read(bytes in proptest::collection::vec(any::<u8>(), 0..160)) {
-            is_damaged(&bytes);
+            is_damaged_v4(&bytes);
         }
     }
 }

@@ -11,7 +11,6 @@ use std::time::Duration;
 use mio::{Events, Poll};
 
 use super::bound_interface::BoundInterface;
-use super::checksum::is_damaged;
 use super::counts::Counts;
 use super::family::{Family, Syn};
 use super::in_flight::{Heard, InFlight, Outcome};
@@ -147,9 +146,7 @@ impl RawEngine {
 
     fn open_anew(&mut self, v6: bool) -> Result<(), i32> {
         self.in_flight.ports.hold()?;
-        if !v6 {
-            self.routes.open_v4()?;
-        }
+        self.routes.open(v6)?;
         let block = self.in_flight.ports.block();
         let deaf = &mut self.deaf[usize::from(v6)];
         let family = Family::open(v6, &self.wire, block, self.poll.registry(), deaf)?;
@@ -227,7 +224,7 @@ impl RawEngine {
     fn hear(&mut self, incoming: &Incoming<'_>, v6: bool, stamps: Stamps) {
         let answer = if v6 { parse_v6(incoming.bytes, *incoming.source.ip()) } else { parse_v4(incoming.bytes) };
         let Some(answer) = answer else { return };
-        if !v6 && is_damaged(incoming.bytes) {
+        if incoming.is_damaged(v6) {
             return;
         }
         let at = stamps.time(incoming.stamp, self.now).unwrap_or(self.now);
@@ -343,7 +340,7 @@ impl Engine for RawEngine {
 
     fn repeat_syn(&mut self, slot: u32, target: &SocketAddr) -> bool {
         let to = self.routes.effective(target);
-        self.routes.forget(to.ip(), self.in_flight.mark_of(slot)); // which may be why there is no answer
+        self.routes.forget(&to, self.in_flight.mark_of(slot)); // which may be why there is no answer
         self.in_flight.change_port(slot);
         self.repeat(slot, to)
     }

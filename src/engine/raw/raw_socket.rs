@@ -14,8 +14,6 @@ use crate::engine::wire::Wire;
 /// What the receive queue may hold, if this process may say so (SO_RCVBUFFORCE, socket(7)): some 80,000 answers.
 const RECEIVE_QUEUE: i32 = 64 << 20;
 const SEND_QUEUE: i32 = 8 << 20;
-/// Where the checksum is in a TCP header.
-const CHECKSUM_OFFSET: i32 = 16;
 
 /// Lets nothing through: BPF_RET | BPF_K, with 0 bytes (linux/filter.h).
 const NOTHING: [libc::sock_filter; 1] = [libc::sock_filter { code: 0x06, jt: 0, jf: 0, k: 0 }];
@@ -54,7 +52,6 @@ impl RawSocket {
         };
         let fd = socket.as_raw_fd();
         if v6 {
-            set(fd, libc::IPPROTO_IPV6, libc::IPV6_CHECKSUM, CHECKSUM_OFFSET)?;
             set(fd, libc::IPPROTO_IPV6, libc::IPV6_RECVERR, 1)?;
         } else {
             set(fd, libc::IPPROTO_IP, libc::IP_RECVERR, 1)?;
@@ -67,6 +64,9 @@ impl RawSocket {
         // What follows makes it better. A kernel or a sandbox that refuses it does no harm.
         let _ = set(fd, libc::SOL_SOCKET, libc::SO_TIMESTAMPNS, 1);
         let _ = set(fd, libc::SOL_SOCKET, libc::SO_RXQ_OVFL, 1);
+        if v6 {
+            let _ = set(fd, libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO, 1);
+        }
         if set(fd, libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, RECEIVE_QUEUE).is_err() {
             let _ = set(fd, libc::SOL_SOCKET, libc::SO_RCVBUF, RECEIVE_QUEUE);
         }
@@ -164,7 +164,7 @@ fn attach(socket: &Socket, filter: &[libc::sock_filter]) -> io::Result<()> {
     socket.attach_filter(&filter)
 }
 
-fn set(fd: RawFd, level: i32, name: i32, value: i32) -> io::Result<()> {
+pub(super) fn set(fd: RawFd, level: i32, name: i32, value: i32) -> io::Result<()> {
     let size = size_of::<i32>() as libc::socklen_t;
     // SAFETY: the kernel reads one int, which `value` is.
     let result = unsafe { libc::setsockopt(fd, level, name, (&raw const value).cast(), size) };

@@ -5,6 +5,7 @@ use std::mem::size_of;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::os::fd::RawFd;
 
+use super::checksum::{is_damaged_v4, is_damaged_v6};
 use super::sending::empty_header;
 use crate::sys::memory::{OutOfMemory, vec_for};
 use crate::sys::sockaddr::{AF_INET, AF_INET6, from_sockaddr_in, from_sockaddr_in6, sockaddr_in6, sockaddr_storage};
@@ -13,7 +14,7 @@ use crate::sys::sockaddr::{AF_INET, AF_INET6, from_sockaddr_in, from_sockaddr_in
 pub(super) const BATCH: usize = 64;
 /// Of a segment so much is read: the longest IPv4 header, and the TCP header with its options.
 const READ: usize = 128;
-/// Room for what the kernel says beside a segment: its time, and how many were dropped.
+/// Room for what the kernel says beside a segment: its time, how many were dropped, and where it went to.
 const CONTROL: usize = 96;
 /// SO_EE_ORIGIN_ICMP and SO_EE_ORIGIN_ICMP6 (linux/errqueue.h).
 const ICMP_ORIGINS: std::ops::RangeInclusive<u8> = 2..=3;
@@ -24,6 +25,8 @@ pub(super) struct Incoming<'a> {
     pub bytes: &'a [u8],
     /// With IPv6, where it came from.
     pub source: SocketAddrV6,
+    /// With IPv6, where it went to, if the kernel tells.
+    destination: Option<Ipv6Addr>,
     /// When the kernel received it, in nanoseconds on CLOCK_REALTIME; 0 if it does not tell.
     pub stamp: u64,
     /// How many segments the kernel has dropped so far, if it says so.
@@ -38,6 +41,15 @@ impl Incoming<'_> {
             v6.set_scope_id(self.source.scope_id());
         }
         sender
+    }
+
+    /// Whether its checksum is wrong. Of a segment that is cut off nobody can tell.
+    pub fn is_damaged(&self, v6: bool) -> bool {
+        match self.destination {
+            _ if !v6 => is_damaged_v4(self.bytes),
+            Some(destination) if self.bytes.len() < READ => is_damaged_v6(self.bytes, *self.source.ip(), destination),
+            _ => false,
+        }
     }
 }
 
@@ -116,11 +128,15 @@ impl ReceiveBuffers {
         let bytes = &message.bytes[..(header.msg_len as usize).min(READ)];
         let ip = if v6 { Ipv6Addr::from(message.name.sin6_addr.s6_addr) } else { Ipv6Addr::UNSPECIFIED };
         let source = SocketAddrV6::new(ip, 0, 0, message.name.sin6_scope_id);
-        let mut incoming = Incoming { bytes, source, stamp: 0, dropped: None };
+        let mut incoming = Incoming { bytes, source, destination: None, stamp: 0, dropped: None };
         for (level, kind, data) in control_messages(&message.control, &header.msg_hdr) {
             match (level, kind) {
                 (libc::SOL_SOCKET, libc::SCM_TIMESTAMPNS) => incoming.stamp = nanoseconds(data).unwrap_or(0),
                 (libc::SOL_SOCKET, libc::SO_RXQ_OVFL) => incoming.dropped = read_u32(data),
+                // An in6_pktinfo, which begins with the address.
+                (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) => {
+                    incoming.destination = data.first_chunk::<16>().map(|octets| Ipv6Addr::from(*octets));
+                }
                 _ => {}
             }
         }
