@@ -93,9 +93,120 @@ fn a_million_flows_cost_what_the_promise_leaves_for_them() {
 }
 
 #[test]
+fn slots_that_rested_longest_are_used_first_and_no_more_rest_than_must() {
+    let mut flows = Flows::default();
+    let destination = localhost(&flows, 80);
+    for round in 0..3 {
+        for slot in 0..RESTING as u32 {
+            let next = flows.open(destination, 64).unwrap();
+            assert_eq!(next, slot, "round {round}");
+            flows.close(next);
+            assert_eq!(flows.flow(next).generation, round + 1);
+        }
+    }
+    assert_eq!((flows.flows.len(), flows.resting), (RESTING, RESTING));
+}
+
+#[test]
+fn a_generation_follows_the_last_one_and_begins_anew_after_that() {
+    let mut flows = Flows::default();
+    let destination = localhost(&flows, 80);
+    let last = (1 << (32 - SLOT_BITS)) - 1;
+    for (before, after) in [(last - 1, last), (last, 0)] {
+        let slot = flows.open(destination, 64).unwrap();
+        flows.flow(slot).generation = before;
+        assert_eq!(flows.number(slot).get(), u32::from(before) << SLOT_BITS | slot);
+        flows.close(slot);
+        assert_eq!(flows.flow(slot).generation, after);
+    }
+}
+
+#[test]
+fn a_number_of_another_generation_is_none_of_the_flows() {
+    let mut flows = Flows::default();
+    let destination = localhost(&flows, 80);
+    let slot = flows.open(destination, 64).unwrap();
+    flows.begin(slot, SlotKey::of(7));
+    for generation in [1, 2, 3, 1 << 9] {
+        flows.flow(slot).generation = generation;
+        let number = flows.number(slot).get();
+        assert!(flows.get(FlowNumber::of(number)).is_some());
+        for bit in SLOT_BITS..u32::BITS {
+            assert!(flows.get(FlowNumber::of(number ^ 1 << bit)).is_none(), "bit {bit} of {number:#x}");
+        }
+    }
+}
+
+#[test]
+fn there_is_room_for_one_more_flow_after_it_was_asked_for_and_not_for_many() {
+    let mut flows = Flows::default();
+    let destination = localhost(&flows, 80);
+    for count in 0..2_000u16 {
+        flows.grow().unwrap();
+        let (slots, pairs) = (flows.flows.capacity(), flows.pairs.capacity());
+        assert!(slots > flows.flows.len() && flows.turns.len() == TURNS);
+        let spare = slots - flows.flows.len();
+        assert!(spare <= 64.max(flows.flows.len() / 16), "room for {spare} more than {count}");
+        assert!(flows.open(destination, u16::MAX).is_some());
+        assert_eq!((flows.flows.capacity(), flows.pairs.capacity()), (slots, pairs), "no memory is asked for now");
+    }
+}
+
+#[test]
+fn every_port_of_a_destination_has_its_own_place_and_its_own_mask() {
+    let mut flows = Flows::default();
+    let mut masks = std::collections::HashSet::new();
+    let mut hashes = std::collections::HashSet::new();
+    for port in 1..=4 {
+        let destination = localhost(&flows, port);
+        for _ in 0..1_000 {
+            let slot = flows.open(destination, 1_000).unwrap();
+            let number = flows.flow(slot).port;
+            masks.insert(flows.mask(slot));
+            hashes.insert(hash_of(destination, number) >> 57 << 20 | hash_of(destination, number) & 0xf_ffff);
+            assert_eq!(flows.mask(slot), flows.mask_of(destination, number));
+        }
+    }
+    assert!(masks.len() > 3_990 && hashes.len() > 3_990, "{} masks, {} places", masks.len(), hashes.len());
+}
+
+#[test]
+fn a_burst_that_is_over_leaves_the_key_of_its_hashes_and_takes_other_ports() {
+    let mut flows = Flows::default();
+    let destination = localhost(&flows, 80);
+    let first = flows.open(destination, 8).unwrap();
+    let port = flows.flow(first).port;
+    assert!(!flows.is_empty());
+    flows.close(first);
+    assert!(flows.is_empty());
+    flows.shrink();
+    assert_eq!(localhost(&flows, 80), destination);
+    let next = flows.open(destination, 8).unwrap();
+    assert_ne!(flows.flow(next).port, port);
+}
+
+#[test]
+fn a_flow_is_answered_once_it_is_said_so() {
+    let mut flow = unused_flow(0);
+    flow.set_refused_once();
+    assert!(flow.is_refused_once() && !flow.is_answered());
+    flow.set_answered();
+    assert!(flow.is_answered() && !flow.is_refused_once());
+}
+
+#[test]
+fn a_destination_has_its_place_in_a_table_of_any_size() {
+    let places: std::collections::HashSet<usize> = (0..10).map(|hash| Destination(hash).index(4)).collect();
+    assert_eq!(places.len(), 4);
+    assert_eq!(Destination(7).index(4), 3);
+}
+
+#[test]
 fn times_are_compared_across_their_end() {
     let (before, after) = (CoarseTime(u32::MAX - 1), CoarseTime(3));
     assert!(before.is_before(after) && !after.is_before(before) && !after.is_before(after));
     let now = 1u64 << 52;
     assert_eq!(CoarseTime::of(now - (5 << UNIT_BITS)).until(now), 5 << UNIT_BITS);
+    assert_eq!(CoarseTime::of(now + (5 << UNIT_BITS)).since(now), 5 << UNIT_BITS);
+    assert_eq!(CoarseTime::of(now).since(now + (5 << UNIT_BITS)), 0, "it was not earlier");
 }

@@ -1,5 +1,7 @@
 use super::*;
 
+mod endings;
+
 const PORTS: u16 = 4;
 
 fn in_flight() -> InFlight {
@@ -195,8 +197,7 @@ fn an_error_waits_for_what_came_before_it_but_not_for_ever_where_segments_come_w
     let mut in_flight = in_flight();
     let (_, number, fields) = begin(&mut in_flight, 1);
     in_flight.left(number, 1);
-    let ports = [fields.source_port, fields.target_port].map(u16::to_be_bytes).concat();
-    let quote = [ports, fields.isn.to_be_bytes().to_vec()].concat();
+    let quote = quote_of(&fields);
     let error = IcmpError { errno: libc::EHOSTUNREACH, to: target().ip(), quote: &quote };
     in_flight.note_error(&error);
     in_flight.hear_errors(false);
@@ -206,4 +207,10 @@ fn an_error_waits_for_what_came_before_it_but_not_for_ever_where_segments_come_w
     }
     in_flight.hear_errors(false);
     assert!(in_flight.has_outcomes() && !in_flight.has_errors());
+}
+
+/// The quote of a flow's SYN in an ICMP error.
+fn quote_of(fields: &SynFields) -> Vec<u8> {
+    let ports = [fields.source_port, fields.target_port].map(u16::to_be_bytes).concat();
+    [ports, fields.isn.to_be_bytes().to_vec()].concat()
 }
