@@ -274,6 +274,7 @@ impl Core {
             return Ok(());
         }
         let interval_ms = probe.settings.interval_ms(record.hysteresis.pace());
+        self.schedule.make_up(now);
         let (slot, current) = (record.probe, probe.at + self.schedule.behind());
         let at = now + self.jittered(slot, interval_ms);
         if at < current {

@@ -65,9 +65,10 @@ impl GradualTable {
         for table in [&mut self.current, &mut self.old] {
             if let Ok(entry) = table.find_entry(hash, |&other| other == slot) {
                 entry.remove();
-                return;
+                break;
             }
         }
+        self.free_old();
     }
 
     fn put(&mut self, slot: u32, hash: impl Fn(u32) -> Option<u64>) {
@@ -88,6 +89,11 @@ impl GradualTable {
             }
         }
         self.moved = end;
+        self.free_old();
+    }
+
+    /// Gives back the memory of what is moved or removed by now.
+    fn free_old(&mut self) {
         if self.old.is_empty() {
             self.old = HashTable::new();
         }
@@ -148,6 +154,20 @@ mod tests {
             table.insert(slot, hash);
         }
         assert_eq!(table.current.capacity(), room);
+    }
+
+    #[test]
+    fn what_was_full_is_given_back_when_the_rest_of_it_is_removed() {
+        let mut table = GradualTable::new();
+        let mut count = 0;
+        while table.old.len() < 100 {
+            table.insert(count, hash);
+            count += 1;
+        }
+        for slot in 0..count {
+            table.remove(hash_of(slot), slot);
+        }
+        assert_eq!((table.len(), table.old.capacity()), (0, 0));
     }
 
     proptest! {

@@ -38,13 +38,15 @@ pub(super) struct Schedule {
     in_flight: usize,
     /// When somebody last looked at the time.
     looked: u64,
+    /// Until when it is made up for what is owed.
+    made_up: u64,
 }
 
 impl Schedule {
     pub fn new(looks: Looks, now: u64) -> Schedule {
         let mut wheel = TimerWheel::new();
         wheel.advance(now / NANOSECONDS_PER_TICK);
-        Schedule { wheel, looks, behind: 0, owed: 0, late_until: 0, in_flight: 0, looked: now }
+        Schedule { wheel, looks, behind: 0, owed: 0, late_until: 0, in_flight: 0, looked: now, made_up: now }
     }
 
     /// Sets a timer for a time on the library's clock; never early.
@@ -66,7 +68,7 @@ impl Schedule {
         let due = self.wheel.next().map(|tick| {
             let at = tick * NANOSECONDS_PER_TICK + self.behind;
             // The wheel's clock gains on the library's until then.
-            at - (at.saturating_sub(self.looked) / (MADE_UP + 1)).min(self.owed)
+            at - (at.saturating_sub(self.made_up) / (MADE_UP + 1)).min(self.owed)
         });
         due.into_iter().chain((self.in_flight > 0).then_some(self.looked + LOOKS)).min()
     }
@@ -93,14 +95,21 @@ impl Schedule {
         self.wheel.expired()
     }
 
+    /// Has the wheel's clock gain what it may until now. Whoever sets a timer without a look says so first: the clock would
+    /// gain it afterwards, and the timer be early.
+    pub fn make_up(&mut self, now: u64) {
+        let gained = (now.saturating_sub(self.made_up) / MADE_UP).min(self.owed);
+        self.owed -= gained;
+        self.behind -= gained;
+        self.made_up = now.max(self.made_up);
+    }
+
     /// Looks at the time. What is found to be late moves the schedule: what comes after it comes later by as much.
     pub fn look(&mut self, now: u64) {
         if self.in_flight > 0 && now - self.looked > LOOKS + LATE {
             self.late_until = now;
         }
-        let gained = ((now - self.looked) / MADE_UP).min(self.owed);
-        self.owed -= gained;
-        self.behind -= gained;
+        self.make_up(now);
         self.looked = now;
         let current = (now - self.behind) / NANOSECONDS_PER_TICK;
         while !self.wheel.has_expired()
@@ -227,6 +236,20 @@ mod tests {
         assert!(late(1) >= 48 && late(50) >= 10 && late(299) <= 2, "{} {} {}", late(1), late(50), late(299));
         assert!(looks <= 1_000, "each look is a wake-up: {looks}");
         assert!(!schedule.was_late_since(NOW), "nobody doubts a silence for it");
+    }
+
+    #[test]
+    fn what_is_set_long_after_the_last_look_is_not_early_by_what_is_made_up_for() {
+        let mut schedule = Schedule::new(Looks::Thread, NOW);
+        schedule.set(NOW, 1);
+        let late = NOW + 150 * MS;
+        assert_eq!(due(&mut schedule, late), [1]);
+        let later = late + 3_000 * MS;
+        schedule.make_up(later);
+        schedule.set(later + 100 * MS, 2);
+        assert_eq!(due(&mut schedule, later + 90 * MS), []);
+        assert_eq!(due(&mut schedule, later + 101 * MS), [2]);
+        assert!(schedule.behind() <= MS, "all is made up for");
     }
 
     #[test]
