@@ -1,0 +1,151 @@
+use super::*;
+use crate::check::close_mode::CloseMode;
+use crate::check::slot::SlotKey;
+use crate::event_loop::check::Owner;
+use crate::event_loop::command::Terms;
+use crate::event_loop::outbox::ReplyTo;
+use crate::event_loop::turns::ENTRIES_KEPT;
+
+const SUBMITTED: u64 = 5_000_000_000;
+
+fn check_of(table: &mut CheckTable, owner: Owner) -> Check {
+    let (submitted, close_mode) = (SUBMITTED, CloseMode::HALF_OPEN);
+    let terms = Terms { submitted, timeout_ms: 1, close_mode, mark: 0, paced: false, has_token: false, syns: 0 };
+    Check::new(owner, ([127, 0, 0, 1], 80).into(), table.next_generation(), false, terms)
+}
+
+fn add(table: &mut CheckTable) -> u32 {
+    let check = check_of(table, Owner::Race { race: 0, early: false });
+    table.insert(check)
+}
+
+fn submit(table: &mut CheckTable, id: u64) -> u32 {
+    let check = check_of(table, Owner::Submitter(ReplyTo { sink: SlotKey::of(0), id, tag: 0 }));
+    table.insert(check)
+}
+
+#[test]
+fn a_submitted_check_is_found_by_its_id_until_it_is_gone_or_a_races() {
+    let mut table = CheckTable::default();
+    let slots: Vec<u32> = (1..=1000).map(|id| submit(&mut table, id)).collect();
+    let blocking = submit(&mut table, 0);
+    assert_eq!((table.find(1), table.find(1000), table.find(0)), (Some(slots[0]), Some(slots[999]), None));
+    for &slot in &slots {
+        table.put_in_flight(slot, SUBMITTED, 0);
+    }
+    table.put_in_flight(blocking, SUBMITTED, 0);
+    table.remove(slots[0]);
+    assert_eq!((table.find(1), table.find(2)), (None, Some(slots[1])));
+    table.give_to_race(slots[1], 7);
+    assert_eq!(table.find(2), None);
+    assert!(matches!(table.remove(slots[1]).owner(), Owner::Race { race: 7, early: false }));
+    table.remove(blocking);
+}
+
+#[test]
+fn a_million_checks_cost_what_the_promise_leaves_for_them() {
+    /// As `Slab` has it.
+    enum Entry {
+        _Vacant(usize),
+        _Occupied(Check),
+    }
+    let mut table = CheckTable::default();
+    for id in 1..=1_000_000 {
+        submit(&mut table, id);
+    }
+    let bytes = table.checks.capacity() * size_of::<Entry>() + table.ids.bytes();
+    assert!(bytes <= 105_000_000, "{bytes} bytes");
+}
+
+#[test]
+fn checks_start_in_the_order_they_came_and_one_that_had_its_turn_goes_first() {
+    let mut table = CheckTable::default();
+    let (first, second, third) = (add(&mut table), add(&mut table), add(&mut table));
+    table.queue(first);
+    table.queue(second);
+    table.queue_first(third);
+    let mut started = Vec::new();
+    while let Some(slot) = table.first_queued(true) {
+        started.push(slot);
+        table.start_first(slot, 0, 0);
+    }
+    assert_eq!(started, [third, first, second]);
+    assert!(!table.has_queued());
+}
+
+#[test]
+fn silent_targets_wait_in_a_queue_of_their_own_and_start_in_their_turn_when_they_may() {
+    let mut table = CheckTable::default();
+    let (silent, other) = (add(&mut table), add(&mut table));
+    table.check(silent).silent = true;
+    table.queue(silent);
+    table.queue(other);
+    assert_eq!(table.first_queued(true), Some(silent));
+    assert_eq!(table.first_queued(false), Some(other));
+    table.start_first(other, 0, 0);
+    assert_eq!(table.first_queued(false), None);
+    assert_eq!((table.queued(), table.queued_of_others()), (1, 0));
+    table.remove(silent);
+    assert!(!table.has_queued());
+}
+
+#[test]
+fn a_later_check_in_the_slot_of_a_cancelled_one_waits_for_its_own_turn() {
+    let mut table = CheckTable::default();
+    let (cancelled, other) = (add(&mut table), add(&mut table));
+    table.queue(cancelled);
+    table.queue(other);
+    table.remove(cancelled);
+    let later = add(&mut table);
+    assert_eq!(later, cancelled);
+    table.queue(later);
+    assert_eq!(table.first_queued(true), Some(other));
+    assert_eq!(table.queued(), 2);
+}
+
+#[test]
+fn a_queue_whose_checks_are_all_in_flight_holds_little() {
+    let mut table = CheckTable::default();
+    for _ in 0..100_000 {
+        let slot = add(&mut table);
+        table.queue(slot);
+    }
+    while let Some(slot) = table.first_queued(true) {
+        table.start_first(slot, SUBMITTED, 0);
+    }
+    assert!(table.queue.entries.capacity() <= ENTRIES_KEPT);
+}
+
+#[test]
+fn checks_that_are_gone_leave_nothing_behind_a_head_that_waits() {
+    let mut table = CheckTable::default();
+    let head = add(&mut table);
+    table.queue(head);
+    for _ in 0..100_000 {
+        let slot = add(&mut table);
+        table.queue(slot);
+        table.remove(slot);
+    }
+    assert_eq!(table.first_queued(true), Some(head));
+    assert!(table.queue.entries.capacity() < 1_000, "room for {} entries", table.queue.entries.capacity());
+}
+
+#[test]
+fn checks_that_wait_for_their_target_let_others_by_and_come_first_when_it_is_free() {
+    let mut table = CheckTable::default();
+    let (first, second, third) = (add(&mut table), add(&mut table), add(&mut table));
+    [first, second, third].into_iter().for_each(|slot| table.queue(slot));
+    table.wait_for_target(first);
+    table.wait_for_target(second);
+    assert_eq!((table.first_queued(true), table.queued(), table.queued_in_time()), (Some(third), 3, 3));
+    table.remove(first);
+    let target = table.check(second).target();
+    table.target_is_free(&([127, 0, 0, 9], 80).into());
+    assert_eq!(table.first_queued(true), Some(third), "another target");
+    table.target_is_free(&target);
+    assert_eq!(table.first_queued(true), Some(second));
+    table.target_is_free(&target);
+    table.start_first(second, SUBMITTED, 0);
+    table.start_first(third, SUBMITTED, 0);
+    assert!(!table.has_queued() && table.by_target.is_empty());
+}
