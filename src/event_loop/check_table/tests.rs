@@ -149,3 +149,99 @@ fn checks_that_wait_for_their_target_let_others_by_and_come_first_when_it_is_fre
     table.start_first(third, SUBMITTED, 0);
     assert!(!table.has_queued() && table.by_target.is_empty());
 }
+
+#[test]
+fn of_those_that_wait_the_ones_whose_time_runs_are_counted_until_they_start_or_go() {
+    let mut table = CheckTable::default();
+    let paced = add(&mut table);
+    table.check(paced).listed = true;
+    let (started, gone, silent) = (add(&mut table), add(&mut table), add(&mut table));
+    for slot in [silent, paced, started, gone] {
+        table.queue(slot);
+    }
+    assert_eq!((table.queued(), table.queued_in_time()), (4, 3));
+    table.move_to_silent(silent);
+    assert_eq!((table.queued(), table.queued_of_others(), table.queued_in_time()), (4, 3, 3));
+    assert_eq!(table.first_queued(false), Some(paced));
+    table.start_first(paced, SUBMITTED, 0);
+    assert_eq!(table.queued_in_time(), 3, "its time did not run");
+    table.start_first(started, SUBMITTED, 0);
+    assert_eq!(table.queued_in_time(), 2);
+    table.remove(gone);
+    assert_eq!(table.queued_in_time(), 1);
+    assert_eq!((table.first_queued(false), table.has_queued()), (None, true), "it waits, and may not start");
+    table.remove(silent);
+    assert_eq!((table.queued_in_time(), table.has_queued()), (0, false));
+}
+
+#[test]
+fn a_silent_target_goes_behind_those_of_its_queue_and_starts_in_its_turn() {
+    let mut table = CheckTable::default();
+    let (first, second, third) = (add(&mut table), add(&mut table), add(&mut table));
+    table.check(second).silent = true;
+    [first, second, third].into_iter().for_each(|slot| table.queue(slot));
+    table.move_to_silent(first);
+    // Each in its turn, as it came: the queue of silent targets has the second at its head.
+    let mut started = Vec::new();
+    while let Some(slot) = table.first_queued(true) {
+        started.push(slot);
+        table.start_first(slot, SUBMITTED, 0);
+    }
+    assert_eq!(started, [second, first, third]);
+}
+
+#[test]
+fn a_check_is_in_flight_from_its_start_to_its_end() {
+    let mut table = CheckTable::default();
+    assert!(table.is_empty() && !table.is_in_flight(0));
+    let slot = add(&mut table);
+    table.queue(slot);
+    assert!(!table.is_in_flight(slot) && !table.is_empty());
+    table.start_first(slot, SUBMITTED, 0);
+    assert!(table.is_in_flight(slot));
+    assert_eq!(table.len(), 1);
+    assert!(table.slots() > slot);
+    table.remove(slot);
+    assert!(!table.is_in_flight(slot) && table.is_empty());
+}
+
+#[test]
+fn what_there_was_room_for_needs_no_memory() {
+    let mut table = CheckTable::default();
+    for id in 1..1_000 {
+        table.grow().unwrap();
+        let room = |table: &CheckTable| {
+            (
+                table.checks.capacity(),
+                table.ids.bytes(),
+                table.queue.entries.capacity(),
+                table.silent_queue.entries.capacity(),
+            )
+        };
+        let before = room(&table);
+        let slot = submit(&mut table, id);
+        table.check(slot).silent = id % 2 == 0;
+        table.queue(slot);
+        assert_eq!(room(&table), before, "check {id}");
+    }
+}
+
+#[test]
+fn the_memory_of_a_burst_goes_and_generations_go_on() {
+    let mut table = CheckTable::default();
+    let slots: Vec<u32> = (0..1_000).map(|_| add(&mut table)).collect();
+    for slot in slots {
+        table.queue(slot);
+        table.remove(slot);
+    }
+    let last = table.next_generation();
+    table.reset();
+    assert_eq!(table.slots(), 0);
+    assert_eq!(table.next_generation(), last + 1);
+}
+
+#[test]
+fn generations_are_compared_across_their_end() {
+    assert!(is_before(1, 2) && !is_before(2, 1) && !is_before(2, 2));
+    assert!(is_before(u32::MAX, 0) && !is_before(0, u32::MAX));
+}
