@@ -62,6 +62,23 @@ fn a_million_timers_cost_what_the_promise_leaves_for_them() {
 }
 
 #[test]
+fn there_is_room_for_as_many_as_were_asked_for_and_hardly_more() {
+    let mut wheel = TimerWheel::new();
+    let mut count = 0;
+    for asked in [1, 64, 1_000, 1_001, 1_000, 40_000] {
+        let before = wheel.nodes.capacity();
+        wheel.grow_to(asked).unwrap();
+        let room = wheel.nodes.capacity();
+        assert!(room == before.max(asked) || room <= asked + 64.max(before / 16), "{asked}: {before} to {room}");
+        while count < asked as u32 {
+            wheel.set(u64::from(count), count);
+            count += 1;
+        }
+        assert_eq!(wheel.nodes.capacity(), room, "no memory is asked for now");
+    }
+}
+
+#[test]
 fn no_part_of_a_wheel_without_timers_is_larger_than_what_an_allocation_may_fail_for() {
     assert!(size_of_val(&*TimerWheel::new().heads[0]) < 4_096);
 }
