@@ -242,24 +242,4 @@ fn is_early(check: &Check) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::Config;
-    use crate::engine::WAKE;
-    use crate::engine::socket::spare::SpareSockets;
-    use crate::event_loop::inbox::Inbox;
-    use crate::permits::Permits;
-    use crate::sys::waker::Waker;
-
-    #[test]
-    fn an_early_syn_leaves_the_last_descriptor_to_checks_of_any_loop() {
-        let poll = mio::Poll::new().unwrap();
-        let inbox = Inbox::new(Waker::new(&poll, WAKE).unwrap());
-        let handle = Arc::new(LoopHandle::new(inbox, Permits::new(8, 1), Arc::new(SpareSockets::new(1))));
-        let shared = Arc::new(Shared::new(Config::default(), vec![handle.clone()]));
-        let room = Room::new(shared.clone(), handle, true);
-        assert!(room.has_some_for_early_syn(&CheckTable::default(), 1));
-        shared.opener.count_short_loops(1); // another loop's
-        assert!(!room.has_some_for_early_syn(&CheckTable::default(), 1));
-    }
-}
+mod tests;
