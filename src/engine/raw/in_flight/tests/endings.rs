@@ -148,12 +148,13 @@ fn what_was_dropped_between_two_syns_does_not_matter_once_the_second_had_its_cha
     }
 }
 
-/// The round trip of a check, in microseconds, whose SYNs left and whose answer came so many milliseconds after it
-/// began.
-fn round_trip_of(syns: &[u64], echo_of: Option<u64>, from_first_port: bool, answered: u64) -> u32 {
-    let ms = |time: u64| 7_000_000_000_000 + time * 1_000_000;
+/// The round trip of a check, in microseconds, whose SYNs left so many milliseconds after it began, and whose answer came
+/// 400 us after such a time. The answer echoes the timestamp of a SYN of such a time.
+fn round_trip_of(syns: &[u64], echo_of: Option<i64>, from_first_port: bool, answered: u64) -> u32 {
+    const BEGAN: u64 = 7_000_000_000_000;
+    let ms = |time: u64| BEGAN + time * 1_000_000;
     let mut in_flight = in_flight();
-    let (slot, number, _) = begin(&mut in_flight, ms(0));
+    let (slot, number, _) = begin(&mut in_flight, BEGAN);
     let first = answer(&mut in_flight, slot, SYN_ACK);
     for (count, syn) in syns.iter().enumerate() {
         if count > 0 {
@@ -162,34 +163,34 @@ fn round_trip_of(syns: &[u64], echo_of: Option<u64>, from_first_port: bool, answ
         in_flight.left(number, ms(*syn));
     }
     let last = answer(&mut in_flight, slot, SYN_ACK);
-    let ts_echo = echo_of.map(|time| in_flight.next_syn(slot, 80, ms(time)).1.tsval);
+    let echoed = |time: i64| BEGAN.saturating_add_signed(time * 1_000_000);
+    let ts_echo = echo_of.map(|time| in_flight.next_syn(slot, 80, echoed(time)).1.tsval);
     let came = Answer { ts_echo, ..if from_first_port { first } else { last } };
-    assert_eq!(in_flight.hear(&came, ms(answered)), Heard::Answer);
-    verdict_of(&mut in_flight, slot, ms(0)).rtt_us
+    assert_eq!(in_flight.hear(&came, ms(answered) + 400_000), Heard::Answer);
+    verdict_of(&mut in_flight, slot, BEGAN).rtt_us
 }
 
 #[track_caller]
-fn assert_near(round_trip: u32, milliseconds: u32) {
-    assert!(round_trip.abs_diff(milliseconds * 1000) <= 10, "{round_trip} us, not {milliseconds} ms");
+fn assert_near(round_trip: u32, microseconds: u32) {
+    assert!(round_trip.abs_diff(microseconds) <= 10, "{round_trip} us, not {microseconds}");
 }
 
 #[test]
 fn the_round_trip_is_that_of_the_syn_that_was_answered() {
     // One SYN: from its leaving, whatever its timestamp says.
-    assert_near(round_trip_of(&[0], None, false, 20), 20);
-    assert_near(round_trip_of(&[5], None, false, 20), 15);
-    assert_near(round_trip_of(&[5], Some(900), false, 20), 15);
+    assert_near(round_trip_of(&[0], None, false, 20), 20_400);
+    assert_near(round_trip_of(&[5], None, false, 20), 15_400);
+    assert_near(round_trip_of(&[5], Some(900), false, 20), 15_400);
     // Two: the echo says which.
-    assert_near(round_trip_of(&[0, 300], Some(300), false, 320), 20);
-    assert_near(round_trip_of(&[0, 300], Some(0), true, 320), 320);
-    // One between the first and the last, of which only its timestamp is known.
-    assert_near(round_trip_of(&[0, 300, 900], Some(300), true, 920), 620);
+    assert_near(round_trip_of(&[0, 300], Some(300), false, 320), 20_400);
+    assert_near(round_trip_of(&[0, 300], Some(0), true, 320), 320_400);
+    // One between the first and the last, of which only the timestamp is known, in milliseconds.
+    assert_near(round_trip_of(&[0, 300, 900], Some(300), true, 920), 620_000);
     // An echo of a time before the check: it answers the first one at the earliest.
-    let of_nobody = round_trip_of(&[50, 300], Some(0), true, 320);
-    assert_near(of_nobody, 320);
+    assert_near(round_trip_of(&[0, 300], Some(-100), true, 320), 320_400);
     // Without an echo the port says it.
-    assert_near(round_trip_of(&[0, 300], None, false, 320), 20);
-    assert_near(round_trip_of(&[0, 300], None, true, 320), 320);
+    assert_near(round_trip_of(&[0, 300], None, false, 320), 20_400);
+    assert_near(round_trip_of(&[0, 300], None, true, 320), 320_400);
 }
 
 #[test]
