@@ -28,6 +28,8 @@ use crate::sys::clock;
 use crate::sys::memory::OutOfMemory;
 use crate::sys::waker::Waker;
 
+mod late_rounds;
+
 const MS: u64 = 1_000_000;
 /// When each test begins: after decades, so that no deadline has passed on the resolver's own clock.
 const BEGIN: u64 = 1_000_000_000_000 * MS;
@@ -324,21 +326,6 @@ fn a_check_whose_loop_was_late_has_the_time_for_the_syns_that_it_missed() {
         assert_eq!(bench.reports().len(), usize::from(ends_after == 2_000), "{timeout_ms}");
         bench.run_until(ends_after);
         assert_eq!(bench.sent(), sent, "{timeout_ms}");
-    }
-}
-
-#[test]
-fn a_check_whose_syn_left_late_has_time_for_the_answer() {
-    for (answered, status, ended) in [(260, Status::Up, 260), (9_000, Status::TimedOut, 550)] {
-        let mut bench = Bench::new(config(300), 8);
-        bench.wire.borrow_mut().held_up_for = 250 * MS;
-        bench.wire.borrow_mut().answers.push((BEGIN + answered * MS, 0));
-        bench.submit(1, 100);
-        bench.run_until(ended - 1);
-        assert!(bench.reports().is_empty());
-        bench.run_until(ended);
-        let statuses: Vec<Status> = bench.reports().iter().map(|report| report.verdict.status).collect();
-        assert_eq!((statuses, bench.sent()), (vec![status], vec![250]), "{answered}");
     }
 }
 
