@@ -142,11 +142,13 @@ fn there_is_room_for_one_more_flow_after_it_was_asked_for_and_not_for_many() {
     let mut flows = Flows::default();
     let destination = localhost(&flows, 80);
     for count in 0..2_000u16 {
+        let before = flows.flows.capacity();
         flows.grow().unwrap();
         let (slots, pairs) = (flows.flows.capacity(), flows.pairs.capacity());
         assert!(slots > flows.flows.len() && flows.turns.len() == TURNS);
         let spare = slots - flows.flows.len();
         assert!(spare <= 64.max(flows.flows.len() / 16), "room for {spare} more than {count}");
+        assert!(spare >= flows.flows.len() / 16 || slots == before, "room for {spare} more than {count}: too often");
         assert!(flows.open(destination, u16::MAX).is_some());
         assert_eq!((flows.flows.capacity(), flows.pairs.capacity()), (slots, pairs), "no memory is asked for now");
     }
@@ -167,6 +169,11 @@ fn every_port_of_a_destination_has_its_own_place_and_its_own_mask() {
             assert_eq!(flows.mask(slot), flows.mask_of(destination, number));
         }
     }
+    // Many of them have the same tag in the table.
+    let destination = localhost(&flows, 1);
+    assert!((0..1_000).all(|port| flows.find(destination, port).is_some()));
+    assert!((1_000..3_000).all(|port| flows.find(destination, port).is_none()));
+    assert!((0..1_000).all(|port| flows.find(localhost(&flows, 5), port).is_none()));
     assert!(masks.len() > 3_990 && hashes.len() > 3_990, "{} masks, {} places", masks.len(), hashes.len());
 }
 
