@@ -29,6 +29,7 @@ use crate::sys::memory::OutOfMemory;
 use crate::sys::waker::Waker;
 
 mod late_rounds;
+mod names;
 
 const MS: u64 = 1_000_000;
 /// When each test begins: after decades, so that no deadline has passed on the resolver's own clock.

@@ -36,8 +36,8 @@ pub(crate) struct EventLoop<E> {
     shared: Arc<Shared>,
     handle: Arc<LoopHandle>,
     intake: Intake,
-    checks: Checks<E>,
-    races: Races,
+    pub(super) checks: Checks<E>,
+    pub(super) races: Races,
     cancellation: Cancellation,
     /// The last round had no time for early SYNs that may leave.
     early_syns_left: bool,
