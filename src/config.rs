@@ -12,6 +12,7 @@ use crate::engine::wire::Wire;
 use crate::sys::netns;
 use crate::sys::poll_set::PollSet;
 use crate::sys::raw_socket;
+use crate::sys::sockaddr::canonical;
 
 /// More loops than this help nobody, and a mistyped number should not start ten thousand threads.
 const LOOPS_MAX: u32 = 256;
@@ -175,9 +176,12 @@ impl Config {
         Ok(())
     }
 
-    /// The source address of checks of its family. IPv4 and IPv6 may each have one; setting it again replaces it.
+    /// The source address of checks of its family. IPv4 and IPv6 may each have one; setting it again replaces it, and
+    /// 0.0.0.0 and :: are none.
     pub fn set_source(&mut self, ip: &str) -> Result<(), Error> {
-        match target::parse_ip(ip.as_bytes()) {
+        match target::parse_ip(ip.as_bytes()).map(|source| canonical(&source)) {
+            Some(SocketAddr::V4(source)) if source.ip().is_unspecified() => self.wire.source_v4 = None,
+            Some(SocketAddr::V6(source)) if source.ip().is_unspecified() => self.wire.source_v6 = None,
             Some(SocketAddr::V4(source)) if !source.ip().is_multicast() && !source.ip().is_broadcast() => {
                 self.wire.source_v4 = Some(source)
             }

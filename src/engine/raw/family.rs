@@ -1,7 +1,7 @@
 //! The raw socket of one family of addresses, with what waits to leave by it.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
@@ -164,12 +164,17 @@ impl Family {
 
     fn written(&self, syn: &Syn, routes: &mut Routes, now: u64) -> Result<Outgoing, i32> {
         let mut segment = [0; SYN_LEN];
-        let source = routes.source(&syn.to, syn.mark, now)?;
-        match (source, syn.to.ip()) {
-            (IpAddr::V4(source), IpAddr::V4(to)) => self.template.write_v4(&mut segment, &syn.fields, source, to),
-            (IpAddr::V6(source), IpAddr::V6(to)) => self.template.write_v6(&mut segment, &syn.fields, source, to),
-            _ => return Err(libc::EADDRNOTAVAIL),
-        }
+        let source = match syn.to {
+            SocketAddr::V4(to) => {
+                let source = routes.source(*to.ip(), syn.mark, now)?;
+                self.template.write_v4(&mut segment, &syn.fields, source, *to.ip());
+                source
+            }
+            SocketAddr::V6(_) => {
+                self.template.write_v6(&mut segment, &syn.fields);
+                std::net::Ipv4Addr::UNSPECIFIED
+            }
+        };
         Ok(Outgoing { segment, to: syn.to, source })
     }
 
@@ -247,10 +252,11 @@ impl Family {
     /// if it was done before.
     fn renew(&mut self, index: usize, errno: i32, routes: &mut Routes) -> bool {
         let Waiting { syn, renewed, .. } = self.waiting[index];
+        let SocketAddr::V4(to) = syn.to else { return false };
         if renewed || !matches!(errno, libc::EINVAL | libc::EADDRNOTAVAIL | libc::ENETUNREACH | libc::EHOSTUNREACH) {
             return false;
         }
-        routes.forget(&syn.to, syn.mark);
+        routes.forget((*to.ip()).into(), syn.mark);
         match self.written(&syn, routes, clock::now()) {
             Ok(outgoing) => {
                 self.waiting[index].renewed = true;
@@ -265,7 +271,8 @@ impl Family {
     /// place, however often it is tried, so the routes have the last word.
     fn judge(&self, index: usize, errno: i32, routes: &mut Routes) -> Refusal {
         let Syn { flow, to, mark, .. } = self.waiting[index].syn;
-        let (errno, is_final) = match routes.ask(&to, mark) {
+        let scope = if let SocketAddr::V6(to) = to { to.scope_id() } else { 0 };
+        let (errno, is_final) = match routes.ask(to.ip(), scope, mark) {
             Err(errno) => (errno, true),
             // A packet filter, or a full table of connections behind it.
             Ok(()) if errno == libc::EPERM => (errno, false),

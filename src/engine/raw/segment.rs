@@ -89,26 +89,22 @@ impl SynTemplate {
     }
 
     /// A SYN for IPv4, from an address to another one.
-    #[inline]
-    pub fn write_v4(&self, out: &mut [u8; SYN_LEN], fields: &SynFields, source: Ipv4Addr, target: Ipv4Addr) {
-        self.write(out, fields, u64::from(source.to_bits()) + u64::from(target.to_bits()));
-    }
-
-    /// A SYN for IPv6.
-    #[inline]
-    pub fn write_v6(&self, out: &mut [u8; SYN_LEN], fields: &SynFields, source: Ipv6Addr, target: Ipv6Addr) {
-        let words = |ip: Ipv6Addr| (0..4).map(move |word| u64::from((ip.to_bits() >> (32 * word)) as u32));
-        self.write(out, fields, words(source).chain(words(target)).sum());
-    }
-
+    ///
     /// The checksum is the sum of all 16-bit words (RFC 1071). A field of 32 bits counts as its two words do, since 2^16
     /// is 1 modulo 65,535.
     #[inline]
-    fn write(&self, out: &mut [u8; SYN_LEN], fields: &SynFields, addresses: u64) {
+    pub fn write_v4(&self, out: &mut [u8; SYN_LEN], fields: &SynFields, source: Ipv4Addr, target: Ipv4Addr) {
         let ports = u32::from(fields.source_port) << 16 | u32::from(fields.target_port);
-        let sum = [ports, fields.isn, fields.tsval].into_iter().map(u64::from).sum::<u64>() + addresses + self.sum;
+        let changing = [ports, fields.isn, fields.tsval, source.to_bits(), target.to_bits()];
+        let sum = changing.into_iter().map(u64::from).sum::<u64>() + self.sum;
         self.write_without_checksum(out, fields);
         out[CHECKSUM_AT..CHECKSUM_AT + 2].copy_from_slice(&(!folded(sum)).to_be_bytes());
+    }
+
+    /// A SYN for IPv6. Its checksum is left to the kernel (`IPV6_CHECKSUM`), which knows the source address.
+    #[inline]
+    pub fn write_v6(&self, out: &mut [u8; SYN_LEN], fields: &SynFields) {
+        self.write_without_checksum(out, fields);
     }
 
     #[inline]

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::mem::{MaybeUninit, size_of};
-use std::net::{IpAddr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::os::fd::RawFd;
 
 use super::segment::SYN_LEN;
@@ -15,17 +15,8 @@ pub(super) const BATCH: usize = 64;
 pub(super) struct Outgoing {
     pub segment: [u8; SYN_LEN],
     pub to: SocketAddr,
-    /// The address that it leaves from: its checksum was made for that.
-    pub source: IpAddr,
-}
-
-impl Outgoing {
-    /// A link-local source means nothing without a zone, which the kernel has of a link-local target alone. It chooses
-    /// again then (`ip6_datagram_send_ctl` in net/ipv6/datagram.c).
-    fn names_source(&self) -> bool {
-        let is_link_local = |ip: IpAddr| matches!(ip, IpAddr::V6(v6) if v6.is_unicast_link_local());
-        !is_link_local(self.source) || is_link_local(self.to.ip())
-    }
+    /// With IPv4, the address that it leaves from: its checksum was made for that.
+    pub source: Ipv4Addr,
 }
 
 #[repr(C)]
@@ -34,41 +25,21 @@ union Name {
     v6: sockaddr_in6,
 }
 
-#[repr(C)]
-union Info {
-    v4: libc::in_pktinfo,
-    v6: libc::in6_pktinfo,
-}
-
-/// The source address (IP_PKTINFO, ip(7); IPV6_PKTINFO, ipv6(7)).
+/// The source address (IP_PKTINFO, ip(7)).
 #[repr(C)]
 struct SourceControl {
     header: libc::cmsghdr,
-    info: Info,
+    info: libc::in_pktinfo,
 }
 
 impl SourceControl {
-    fn new(source: IpAddr) -> SourceControl {
+    fn new(source: Ipv4Addr) -> SourceControl {
         // SAFETY: integers all through, for which zero is a value.
         let mut control: SourceControl = unsafe { std::mem::zeroed() };
-        let len = match source {
-            IpAddr::V4(source) => {
-                control.header.cmsg_level = libc::IPPROTO_IP;
-                control.header.cmsg_type = libc::IP_PKTINFO;
-                let ipi_spec_dst = libc::in_addr { s_addr: u32::from_ne_bytes(source.octets()) };
-                control.info.v4 =
-                    libc::in_pktinfo { ipi_ifindex: 0, ipi_spec_dst, ipi_addr: libc::in_addr { s_addr: 0 } };
-                size_of::<libc::in_pktinfo>()
-            }
-            IpAddr::V6(source) => {
-                control.header.cmsg_level = libc::IPPROTO_IPV6;
-                control.header.cmsg_type = libc::IPV6_PKTINFO;
-                let ipi6_addr = libc::in6_addr { s6_addr: source.octets() };
-                control.info.v6 = libc::in6_pktinfo { ipi6_addr, ipi6_ifindex: 0 };
-                size_of::<libc::in6_pktinfo>()
-            }
-        };
-        control.header.cmsg_len = (size_of::<libc::cmsghdr>() + len) as _;
+        control.header.cmsg_len = (size_of::<libc::cmsghdr>() + size_of::<libc::in_pktinfo>()) as _;
+        control.header.cmsg_level = libc::IPPROTO_IP;
+        control.header.cmsg_type = libc::IP_PKTINFO;
+        control.info.ipi_spec_dst.s_addr = u32::from_ne_bytes(source.octets());
         control
     }
 }
@@ -86,15 +57,15 @@ pub(super) fn send(fd: RawFd, segments: &[Outgoing]) -> io::Result<usize> {
     let mut headers = [const { MaybeUninit::<libc::mmsghdr>::uninit() }; BATCH];
     let mut count = 0;
     for ((segment, message), header) in segments.iter().zip(&mut messages).zip(&mut headers) {
-        let (name, name_len) = match segment.to {
+        let (name, name_len, control_len) = match segment.to {
             SocketAddr::V4(to) => {
                 let v4 = to_sockaddr_in(&SocketAddrV4::new(*to.ip(), 0));
-                (Name { v4 }, size_of::<sockaddr_in>())
+                (Name { v4 }, size_of::<sockaddr_in>(), size_of::<SourceControl>())
             }
             SocketAddr::V6(to) => {
                 // For a raw socket the port is a protocol, or 0.
                 let v6 = to_sockaddr_in6(&SocketAddrV6::new(*to.ip(), 0, to.flowinfo(), to.scope_id()));
-                (Name { v6 }, size_of::<sockaddr_in6>())
+                (Name { v6 }, size_of::<sockaddr_in6>(), 0)
             }
         };
         let vector = libc::iovec { iov_base: segment.segment.as_ptr().cast_mut().cast(), iov_len: SYN_LEN };
@@ -104,9 +75,9 @@ pub(super) fn send(fd: RawFd, segments: &[Outgoing]) -> io::Result<usize> {
         header.msg_hdr.msg_namelen = name_len as libc::socklen_t;
         header.msg_hdr.msg_iov = &mut message.vector;
         header.msg_hdr.msg_iovlen = 1;
-        if segment.names_source() {
+        if control_len > 0 {
             header.msg_hdr.msg_control = (&raw mut message.control).cast();
-            header.msg_hdr.msg_controllen = size_of::<SourceControl>() as _;
+            header.msg_hdr.msg_controllen = control_len as _;
         }
         count += 1;
     }

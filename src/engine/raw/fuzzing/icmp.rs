@@ -2,7 +2,7 @@
 //! the check whose SYN it quotes, and for no other.
 
 use std::cell::RefCell;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 
 use super::super::in_flight::{InFlight, Outcome};
 use super::super::ports::Ports;
@@ -133,7 +133,7 @@ impl Checks {
         let (number, fields) = self.in_flight.next_syn(check.slot, check.target.port(), self.now);
         self.in_flight.left(number, self.now);
         let mut syn = [0; SYN_LEN];
-        SynTemplate::v6().write_v6(&mut syn, &fields, Ipv6Addr::LOCALHOST, Ipv6Addr::LOCALHOST);
+        SynTemplate::v6().write_v6(&mut syn, &fields);
         check.quote = *syn.first_chunk().expect("a SYN is longer");
         check.syns += 1;
     }

@@ -18,7 +18,7 @@ pub(in crate::engine::raw) mod of_linux {
         11f92de40000000006e78758b50140000001c0000";
 }
 
-pub(in crate::engine::raw) const V6_HEADER: usize = 40;
+const V6_HEADER: usize = 40;
 
 pub(in crate::engine::raw) fn bytes(hex: &str) -> Vec<u8> {
     let digits: Vec<u32> = hex.chars().map(|digit| digit.to_digit(16).expect("a hex digit")).collect();
@@ -225,7 +225,7 @@ fn other_packets_than_whole_ones_of_tcp_over_ipv4_are_no_answers() {
 fn quote_needs_the_ports_and_the_isn() {
     let mut syn = [0; SYN_LEN];
     let fields = SynFields { source_port: 20_480, target_port: 443, isn: 0xdead_beef, tsval: 1 };
-    SynTemplate::v6().write_v6(&mut syn, &fields, Ipv6Addr::LOCALHOST, Ipv6Addr::LOCALHOST);
+    SynTemplate::v6().write_v6(&mut syn, &fields);
     for length in 0..8 {
         assert_eq!(parse_quote(&syn[..length]), None);
     }
