@@ -1,6 +1,6 @@
 //! The settings that change the segments on the wire.
 
-use std::net::{SocketAddrV4, SocketAddrV6};
+use std::net::{SocketAddr, SocketAddrV4, SocketAddrV6};
 
 /// The settings that change the segments on the wire.
 #[derive(Clone, Debug, Default)]
@@ -10,4 +10,11 @@ pub(crate) struct Wire {
     pub interface: Option<Box<[u8]>>,
     pub mark: Option<u32>,
     pub tos: Option<u8>,
+}
+
+impl Wire {
+    /// The source address of a family.
+    pub fn source(&self, v6: bool) -> Option<SocketAddr> {
+        if v6 { self.source_v6.map(SocketAddr::V6) } else { self.source_v4.map(SocketAddr::V4) }
+    }
 }

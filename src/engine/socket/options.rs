@@ -14,7 +14,6 @@ mod system;
 mod posix;
 
 use std::io;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use socket2::{Domain, Socket};
@@ -45,8 +44,7 @@ pub(super) fn open(v6: bool, close_mode: CloseMode, wire: &Wire) -> io::Result<S
     if let Some(tos) = wire.tos {
         system::set_tos(&socket, v6, tos.into())?;
     }
-    let source = if v6 { wire.source_v6.map(SocketAddr::V6) } else { wire.source_v4.map(SocketAddr::V4) };
-    if let Some(source) = source {
+    if let Some(source) = wire.source(v6) {
         system::leave_the_port_to_connect(&socket)?;
         socket.bind(&source.into())?;
     }

@@ -34,6 +34,8 @@ pub(crate) struct Socket {
     defers: bool,
     /// It is bound to an interface, which the kernel holds by number.
     bound: bool,
+    /// The address that the configuration has it bound to.
+    source: Option<Box<SocketAddr>>,
     /// It is bound to the zone of a link-local target, for good.
     zoned: bool,
     /// What its connections bear.
@@ -77,6 +79,7 @@ impl Socket {
             v6,
             defers,
             bound: wire.interface.is_some(),
+            source: wire.source(v6).map(Box::new),
             zoned: false,
             mark: wire.mark.unwrap_or(0),
             used: false,
@@ -137,6 +140,14 @@ impl Socket {
         let Some(stream) = &self.stream else { return Err(Observation::Fault { errno: EIO }) };
         if self.close_mode.handshake == Handshake::HalfOpen && !self.defers {
             handshake::defer_once(stream).map_err(|errno| Observation::Fault { errno })?;
+        }
+        if self.used
+            && let Some(source) = &self.source
+        {
+            // The address may have left this host since, which the kernel would not look at again (tcp_disconnect in
+            // net/ipv4/tcp.c).
+            let bound = SockRef::from(stream).bind(&(**source).into());
+            bound.map_err(|error| Observation::Fault { errno: os_error::of(&error) })?;
         }
         self.connecting = Some(Connecting::begin());
         self.zoned |= is_link_local(target);
