@@ -31,8 +31,10 @@ mod the_host {
     /// Raw sockets that TCP segments are shown to, and sockets that all packets are shown to (raw(7), packet(7)).
     pub fn receivers() -> usize {
         let tables = ["raw", "raw6"].map(|name| std::fs::read_to_string(format!("/proc/self/net/{name}")).expect(name));
-        // A socket that is bound to an address which this host lacks receives nothing: 240.0.0.1, and 100::1.
-        let is_deaf = |local: &str| local == "010000F0:0006" || local == "00000001000000000000000001000000:0006";
+        // A socket that is bound to an address which this host lacks receives nothing: 240.0.0.1, and 100::1; nor does
+        // one that is bound to a group, to which no segment goes: 224.0.0.0, and ff0e::.
+        let deaf = ["010000F0", "00000001000000000000000001000000", "000000E0", "00000EFF000000000000000000000000"];
+        let is_deaf = |local: &str| deaf.iter().any(|address| local.strip_suffix(":0006") == Some(*address));
         let receives = |local: &str| local.ends_with(":0006") && !is_deaf(local);
         let is_tcp = |line: &&str| line.split_whitespace().nth(1).is_some_and(receives);
         let packet = std::fs::read_to_string("/proc/self/net/packet").expect("/proc");

@@ -1,5 +1,6 @@
-//! The checksum of TCP (RFC 1071; RFC 9293, section 3.1), which a raw socket leaves to its program. With IPv6 the kernel
-//! would look at it (`IPV6_CHECKSUM`, ipv6(7)), but counts what is damaged among what it has dropped for want of room.
+//! The checksum of TCP (RFC 1071; RFC 9293, section 3.1) of what comes in, which a raw socket leaves to its program. With
+//! IPv6 the kernel would look at it (`IPV6_CHECKSUM`, ipv6(7)), but counts what is damaged among what it has dropped for
+//! want of room.
 
 use std::net::Ipv6Addr;
 
@@ -56,20 +57,26 @@ mod tests {
     use super::super::segment::{SYN_LEN, SynFields, SynTemplate};
     use super::*;
 
-    /// With so many bytes of data behind the header, and its checksum made by sums of two bytes at a time.
+    /// With so many bytes of data behind the header.
     fn with_data(data: usize) -> Vec<u8> {
         let mut segment = bytes(of_linux::RST_V4)[HEADER..].to_vec();
         segment.extend((0..data).map(|at| 0xa0 + at as u8));
         segment[CHECKSUM_AT..CHECKSUM_AT + 2].fill(0);
         let mut whole = packet(0, Ipv4Addr::LOCALHOST, &segment);
         let pseudo = [&[127, 0, 0, 1, 127, 0, 0, 1, 0, 6][..], &(segment.len() as u16).to_be_bytes()].concat();
+        let checksum = plain_checksum(&[pseudo, segment].concat());
+        whole[HEADER + CHECKSUM_AT..HEADER + CHECKSUM_AT + 2].copy_from_slice(&checksum.to_be_bytes());
+        whole
+    }
+
+    /// By sums of two bytes at a time.
+    fn plain_checksum(covered: &[u8]) -> u16 {
         let mut sum = 0u32;
-        for word in pseudo.chunks(2).chain(segment.chunks(2)) {
+        for word in covered.chunks(2) {
             sum += u32::from(word[0]) * 256 + u32::from(*word.get(1).unwrap_or(&0));
             sum = sum % 0x10000 + sum / 0x10000;
         }
-        whole[HEADER + CHECKSUM_AT..HEADER + CHECKSUM_AT + 2].copy_from_slice(&(!sum as u16).to_be_bytes());
-        whole
+        !sum as u16
     }
 
     #[test]
@@ -142,13 +149,16 @@ mod tests {
         }
 
         #[test]
-        fn of_what_it_sends_by_ipv6_each_bit_that_is_not_as_it_was_is_damage(
+        fn each_bit_of_a_segment_by_ipv6_that_is_not_as_it_was_is_damage(
             source in any::<u128>(), target in any::<u128>(), isn in any::<u32>(), bit in 0..8 * SYN_LEN
         ) {
             let mut syn = [0; SYN_LEN];
             let fields = SynFields { source_port: 4_711, target_port: 80, isn, tsval: !isn };
             let (source, target) = (Ipv6Addr::from_bits(source), Ipv6Addr::from_bits(target));
-            SynTemplate::v6().write_v6(&mut syn, &fields, source, target);
+            SynTemplate::v6().write_v6(&mut syn, &fields);
+            let pseudo = [&source.octets()[..], &target.octets(), &[0, 6, 0, SYN_LEN as u8]].concat();
+            let checksum = plain_checksum(&[&pseudo[..], &syn].concat());
+            syn[CHECKSUM_AT..CHECKSUM_AT + 2].copy_from_slice(&checksum.to_be_bytes());
             prop_assert!(!is_damaged_v6(&syn, source, target));
             syn[bit / 8] ^= 1 << (bit % 8);
             prop_assert!(is_damaged_v6(&syn, source, target));

@@ -146,7 +146,9 @@ impl RawEngine {
 
     fn open_anew(&mut self, v6: bool) -> Result<(), i32> {
         self.in_flight.ports.hold()?;
-        self.routes.open(v6)?;
+        if !v6 {
+            self.routes.open_v4()?;
+        }
         let block = self.in_flight.ports.block();
         let deaf = &mut self.deaf[usize::from(v6)];
         let family = Family::open(v6, &self.wire, block, self.poll.registry(), deaf)?;
@@ -172,7 +174,8 @@ impl RawEngine {
     }
 
     fn count_sockets(&mut self) {
-        let sockets = self.families.iter().flatten().count() + self.deaf.iter().flatten().count();
+        let open = self.families.iter().flatten().map(|family| &family.socket).chain(self.deaf.iter().flatten());
+        let sockets: usize = open.map(RawSocket::count).sum();
         self.counts.hold(sockets as u64 + u64::from(self.in_flight.ports.len()));
     }
 
@@ -340,7 +343,7 @@ impl Engine for RawEngine {
 
     fn repeat_syn(&mut self, slot: u32, target: &SocketAddr) -> bool {
         let to = self.routes.effective(target);
-        self.routes.forget(&to, self.in_flight.mark_of(slot)); // which may be why there is no answer
+        self.routes.forget(to.ip(), self.in_flight.mark_of(slot)); // which may be why there is no answer
         self.in_flight.change_port(slot);
         self.repeat(slot, to)
     }

@@ -1,7 +1,7 @@
 //! The raw socket of one family of addresses, with what waits to leave by it.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, SocketAddrV4};
 
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
@@ -168,11 +168,11 @@ impl Family {
             SocketAddr::V4(to) => {
                 let source = routes.source(*to.ip(), syn.mark, now)?;
                 self.template.write_v4(&mut segment, &syn.fields, source, *to.ip());
-                source
+                Some(SocketAddrV4::new(source, 0).into())
             }
             SocketAddr::V6(_) => {
                 self.template.write_v6(&mut segment, &syn.fields);
-                std::net::Ipv4Addr::UNSPECIFIED
+                routes.configured_v6()
             }
         };
         Ok(Outgoing { segment, to: syn.to, source })

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::mem::size_of;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::os::fd::{AsRawFd, RawFd};
 
 use socket2::{Domain, Protocol, SockFilter, Socket, Type};
@@ -20,11 +20,19 @@ const NOTHING: [libc::sock_filter; 1] = [libc::sock_filter { code: 0x06, jt: 0, 
 /// Addresses that nobody has: one that is reserved (RFC 1112, section 4), one of those to discard (RFC 6666).
 const NOWHERE_V4: Ipv4Addr = Ipv4Addr::new(240, 0, 0, 1);
 const NOWHERE_V6: Ipv6Addr = Ipv6Addr::new(0x100, 0, 0, 0, 0, 0, 0, 1);
+/// A socket that is bound to an address of a group receives what goes there, which no segment of TCP does, and sends from
+/// the address that the routes choose (rawv6_bind in net/ipv6/raw.c). Nobody has joined this one (RFC 4291, section 2.7).
+const NO_GROUP: Ipv6Addr = Ipv6Addr::new(0xff0e, 0, 0, 0, 0, 0, 0, 0);
+/// Where the checksum is in a TCP header.
+const CHECKSUM_OFFSET: i32 = 16;
 /// Binding to an address that this host lacks (ipv6(7), linux/in6.h).
 const IPV6_FREEBIND: i32 = 78;
 
 pub(super) struct RawSocket {
     socket: Socket,
+    /// With IPv6 this one sends, and hears nothing: its option to have checksums made is one to have them verified, too,
+    /// and what is damaged would count among what the kernel had no room for (rawv6_rcv_skb in net/ipv6/raw.c).
+    sender: Option<Socket>,
     v6: bool,
     /// The address that it is bound to while it receives.
     source: SocketAddr,
@@ -38,28 +46,15 @@ pub(super) struct RawSocket {
 impl RawSocket {
     /// Opens a socket, which is deaf: nothing is received by it, and it costs the host's other traffic nothing.
     pub fn open(v6: bool, wire: &Wire) -> io::Result<RawSocket> {
-        let domain = if v6 { Domain::IPV6 } else { Domain::IPV4 };
-        let socket = Socket::new_raw(domain, Type::RAW.nonblocking().cloexec(), Some(Protocol::TCP))?;
-        attach(&socket, &NOTHING)?;
-        if let Some(interface) = &wire.interface {
-            socket.bind_device(Some(interface))?;
-        }
-        let source = match (v6, wire.source_v4, wire.source_v6) {
-            (false, Some(source), _) => SocketAddrV4::new(*source.ip(), 0).into(),
-            (false, None, _) => SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0).into(),
-            (true, _, Some(source)) => SocketAddrV6::new(*source.ip(), 0, 0, source.scope_id()).into(),
-            (true, _, None) => SocketAddrV6::new(Ipv6Addr::UNSPECIFIED, 0, 0, 0).into(),
-        };
+        let socket = open(v6, wire)?;
+        let any = if v6 { Ipv6Addr::UNSPECIFIED.into() } else { Ipv4Addr::UNSPECIFIED.into() };
+        let mut source = wire.source(v6).unwrap_or(SocketAddr::new(any, 0));
+        source.set_port(0); // for a raw socket the port is a protocol, or 0
         let fd = socket.as_raw_fd();
         if v6 {
             set(fd, libc::IPPROTO_IPV6, libc::IPV6_RECVERR, 1)?;
         } else {
             set(fd, libc::IPPROTO_IP, libc::IP_RECVERR, 1)?;
-        }
-        match wire.tos {
-            Some(tos) if v6 => set(fd, libc::IPPROTO_IPV6, libc::IPV6_TCLASS, tos.into())?,
-            Some(tos) => set(fd, libc::IPPROTO_IP, libc::IP_TOS, tos.into())?,
-            None => {}
         }
         // What follows makes it better. A kernel or a sandbox that refuses it does no harm.
         let _ = set(fd, libc::SOL_SOCKET, libc::SO_TIMESTAMPNS, 1);
@@ -70,11 +65,9 @@ impl RawSocket {
         if set(fd, libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, RECEIVE_QUEUE).is_err() {
             let _ = set(fd, libc::SOL_SOCKET, libc::SO_RCVBUF, RECEIVE_QUEUE);
         }
-        if set(fd, libc::SOL_SOCKET, libc::SO_SNDBUFFORCE, SEND_QUEUE).is_err() {
-            let _ = set(fd, libc::SOL_SOCKET, libc::SO_SNDBUF, SEND_QUEUE);
-        }
         let buffers = ReceiveBuffers::new().map_err(|_| io::Error::from_raw_os_error(libc::ENOMEM))?;
-        let socket = RawSocket { socket, v6, source, mark: 0, buffers, dropped: 0 };
+        let sender = if v6 { Some(open_sender_v6(wire)?) } else { None };
+        let socket = RawSocket { socket, sender, v6, source, mark: 0, buffers, dropped: 0 };
         socket.grow_deaf()?;
         Ok(socket)
     }
@@ -89,7 +82,7 @@ impl RawSocket {
     /// (raw_v4_match in net/ipv4/raw.c, raw_v6_match in net/ipv6/raw.c). A process that gave up its privileges could not
     /// open it again.
     pub fn grow_deaf(&self) -> io::Result<()> {
-        attach(&self.socket, &NOTHING)?;
+        hear_nothing(&self.socket)?;
         let (level, name) =
             if self.v6 { (libc::IPPROTO_IPV6, IPV6_FREEBIND) } else { (libc::IPPROTO_IP, libc::IP_FREEBIND) };
         let nowhere: SocketAddr = if self.v6 { (NOWHERE_V6, 0).into() } else { (NOWHERE_V4, 0).into() };
@@ -112,7 +105,7 @@ impl RawSocket {
     /// Has what leaves from now on bear this mark.
     pub fn set_mark(&mut self, mark: u32) -> io::Result<()> {
         if mark != self.mark {
-            self.socket.set_mark(mark)?;
+            self.sender().set_mark(mark)?;
             self.mark = mark;
         }
         Ok(())
@@ -120,7 +113,16 @@ impl RawSocket {
 
     /// Sends these segments, all to addresses of the socket's family. Returns how many left; an error is of the first.
     pub fn send(&self, segments: &[Outgoing]) -> io::Result<usize> {
-        send(self.fd(), segments)
+        send(self.sender().as_raw_fd(), segments)
+    }
+
+    fn sender(&self) -> &Socket {
+        self.sender.as_ref().unwrap_or(&self.socket)
+    }
+
+    /// How many sockets it is.
+    pub fn count(&self) -> usize {
+        1 + usize::from(self.sender.is_some())
     }
 
     /// Receives up to 64 segments. Returns how many; if fewer, no more were there.
@@ -159,12 +161,44 @@ impl RawSocket {
     }
 }
 
+/// A socket that hears nothing, with what is the same for those that send and receive.
+fn open(v6: bool, wire: &Wire) -> io::Result<Socket> {
+    let domain = if v6 { Domain::IPV6 } else { Domain::IPV4 };
+    let socket = Socket::new_raw(domain, Type::RAW.nonblocking().cloexec(), Some(Protocol::TCP))?;
+    hear_nothing(&socket)?;
+    if let Some(interface) = &wire.interface {
+        socket.bind_device(Some(interface))?;
+    }
+    let fd = socket.as_raw_fd();
+    match wire.tos {
+        Some(tos) if v6 => set(fd, libc::IPPROTO_IPV6, libc::IPV6_TCLASS, tos.into())?,
+        Some(tos) => set(fd, libc::IPPROTO_IP, libc::IP_TOS, tos.into())?,
+        None => {}
+    }
+    // Makes it better. A kernel or a sandbox that refuses it does no harm.
+    if set(fd, libc::SOL_SOCKET, libc::SO_SNDBUFFORCE, SEND_QUEUE).is_err() {
+        let _ = set(fd, libc::SOL_SOCKET, libc::SO_SNDBUF, SEND_QUEUE);
+    }
+    Ok(socket)
+}
+
+fn open_sender_v6(wire: &Wire) -> io::Result<Socket> {
+    let socket = open(true, wire)?;
+    set(socket.as_raw_fd(), libc::IPPROTO_IPV6, libc::IPV6_CHECKSUM, CHECKSUM_OFFSET)?;
+    socket.bind(&SocketAddrV6::new(NO_GROUP, 0, 0, 0).into())?;
+    Ok(socket)
+}
+
+pub(super) fn hear_nothing(socket: &Socket) -> io::Result<()> {
+    attach(socket, &NOTHING)
+}
+
 fn attach(socket: &Socket, filter: &[libc::sock_filter]) -> io::Result<()> {
     let filter: Vec<SockFilter> = filter.iter().map(|one| SockFilter::new(one.code, one.jt, one.jf, one.k)).collect();
     socket.attach_filter(&filter)
 }
 
-pub(super) fn set(fd: RawFd, level: i32, name: i32, value: i32) -> io::Result<()> {
+fn set(fd: RawFd, level: i32, name: i32, value: i32) -> io::Result<()> {
     let size = size_of::<i32>() as libc::socklen_t;
     // SAFETY: the kernel reads one int, which `value` is.
     let result = unsafe { libc::setsockopt(fd, level, name, (&raw const value).cast(), size) };

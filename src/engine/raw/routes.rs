@@ -1,6 +1,6 @@
 //! Which source address a segment leaves with: the checksum of TCP over IPv4 covers it.
 //!
-//! A datagram socket that is connected, and sends nothing, has the address that the kernel's routes choose. What it says
+//! A raw socket that is connected, and sends nothing, has the address that the kernel's routes choose. What it says
 //! is kept for a moment. Nothing else is asked of the kernel, so a change of routes or addresses is noticed when the
 //! moment is over, and at once if the address has left the host, since sending then fails.
 
@@ -10,18 +10,21 @@ use std::mem::size_of;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::os::fd::AsRawFd;
 
-use socket2::{Domain, Socket, Type};
+use socket2::{Domain, Protocol, Socket, Type};
 
+use super::raw_socket::hear_nothing;
 use crate::engine::wire::Wire;
 use crate::sys::os_error;
 use crate::sys::sockaddr::{canonical, to_sockaddr_in, to_sockaddr_in6};
 
+/// A group that nobody can join (RFC 1112, section 4).
+const NO_GROUP_V4: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 0);
 /// How long an address is kept, in nanoseconds.
 const LIFE: u64 = 1_000_000_000;
 /// Addresses kept; when there are more, all are forgotten.
 const MOST: usize = 1 << 16;
-/// A datagram's port does not matter, but for rules of routing that look at it.
-const PORT: u16 = 80;
+/// A raw socket's segments have no port for rules of routing (raw_sendmsg in net/ipv4/raw.c).
+const PORT: u16 = 0;
 
 #[derive(Clone, Copy)]
 struct Kept {
@@ -51,11 +54,16 @@ impl Routes {
                 let source = self.wire.source_v4.map_or(Ipv4Addr::LOCALHOST, |source| *source.ip());
                 target.set_ip(source.into());
             }
-            IpAddr::V6(ip) if ip.is_unspecified() => {
-                let source = self.wire.source_v6.map_or(Ipv6Addr::LOCALHOST, |source| *source.ip());
-                target.set_ip(source.into());
-            }
+            // Whatever the source is (tcp_v6_connect in net/ipv6/tcp_ipv6.c).
+            IpAddr::V6(ip) if ip.is_unspecified() => target.set_ip(Ipv6Addr::LOCALHOST.into()),
             _ => {}
+        }
+        // The zone of a source is that of a target without one.
+        if let (SocketAddr::V6(target), Some(source)) = (&mut target, &self.wire.source_v6)
+            && target.ip().is_unicast_link_local()
+            && target.scope_id() == 0
+        {
+            target.set_scope_id(source.scope_id());
         }
         target
     }
@@ -64,8 +72,15 @@ impl Routes {
     pub fn may_ask(&self, target: &SocketAddr) -> Result<(), i32> {
         match target {
             _ if target.ip().is_multicast() => Err(libc::ENETUNREACH),
-            SocketAddr::V6(v6) if v6.ip().is_unicast_link_local() && v6.scope_id() == 0 => {
-                if self.wire.interface.is_some() { Ok(()) } else { Err(libc::EINVAL) }
+            SocketAddr::V6(v6) if v6.ip().is_unicast_link_local() => {
+                let zone_of_source = self.wire.source_v6.map_or(0, |source| source.scope_id());
+                match v6.scope_id() {
+                    0 if self.wire.interface.is_some() => Ok(()),
+                    zone if zone == 0 || ![0, zone].contains(&zone_of_source) => Err(libc::EINVAL),
+                    // A raw socket would take the zone, whatever interface it is bound to.
+                    zone if self.wire.interface.is_some() => self.ask_v6(*v6.ip(), zone, 0),
+                    _ => Ok(()),
+                }
             }
             _ => Ok(()),
         }
@@ -107,6 +122,11 @@ impl Routes {
         Ok(kept.source)
     }
 
+    /// The address of IPv6 that the configuration has all segments leave from.
+    pub fn configured_v6(&self) -> Option<SocketAddr> {
+        self.wire.source(true)
+    }
+
     /// Opens what the routes of IPv4 are asked with, so that no check lacks a descriptor for it later.
     pub fn open_v4(&mut self) -> Result<(), i32> {
         if self.wire.source_v4.is_none() && self.v4.is_none() {
@@ -132,18 +152,21 @@ impl Routes {
                 connect(&socket, &to_sockaddr_in(&SocketAddrV4::new(target, PORT)))
             }
             IpAddr::V4(target) => self.ask_v4(target, mark).map(|_| ()),
-            IpAddr::V6(target) => {
-                let socket = self.open(true, mark)?;
-                connect(&socket, &to_sockaddr_in6(&SocketAddrV6::new(target, PORT, 0, scope)))
-            }
+            IpAddr::V6(target) => self.ask_v6(target, scope, mark),
         }
+    }
+
+    fn ask_v6(&self, target: Ipv6Addr, scope: u32, mark: u32) -> Result<(), i32> {
+        let socket = self.open(true, mark)?;
+        connect(&socket, &to_sockaddr_in6(&SocketAddrV6::new(target, PORT, 0, scope)))
     }
 
     fn ask_v4(&mut self, target: Ipv4Addr, mark: u32) -> Result<Ipv4Addr, i32> {
         if self.v4.as_ref().is_some_and(|(_, of)| *of != mark) {
             self.v4 = None; // before there is another one: descriptors may be few
         }
-        let socket = match self.v4.take() {
+        let kept = self.v4.take().filter(|(socket, _)| self.disconnect(socket).is_ok());
+        let socket = match kept {
             Some((socket, _)) => socket,
             None => self.open(false, mark)?,
         };
@@ -161,16 +184,18 @@ impl Routes {
             Ok(()) => {}
         }
         let local = socket.local_addr().map_err(|error| os_error::of(&error))?;
-        // Its address would be kept by the next connect. What it was bound to is lost with it (__udp_disconnect in
-        // net/ipv4/udp.c).
-        let nowhere = libc::sockaddr { sa_family: libc::AF_UNSPEC as libc::sa_family_t, sa_data: [0; 14] };
-        if connect(&socket, &nowhere).is_ok() && self.bind_device(&socket).is_ok() {
-            self.v4 = Some((socket, mark));
-        }
+        self.v4 = Some((socket, mark));
         match local.as_socket() {
             Some(SocketAddr::V4(local)) => Ok(*local.ip()),
             _ => Err(libc::EADDRNOTAVAIL),
         }
+    }
+
+    /// Its address would be kept by the next connect. What it was bound to is lost with it (__udp_disconnect in
+    /// net/ipv4/udp.c).
+    fn disconnect(&self, socket: &Socket) -> Result<(), i32> {
+        connect(socket, &libc::sockaddr { sa_family: libc::AF_UNSPEC as libc::sa_family_t, sa_data: [0; 14] })?;
+        self.bind_device(socket).map_err(|error| os_error::of(&error))
     }
 
     fn bind_device(&self, socket: &Socket) -> io::Result<()> {
@@ -180,7 +205,7 @@ impl Routes {
     fn open(&self, v6: bool, mark: u32) -> Result<Socket, i32> {
         let domain = if v6 { Domain::IPV6 } else { Domain::IPV4 };
         let open = || {
-            let socket = Socket::new_raw(domain, Type::DGRAM.nonblocking().cloexec(), None)?;
+            let socket = asker(domain)?;
             self.bind_device(&socket)?;
             if mark != 0 {
                 socket.set_mark(mark)?;
@@ -188,12 +213,9 @@ impl Routes {
             if let (Some(tos), false) = (self.wire.tos, v6) {
                 socket.set_tos_v4(tos.into())?;
             }
-            match (v6, self.wire.source_v4, self.wire.source_v6) {
-                (false, Some(source), _) => socket.bind(&SocketAddrV4::new(*source.ip(), 0).into())?,
-                (true, _, Some(source)) => {
-                    socket.bind(&SocketAddrV6::new(*source.ip(), 0, 0, source.scope_id()).into())?
-                }
-                _ => {}
+            if let Some(mut source) = self.wire.source(v6) {
+                source.set_port(0);
+                socket.bind(&source.into())?;
             }
             Ok(socket)
         };
@@ -209,6 +231,25 @@ impl Routes {
         self.v4 = None;
         self.kept = HashMap::new();
         self.latest = None;
+    }
+}
+
+/// A raw one, so that rules of routing for TCP are those that are asked. A process that has given up its privileges asks
+/// with datagrams.
+fn asker(domain: Domain) -> io::Result<Socket> {
+    match Socket::new_raw(domain, Type::RAW.nonblocking().cloexec(), Some(Protocol::TCP)) {
+        Ok(socket) => {
+            hear_nothing(&socket)?;
+            if domain == Domain::IPV4 {
+                // Until it is asked, it costs the host's other traffic nothing: no segment goes to a group.
+                socket.bind(&SocketAddrV4::new(NO_GROUP_V4, 0).into())?;
+            }
+            Ok(socket)
+        }
+        Err(error) if os_error::is_forbidden(os_error::of(&error)) => {
+            Socket::new_raw(domain, Type::DGRAM.nonblocking().cloexec(), None)
+        }
+        Err(error) => Err(error),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::mem::{MaybeUninit, size_of};
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::net::{SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::os::fd::RawFd;
 
 use super::segment::SYN_LEN;
@@ -15,8 +15,9 @@ pub(super) const BATCH: usize = 64;
 pub(super) struct Outgoing {
     pub segment: [u8; SYN_LEN],
     pub to: SocketAddr,
-    /// With IPv4, the address that it leaves from: its checksum was made for that.
-    pub source: Ipv4Addr,
+    /// The address that it leaves from. With IPv4 its checksum was made for that. With IPv6 and none, the kernel chooses
+    /// it together with the way, and makes the checksum.
+    pub source: Option<SocketAddr>,
 }
 
 #[repr(C)]
@@ -25,21 +26,44 @@ union Name {
     v6: sockaddr_in6,
 }
 
-/// The source address (IP_PKTINFO, ip(7)).
+#[repr(C)]
+union Info {
+    v4: libc::in_pktinfo,
+    v6: libc::in6_pktinfo,
+}
+
+/// The source address (IP_PKTINFO, ip(7); IPV6_PKTINFO, ipv6(7)).
 #[repr(C)]
 struct SourceControl {
     header: libc::cmsghdr,
-    info: libc::in_pktinfo,
+    info: Info,
 }
 
 impl SourceControl {
-    fn new(source: Ipv4Addr) -> SourceControl {
+    fn new(source: &SocketAddr, to: &SocketAddr) -> SourceControl {
         // SAFETY: integers all through, for which zero is a value.
         let mut control: SourceControl = unsafe { std::mem::zeroed() };
-        control.header.cmsg_len = (size_of::<libc::cmsghdr>() + size_of::<libc::in_pktinfo>()) as _;
-        control.header.cmsg_level = libc::IPPROTO_IP;
-        control.header.cmsg_type = libc::IP_PKTINFO;
-        control.info.ipi_spec_dst.s_addr = u32::from_ne_bytes(source.octets());
+        let len = match source {
+            SocketAddr::V4(source) => {
+                control.header.cmsg_level = libc::IPPROTO_IP;
+                control.header.cmsg_type = libc::IP_PKTINFO;
+                let ipi_spec_dst = libc::in_addr { s_addr: u32::from_ne_bytes(source.ip().octets()) };
+                control.info.v4 =
+                    libc::in_pktinfo { ipi_ifindex: 0, ipi_spec_dst, ipi_addr: libc::in_addr { s_addr: 0 } };
+                size_of::<libc::in_pktinfo>()
+            }
+            SocketAddr::V6(source) => {
+                control.header.cmsg_level = libc::IPPROTO_IPV6;
+                control.header.cmsg_type = libc::IPV6_PKTINFO;
+                let ipi6_addr = libc::in6_addr { s6_addr: source.ip().octets() };
+                // The zone of a target comes first: the source has to be there, too.
+                let has_zone = matches!(to, SocketAddr::V6(to) if to.scope_id() != 0);
+                let ipi6_ifindex = if has_zone { 0 } else { source.scope_id() as _ };
+                control.info.v6 = libc::in6_pktinfo { ipi6_addr, ipi6_ifindex };
+                size_of::<libc::in6_pktinfo>()
+            }
+        };
+        control.header.cmsg_len = (size_of::<libc::cmsghdr>() + len) as _;
         control
     }
 }
@@ -48,7 +72,7 @@ impl SourceControl {
 struct Message {
     name: Name,
     vector: libc::iovec,
-    control: SourceControl,
+    control: Option<SourceControl>,
 }
 
 /// Sends these segments, 64 at most, all to addresses of one family. Returns how many left; an error is of the first.
@@ -57,27 +81,28 @@ pub(super) fn send(fd: RawFd, segments: &[Outgoing]) -> io::Result<usize> {
     let mut headers = [const { MaybeUninit::<libc::mmsghdr>::uninit() }; BATCH];
     let mut count = 0;
     for ((segment, message), header) in segments.iter().zip(&mut messages).zip(&mut headers) {
-        let (name, name_len, control_len) = match segment.to {
+        let (name, name_len) = match segment.to {
             SocketAddr::V4(to) => {
                 let v4 = to_sockaddr_in(&SocketAddrV4::new(*to.ip(), 0));
-                (Name { v4 }, size_of::<sockaddr_in>(), size_of::<SourceControl>())
+                (Name { v4 }, size_of::<sockaddr_in>())
             }
             SocketAddr::V6(to) => {
                 // For a raw socket the port is a protocol, or 0.
                 let v6 = to_sockaddr_in6(&SocketAddrV6::new(*to.ip(), 0, to.flowinfo(), to.scope_id()));
-                (Name { v6 }, size_of::<sockaddr_in6>(), 0)
+                (Name { v6 }, size_of::<sockaddr_in6>())
             }
         };
         let vector = libc::iovec { iov_base: segment.segment.as_ptr().cast_mut().cast(), iov_len: SYN_LEN };
-        let message = message.write(Message { name, vector, control: SourceControl::new(segment.source) });
+        let control = segment.source.as_ref().map(|source| SourceControl::new(source, &segment.to));
+        let message = message.write(Message { name, vector, control });
         let header = header.write(libc::mmsghdr { msg_hdr: empty_header(), msg_len: 0 });
         header.msg_hdr.msg_name = (&raw mut message.name).cast();
         header.msg_hdr.msg_namelen = name_len as libc::socklen_t;
         header.msg_hdr.msg_iov = &mut message.vector;
         header.msg_hdr.msg_iovlen = 1;
-        if control_len > 0 {
-            header.msg_hdr.msg_control = (&raw mut message.control).cast();
-            header.msg_hdr.msg_controllen = control_len as _;
+        if let Some(control) = &mut message.control {
+            header.msg_hdr.msg_control = (&raw mut *control).cast();
+            header.msg_hdr.msg_controllen = size_of::<SourceControl>() as _;
         }
         count += 1;
     }

@@ -18,7 +18,7 @@ pub(in crate::engine::raw) mod of_linux {
         11f92de40000000006e78758b50140000001c0000";
 }
 
-const V6_HEADER: usize = 40;
+pub(in crate::engine::raw) const V6_HEADER: usize = 40;
 
 pub(in crate::engine::raw) fn bytes(hex: &str) -> Vec<u8> {
     let digits: Vec<u32> = hex.chars().map(|digit| digit.to_digit(16).expect("a hex digit")).collect();
