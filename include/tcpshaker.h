@@ -45,7 +45,9 @@
  * numbers without leading zeros, or nothing: "127.1", "2130706433" and "010.0.0.1" are neither guessed at nor looked
  * up. An IPv4-mapped IPv6 address is IPv4. The addresses of a name are tried in the resolver's order, the next one as
  * soon as one fails or after 250 ms without an answer; the first SYN-ACK wins, and if none comes, the first address's
- * verdict is reported. At most 64 addresses of a name are tried.
+ * verdict is reported: but SHAKER_ERR_LOCAL or SHAKER_ERR_BUSY if this machine could not ask one of those whose turn it
+ * was, which may be the one that is alive. A family that this machine lacks (EAFNOSUPPORT) counts only where there is no
+ * other. At most 64 addresses of a name are tried.
  *
  * Platforms. Linux and Android withhold the ACK. Elsewhere the same calls make the ordinary handshake (connect, then
  * close with RST) and say so: shaker_capabilities lacks SHAKER_CAN_HALF_OPEN, and no result has SHAKER_HALF_OPEN. What
@@ -592,11 +594,12 @@ shaker_status shaker_config_set_family(struct shaker_config *config, int family)
 shaker_status shaker_config_set_zero_linger(struct shaker_config *config, bool on);
 
 // The source address of checks: an IPv4 or IPv6 address in text, copied. Each family may have one, set by a call
-// of its own; a second call for the same family replaces it. An address that this machine does not have (yet)
+// of its own; a second call for the same family replaces it, and 0.0.0.0 and :: are none. An address that this machine does not have (yet)
 // makes checks SHAKER_ERR_LOCAL with EADDRNOTAVAIL.
 //
 // Returns SHAKER_OK; SHAKER_ERR_INVALID for NULL, a text that is no address, or one that nobody can have (multicast).
-shaker_status shaker_config_set_source(struct shaker_config *config, const char *ip);
+shaker_status shaker_config_set_source(struct shaker_config *config,
+                                       const char *ip);
 
 // The interface that checks leave through (SO_BINDTODEVICE, socket(7)), by name, copied. It need not exist yet;
 // while it does not, checks are SHAKER_ERR_LOCAL with ENODEV.

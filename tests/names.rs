@@ -384,6 +384,30 @@ fn when_no_address_is_up_the_verdict_is_the_first_ones() {
     assert!(elapsed(verdict) >= Duration::from_secs(2), "{verdict:?}");
 }
 
+/// The one that could not be asked may be the live one.
+#[test]
+fn name_with_an_address_that_this_host_could_not_ask_has_no_verdict_but_up() {
+    namespaced!();
+    etc::replace();
+    let _server = NameServer::start(&[
+        ("mixed.test", addresses(&["::1", "127.0.0.2"])),
+        ("two.test", addresses(&["127.0.0.2", "127.0.0.3"])),
+    ]);
+    let mut config = driven::config();
+    config.set_source("192.0.2.1").unwrap(); // which this host does not have
+    let sourced = Checker::new(&config).expect("a checker");
+    assert_eq!(sourced.check_addr("mixed.test:8080", PATIENCE_MS).status, Status::LocalFault);
+    let six = Listener::on(V6, PORT);
+    assert_eq!(sourced.check_addr("mixed.test:8080", PATIENCE_MS).status, Status::Up);
+    six.assert_untouched();
+
+    let mut config = driven::config();
+    config.set_max_rate(1).unwrap();
+    let limited = Checker::new(&config).expect("a checker");
+    let verdict = limited.check_addr("two.test:8080", 300);
+    assert_eq!(verdict.status, Status::Busy, "the second address had no turn: {verdict:?}");
+}
+
 #[test]
 fn losing_address_leaves_nothing_behind() {
     namespaced!("nft");

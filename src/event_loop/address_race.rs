@@ -7,6 +7,7 @@ use super::command::Terms;
 use super::outbox::ReplyTo;
 use crate::check::verdict::{Status, Verdict};
 use crate::resolver::Ticket;
+use crate::sys::os_error::EAFNOSUPPORT;
 use crate::timer_wheel::Timer;
 
 /// How long the next address waits for an answer of the one before it (RFC 8305, section 5: Connection Attempt Delay).
@@ -28,8 +29,6 @@ pub(super) struct AddressRace {
     tried: usize,
     /// The checks under way.
     running: Vec<Running>,
-    /// The best that came of the first address.
-    first: Option<Verdict>,
     /// The deadline of the lookup; then the turn of the next SYN.
     pub timer: Option<Timer>,
     /// To withdraw from the lookup by.
@@ -40,8 +39,8 @@ struct Address {
     address: SocketAddr,
     /// SYNs sent, the kernel's own retransmissions not counted.
     sent: u8,
-    /// It refused.
-    refused: bool,
+    /// The best that came of it.
+    best: Option<Verdict>,
     /// The kernel's retransmissions of checks that are over.
     retransmits: u32,
 }
@@ -51,6 +50,12 @@ struct Running {
     check: u32,
     /// The number of its address.
     address: u32,
+}
+
+impl Address {
+    fn has_refused(&self) -> bool {
+        self.best.is_some_and(|best| best.status == Status::Refused)
+    }
 }
 
 /// What is to be sent next.
@@ -84,7 +89,6 @@ impl AddressRace {
             addresses: Vec::new(),
             tried: 0,
             running: Vec::new(),
-            first: None,
             timer: None,
             ticket: None,
         }
@@ -129,7 +133,7 @@ impl AddressRace {
     /// The answer to its name.
     pub fn resolved(&mut self, addresses: Vec<SocketAddr>) {
         self.resolving = false;
-        let untried = |address| Address { address, sent: 0, refused: false, retransmits: 0 };
+        let untried = |address| Address { address, sent: 0, best: None, retransmits: 0 };
         self.addresses = addresses.into_iter().map(untried).collect();
     }
 
@@ -155,7 +159,7 @@ impl AddressRace {
     /// The address that has had the fewest SYNs of those that may have one more.
     fn next_repeated(&self) -> Option<usize> {
         let candidates =
-            self.addresses.iter().enumerate().filter(|(_, address)| !address.refused && address.sent < SYNS);
+            self.addresses.iter().enumerate().filter(|(_, address)| !address.has_refused() && address.sent < SYNS);
         candidates.min_by_key(|(_, address)| address.sent).map(|(number, _)| number)
     }
 
@@ -196,16 +200,13 @@ impl AddressRace {
         }
         let address = &mut self.addresses[number];
         address.retransmits += verdict.syn_retransmits;
-        address.refused |= verdict.status == Status::Refused;
         let verdict = Verdict { syn_retransmits: 0, ..verdict }; // they are counted by address
-        if number == 0 {
-            self.first = Some(self.first.map_or(verdict, |first| better(first, verdict)));
-        }
+        address.best = Some(address.best.map_or(verdict, |best| better(best, verdict)));
         if now < self.deadline() && self.has_more_addresses() {
             return Next::Address;
         }
-        let all_refused = !self.has_more_addresses() && self.addresses.iter().all(|address| address.refused);
-        if self.running.is_empty() || all_refused { Next::End(self.first.unwrap_or(verdict)) } else { Next::Wait }
+        let all_refused = !self.has_more_addresses() && self.addresses.iter().all(Address::has_refused);
+        if self.running.is_empty() || all_refused { Next::End(self.outcome().unwrap_or(verdict)) } else { Next::Wait }
     }
 
     /// An early SYN was given up, which the kernel had sent again so many times.
@@ -213,10 +214,20 @@ impl AddressRace {
         let Some(index) = self.running.iter().position(|running| running.check == check) else { return Next::Wait };
         let number = self.running.remove(index).address as usize;
         self.addresses[number].retransmits += retransmits;
-        match self.first {
-            Some(first) if self.running.is_empty() => Next::End(first),
+        match self.outcome() {
+            Some(outcome) if self.running.is_empty() => Next::End(outcome),
             _ => Next::Wait,
         }
+    }
+
+    /// What is said of the name when none of its addresses answers: what came of the first one. But one that this host
+    /// could not ask may be live, and then there is no verdict on the name. Only where this host lacks the whole family,
+    /// it goes by the others.
+    fn outcome(&self) -> Option<Verdict> {
+        let tried = || self.addresses.iter().filter_map(|address| address.best);
+        let counting = || tried().filter(|best| (best.status, best.os_error) != (Status::LocalFault, EAFNOSUPPORT));
+        let fault = counting().find(|best| (best.status as i32) < 0);
+        fault.or_else(|| counting().next()).or_else(|| tried().next())
     }
 
     /// SYNs to the address of a verdict beyond the first one, but for those that the kernel sent for checks under way.

@@ -136,3 +136,58 @@ fn an_answer_after_the_deadline_is_too_late() {
     assert!(race.is_in_time(5 * MS - 1));
     assert!(!race.is_in_time(5 * MS));
 }
+
+#[test]
+fn an_address_that_this_host_could_not_ask_leaves_a_name_without_a_verdict() {
+    for fault in [Status::LocalFault, Status::Busy] {
+        for bad in [Status::Refused, Status::TimedOut, Status::Unreachable] {
+            for (first, second) in [(bad, fault), (fault, bad)] {
+                let mut race = race(2, false);
+                take_turn(&mut race, 1, 0);
+                assert_eq!(race.concluded(1, verdict(first), MS), Next::Address);
+                take_turn(&mut race, 2, MS);
+                assert_eq!(
+                    race.concluded(2, verdict(second), 2 * MS),
+                    Next::End(verdict(fault)),
+                    "{first:?}, {second:?}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn an_early_syn_that_this_host_could_not_send_takes_nothing_from_the_silence_of_its_address() {
+    let mut race = race(1, false);
+    take_turn(&mut race, 1, 0);
+    send_early(&mut race, 2);
+    assert_eq!(race.concluded(2, verdict(Status::LocalFault), MS), Next::Wait);
+    let end = Next::End(verdict(Status::TimedOut));
+    assert_eq!(race.concluded(1, verdict(Status::TimedOut), 1000 * MS), end);
+}
+
+#[test]
+fn a_family_that_this_host_lacks_takes_no_part_where_there_are_others() {
+    let lacking = Verdict { os_error: EAFNOSUPPORT, ..verdict(Status::LocalFault) };
+    for (first, second) in [(lacking, verdict(Status::Refused)), (verdict(Status::Refused), lacking)] {
+        let mut race = race(2, false);
+        take_turn(&mut race, 1, 0);
+        race.concluded(1, first, MS);
+        take_turn(&mut race, 2, MS);
+        assert_eq!(race.concluded(2, second, 2 * MS), Next::End(verdict(Status::Refused)));
+    }
+    let mut race = race(1, false);
+    take_turn(&mut race, 1, 0);
+    assert_eq!(race.concluded(1, lacking, MS), Next::End(lacking));
+}
+
+#[test]
+fn an_early_syn_that_is_given_up_leaves_what_is_known_by_then() {
+    let mut race = race(1, false);
+    take_turn(&mut race, 1, 0);
+    send_early(&mut race, 2);
+    assert_eq!(race.concluded(1, verdict(Status::TimedOut), MS), Next::Wait);
+    assert_eq!(race.given_up(7, 1), Next::Wait, "no check of it");
+    assert_eq!(race.given_up(2, 1), Next::End(verdict(Status::TimedOut)));
+    assert_eq!(race.syns_sent_again(Some(([127, 0, 0, 1], 80).into())), 2);
+}
