@@ -8,6 +8,7 @@ mod support;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use support::counters::Syns;
@@ -18,7 +19,7 @@ use support::name_server::{Answer, NameServer};
 use support::privileges::drop_capabilities;
 use support::process::{Forked, sh, threads};
 use support::targets::{Listener, V4, V6, at};
-use tcpshaker::{Checker, Config, Error, Request, Status, Verdict};
+use tcpshaker::{Checker, Config, EngineKind, Error, Request, Status, Verdict};
 
 fn checker_in(path: &str, configure: impl FnOnce(&mut Config)) -> Checker {
     checker(|config| {
@@ -282,5 +283,43 @@ mod a_checker {
         config.set_caller_driven(true).unwrap();
         config.set_network_namespace("/proc/self/ns/net").unwrap();
         assert_eq!(Checker::new(&config).err(), Some(Error::Unsupported));
+    }
+}
+
+/// A thread that has moved into another namespace (setns(2), unshare(2)) calls a checker that was made before.
+#[test]
+fn a_caller_that_is_elsewhere_has_the_verdicts_of_the_checkers_own_namespace_and_spoils_nobody_elses() {
+    namespaced!();
+    const THERE_ALONE: u16 = PORT + 1;
+    let _here = Listener::on(V4, PORT);
+    let far = FarHost::new();
+    let _there = far.run(|| Listener::on(V4, THERE_ALONE));
+    let (live, dead) = (Request::new(at(V4, PORT)), Request::new(at(V4, THERE_ALONE)));
+    for is_raw in [false, true] {
+        for is_first_elsewhere in [true, false] {
+            let mut config = Config::default();
+            if is_raw {
+                config.set_engine(EngineKind::Raw).unwrap();
+            }
+            let checker = Arc::new(Checker::new(&config).expect("a checker"));
+            let ask = {
+                let (live, dead) = (live.clone(), dead.clone());
+                move |checker: &Checker| [checker.check(&live).status, checker.check(&dead).status]
+            };
+            let elsewhere = || {
+                let (checker, ask) = (checker.clone(), ask.clone());
+                far.run(move || ask(&checker))
+            };
+            let asked = if is_first_elsewhere {
+                [elsewhere(), ask(&checker), elsewhere()]
+            } else {
+                [ask(&checker), elsewhere(), ask(&checker)]
+            };
+            assert_eq!(
+                asked,
+                [[Status::Up, Status::Refused]; 3],
+                "raw: {is_raw}, elsewhere first: {is_first_elsewhere}"
+            );
+        }
     }
 }

@@ -52,6 +52,7 @@ impl Shared {
             callers_engine: CallersEngine::new(
                 config.wire.clone(),
                 Counts::new(opener.counter(), counters.unsolicited()),
+                opener.home(),
             ),
             opener,
             counters,

@@ -1,9 +1,9 @@
 //! Network namespaces (network_namespaces(7)).
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
-pub(crate) use linux::run_in;
+pub(crate) use linux::{Home, run_in};
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
-pub(crate) use nothing::run_in;
+pub(crate) use nothing::{Home, run_in};
 
 /// Whether this system has them.
 pub(crate) const EXIST: bool = cfg!(any(target_os = "linux", target_os = "android"));
@@ -12,8 +12,10 @@ pub(crate) const EXIST: bool = cfg!(any(target_os = "linux", target_os = "androi
 mod linux {
     use std::fs::OpenOptions;
     use std::io;
-    use std::os::fd::AsRawFd;
+    use std::mem::size_of;
+    use std::os::fd::{AsFd, AsRawFd};
     use std::os::unix::fs::OpenOptionsExt;
+    use std::os::unix::net::UnixDatagram;
     use std::sync::Arc;
 
     use crate::sys::lock::Mutex;
@@ -21,6 +23,38 @@ mod linux {
 
     /// For what makes a checker.
     const STACK: usize = 256 << 10;
+
+    /// The namespace that a checker was made in; `None` where the kernel does not tell (Linux before 5.14).
+    #[derive(Clone, Copy)]
+    pub(crate) struct Home(Option<u64>);
+
+    impl Home {
+        /// That of the calling thread.
+        pub fn new() -> Home {
+            Home(UnixDatagram::unbound().ok().and_then(|socket| cookie(&socket)))
+        }
+
+        /// Whether a socket belongs to it: to the namespace of the thread that opened it.
+        pub fn has(self, socket: &impl AsFd) -> bool {
+            self.0.is_none() || self.0 == cookie(socket)
+        }
+
+        /// Whether the calling thread is in it.
+        pub fn is_here(self) -> bool {
+            self.0.is_none() || self.0 == Home::new().0
+        }
+    }
+
+    /// What tells the namespace of a socket from all others (SO_NETNS_COOKIE, asm-generic/socket.h).
+    fn cookie(socket: &impl AsFd) -> Option<u64> {
+        const SO_NETNS_COOKIE: i32 = 71;
+        let (mut cookie, mut size) = (0u64, size_of::<u64>() as libc::socklen_t);
+        let fd = socket.as_fd().as_raw_fd();
+        // SAFETY: the kernel writes `size` bytes at most to `cookie`, and how many to `size`.
+        let result =
+            unsafe { libc::getsockopt(fd, libc::SOL_SOCKET, SO_NETNS_COOKIE, (&raw mut cookie).cast(), &mut size) };
+        (result == 0).then_some(cookie)
+    }
 
     /// Runs `body` on a thread of its own in the namespace of this path. Threads that it starts, and theirs, are in the
     /// same one (clone(2)): they need no privilege for it, which the process may have given up by then.
@@ -47,6 +81,19 @@ mod linux {
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 mod nothing {
     use std::io;
+
+    #[derive(Clone, Copy)]
+    pub(crate) struct Home;
+
+    impl Home {
+        pub fn new() -> Home {
+            Home
+        }
+
+        pub fn has<S>(self, _socket: &S) -> bool {
+            true
+        }
+    }
 
     pub(crate) fn run_in<T>(_path: &str, _body: impl FnOnce() -> T) -> io::Result<T> {
         Err(io::ErrorKind::Unsupported.into())

@@ -13,6 +13,7 @@ use crate::check::slot::SlotKey;
 use crate::engine::wire::Wire;
 use crate::engine::{Conclusion, Engine, Start};
 use crate::sys::lock::Mutex;
+use crate::sys::netns::Home;
 
 /// Ports that the callers' engine takes.
 const PORTS: u16 = 16;
@@ -33,6 +34,7 @@ pub(crate) struct Asked {
 pub(crate) struct CallersEngine {
     wire: Wire,
     counts: Counts,
+    home: Home,
     state: Mutex<State>,
 }
 
@@ -52,8 +54,8 @@ struct State {
 }
 
 impl CallersEngine {
-    pub fn new(wire: Wire, counts: Counts) -> CallersEngine {
-        CallersEngine { wire, counts, state: Mutex::new(State::default()) }
+    pub fn new(wire: Wire, counts: Counts, home: Home) -> CallersEngine {
+        CallersEngine { wire, counts, home, state: Mutex::new(State::default()) }
     }
 
     /// Makes a check, if its target is on this host and answers at once; if not, says how many SYNs it has sent.
@@ -77,6 +79,9 @@ impl CallersEngine {
         let idle = state.idle.take();
         drop(state);
         let made = idle.or_else(|| {
+            if !self.home.is_here() {
+                return None; // its sockets would be of another namespace, and the next caller's, too
+            }
             let poll = Poll::new().ok()?;
             Some(Box::new(RawEngine::with_ports(poll, self.wire.clone(), INDEX, PORTS, self.counts.another())))
         });
@@ -158,7 +163,7 @@ mod tests {
         if raw_socket::probe().is_err() {
             return; // no privilege
         }
-        let callers = CallersEngine::new(Wire::default(), Default::default());
+        let callers = CallersEngine::new(Wire::default(), Default::default(), Home::new());
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let target = listener.local_addr().unwrap();
         let ask = |target| callers.ask(&target, 0, clock::now());

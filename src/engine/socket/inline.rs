@@ -39,16 +39,20 @@ pub(crate) fn start(
     let v6 = is_v6(target);
     let spare_one = if reuses_socket(close_mode) { spare.take(v6) } else { None };
     let marked = spare_one.and_then(|mut socket| socket.set_mark(mark).is_ok().then_some(socket));
-    let Ok(mut socket) = marked.map_or_else(|| opener.open(v6, close_mode, mark), Ok) else {
-        return InlineStart::NotStarted; // the loop knows whether it is worth waiting for a descriptor
+    let opened = || opener.open(v6, close_mode, mark).ok().filter(|socket| socket.is_of(opener.home()));
+    let Some(mut socket) = marked.or_else(opened) else {
+        // The loop knows whether it is worth waiting for a descriptor, and is at home where this thread may not be.
+        return InlineStart::NotStarted;
     };
     let mut observation = connect(&mut socket, target, syn_at);
     if socket.is_to_blame(&observation) {
         if socket.may_be_stale() {
             spare.close_all(); // they are bound to the same interface number
         }
-        let Ok(fresh) = opener.open_like(&socket) else { return InlineStart::NotStarted };
-        socket = fresh;
+        match opener.open_like(&socket) {
+            Ok(fresh) if fresh.is_of(opener.home()) => socket = fresh,
+            _ => return InlineStart::NotStarted,
+        }
         observation = connect(&mut socket, target, syn_at);
     }
     if let Observation::Nothing { .. } = observation {

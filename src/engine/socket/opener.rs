@@ -10,10 +10,12 @@ use crate::check::close_mode::CloseMode;
 use crate::check::verdict::Status;
 use crate::engine::NoSocket;
 use crate::engine::wire::Wire;
+use crate::sys::netns::Home;
 use crate::sys::{limits, os_error};
 
 pub(crate) struct Opener {
     wire: Wire,
+    home: Home,
     /// How many sockets the checker's loops and callers hold.
     held: Arc<AtomicU64>,
     /// How many loops found no descriptor left. While there is one, idle sockets are closed, not kept.
@@ -25,7 +27,7 @@ pub(crate) struct Opener {
 impl Opener {
     pub fn new(wire: Wire) -> Opener {
         let (held, short_loops) = (Arc::new(AtomicU64::new(0)), AtomicU32::new(0));
-        Opener { wire, held, short_loops, ephemeral_ports: AtomicU32::new(0) }
+        Opener { wire, home: Home::new(), held, short_loops, ephemeral_ports: AtomicU32::new(0) }
     }
 
     /// A socket whose connections bear `mark`.
@@ -39,6 +41,11 @@ impl Opener {
             }
             Err(errno) => Err(NoSocket { status: Status::LocalFault, errno }),
         }
+    }
+
+    /// The namespace that this was made in.
+    pub fn home(&self) -> Home {
+        self.home
     }
 
     /// A new socket of the same kind.

@@ -19,6 +19,7 @@ use crate::check::verdict::{Status, Verdict};
 use crate::engine::errno::{Origin, is_left_over, is_reset, status_of};
 use crate::engine::wire::Wire;
 use crate::sys::clock;
+use crate::sys::netns::Home;
 use crate::sys::os_error::{self, EIO};
 
 /// How long after the SYN-ACK an ACK certainly has not left by itself: TCP_DELACK_MAX (200 ms) less two ticks of the
@@ -91,6 +92,11 @@ impl Socket {
     /// What the poller knows it by; `None` once it is closed.
     pub fn source(&mut self) -> Option<&mut TcpStream> {
         self.stream.as_mut()
+    }
+
+    /// Whether it was opened in this network namespace.
+    pub fn is_of(&self, home: Home) -> bool {
+        self.stream.as_ref().is_some_and(|stream| home.has(stream))
     }
 
     pub fn is_v6(&self) -> bool {
