@@ -12,9 +12,12 @@ use support::far_host::FarHost;
 use support::firewall::{self, Hook};
 use support::lists::{PORT, with_timeout};
 use support::network::{Network, ip, lay_cable, listen_to_all, scope_of};
-use support::process::sh;
+use support::process::{sh, sysctl, until};
 use support::targets::{Listener, at};
 use tcpshaker::{Checker, Config, Request, Status};
+
+const V4_ANY: &str = "0.0.0.0";
+const V6_ANY: &str = "::";
 
 /// Ample for a target that answers, and not for one that does not.
 const PATIENCE_MS: u32 = 3_000;
@@ -202,4 +205,41 @@ mod from_a_source {
             assert_all(&checkers, plain(target), UP, "it is back");
         }
     }
+}
+
+/// A target that keeps what is half open holds few of them: one that is never reset stands in the way of the next checks.
+#[test]
+fn by_an_interface_or_with_a_mark_connections_are_reset_the_same_way() {
+    namespaced!("nft");
+    let (far, listeners) = two_cables();
+    drop(listeners);
+    let _listeners = far.run(|| {
+        sysctl("net/ipv4/tcp_syncookies", "0");
+        [V4_ANY, V6_ANY].map(|any| Listener::with_backlog(at(ip(any), PORT), 8))
+    });
+    sh("ip rule add fwmark 7 lookup 100; ip -6 rule add fwmark 7 lookup 100");
+    let half_open = || {
+        far.run(|| {
+            let table = |name| std::fs::read_to_string(format!("/proc/thread-self/net/{name}")).expect("/proc");
+            let lines = table("tcp") + &table("tcp6");
+            lines.lines().filter(|line| line.split_whitespace().nth(3) == Some("03")).count()
+        })
+    };
+    for checker in both(|config| config.set_mark(7).unwrap()).iter().chain(&both(|c| c.set_interface("near2").unwrap()))
+    {
+        for target in ["10.3.0.1", "fd03::1"] {
+            for _ in 0..30 {
+                let verdict = checker.check(&with_timeout(PATIENCE_MS, plain(target)));
+                assert_eq!(said(&verdict), UP, "{verdict:?}");
+            }
+        }
+        until("nothing is half open", || half_open() == 0);
+    }
+    // The mark of one check among others that have none.
+    let checker = raw(|_| ());
+    let marked = Request { mark: 7, ..with_timeout(PATIENCE_MS, plain("10.3.0.1")) };
+    for request in [marked, with_timeout(PATIENCE_MS, plain("10.3.0.1"))].iter().cycle().take(60) {
+        assert_eq!(said(&checker.check(request)), UP);
+    }
+    until("nothing is half open", || half_open() == 0);
 }

@@ -2,7 +2,7 @@
 //! IPv6 the kernel would look at it (`IPV6_CHECKSUM`, ipv6(7)), but counts what is damaged among what it has dropped for
 //! want of room.
 
-use std::net::Ipv6Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// The shortest header that IPv4 has.
 const HEADER: usize = 20;
@@ -16,6 +16,12 @@ pub(super) fn folded(sum: u64) -> u16 {
     let sum = (sum & 0xffff_ffff) + (sum >> 32);
     let sum = (sum & 0xffff) + (sum >> 16);
     ((sum & 0xffff) + (sum >> 16)) as u16
+}
+
+/// The checksum of a segment for IPv4 in which it is still zero.
+pub(super) fn of_v4(segment: &[u8], source: Ipv4Addr, target: Ipv4Addr) -> u16 {
+    let addresses = sum(&source.octets()) + sum(&target.octets());
+    !folded(addresses + TCP + segment.len() as u64 + sum(segment))
 }
 
 /// Whether an IPv4 packet of TCP, as a raw socket hands it out, was damaged on its way. Nobody can tell if it is cut off.
@@ -49,8 +55,6 @@ fn sum(bytes: &[u8]) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use std::net::Ipv4Addr;
-
     use proptest::prelude::*;
 
     use super::super::segment::tests::{V6_HEADER, bytes, of_linux, packet};

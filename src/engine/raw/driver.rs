@@ -17,6 +17,7 @@ use super::in_flight::{Heard, InFlight, Outcome};
 use super::ports::Ports;
 use super::raw_socket::RawSocket;
 use super::receiving::{ErrorBuffer, Incoming};
+use super::resets::Resets;
 use super::routes::Routes;
 use super::segment::{parse_v4, parse_v6};
 use crate::check::close_mode::CloseMode;
@@ -45,6 +46,7 @@ pub(crate) struct RawEngine {
     routes: Routes,
     /// Flows of which a SYN is to be sent at once, since a segment that came in says so, and where to.
     repeats: Vec<(u32, SocketAddr)>,
+    resets: Resets,
     /// What the last event was.
     current: Option<(u32, Outcome)>,
     error_buffer: ErrorBuffer,
@@ -85,6 +87,7 @@ impl RawEngine {
             deaf,
             in_flight: InFlight::new(Ports::new(index, ports)),
             repeats: Vec::new(),
+            resets: Resets::new(&wire),
             current: None,
             error_buffer: ErrorBuffer::new(),
             now: clock::now(),
@@ -217,6 +220,7 @@ impl RawEngine {
             }
             self.families[usize::from(v6)] = Some(family);
         }
+        self.resets.send(&mut self.families);
         for (slot, target) in std::mem::take(&mut self.repeats) {
             self.repeat(slot, target);
         }
@@ -226,10 +230,8 @@ impl RawEngine {
 
     fn hear(&mut self, incoming: &Incoming<'_>, v6: bool, stamps: Stamps) {
         let answer = if v6 { parse_v6(incoming.bytes, *incoming.source.ip()) } else { parse_v4(incoming.bytes) };
-        let Some(answer) = answer else { return };
-        if incoming.is_damaged(v6) {
-            return;
-        }
+        let Some(answer) = answer.filter(|_| !incoming.is_damaged(v6)) else { return };
+        self.resets.note(incoming, v6, &answer, &self.in_flight);
         let at = stamps.time(incoming.stamp, self.now).unwrap_or(self.now);
         match self.in_flight.hear(&answer, at) {
             Heard::Answer => {}

@@ -13,7 +13,7 @@ use super::ports::BLOCK_BITS;
 use super::raw_socket::RawSocket;
 use super::receiving::{self, Incoming};
 use super::routes::Routes;
-use super::segment::{SYN_LEN, SynFields, SynTemplate};
+use super::segment::{SYN_LEN, Segment, SynFields, SynTemplate};
 use super::sending::{self, Outgoing};
 use super::unread_errors::UnreadErrors;
 use crate::engine::wire::Wire;
@@ -163,19 +163,19 @@ impl Family {
     }
 
     fn written(&self, syn: &Syn, routes: &mut Routes, now: u64) -> Result<Outgoing, i32> {
-        let mut segment = [0; SYN_LEN];
+        let mut bytes = [0; SYN_LEN];
         let source = match syn.to {
             SocketAddr::V4(to) => {
                 let source = routes.source(*to.ip(), syn.mark, now)?;
-                self.template.write_v4(&mut segment, &syn.fields, source, *to.ip());
+                self.template.write_v4(&mut bytes, &syn.fields, source, *to.ip());
                 Some(SocketAddrV4::new(source, 0).into())
             }
             SocketAddr::V6(_) => {
-                self.template.write_v6(&mut segment, &syn.fields);
+                self.template.write_v6(&mut bytes, &syn.fields);
                 routes.configured_v6()
             }
         };
-        Ok(Outgoing { segment, to: syn.to, source })
+        Ok(Outgoing { segment: Segment { bytes, len: SYN_LEN }, to: syn.to, source })
     }
 
     /// Sends what waits, and notes what this host refuses to send.

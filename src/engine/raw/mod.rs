@@ -16,6 +16,7 @@ mod lately_up;
 mod ports;
 mod raw_socket;
 mod receiving;
+mod resets;
 mod routes;
 mod segment;
 mod sending;

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::mem::size_of;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::os::fd::RawFd;
 
 use super::checksum::{is_damaged_v4, is_damaged_v6};
@@ -41,6 +41,15 @@ impl Incoming<'_> {
             v6.set_scope_id(self.source.scope_id());
         }
         sender
+    }
+
+    /// The address of this host that it came to, if the kernel tells.
+    pub fn destination(&self, v6: bool) -> Option<IpAddr> {
+        if v6 {
+            return self.destination.map(IpAddr::V6);
+        }
+        let address = self.bytes.get(16..20)?.first_chunk::<4>()?;
+        Some(Ipv4Addr::from(*address).into())
     }
 
     /// Whether its checksum is wrong. Of a segment that is cut off nobody can tell.

@@ -5,10 +5,16 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::checksum::{CHECKSUM_AT, folded};
+use super::checksum::{self, CHECKSUM_AT, folded};
 
 /// A SYN: a TCP header with options, and no data.
 pub(super) const SYN_LEN: usize = 40;
+
+/// A segment to be sent: a SYN, or what is shorter.
+pub(super) struct Segment {
+    pub bytes: [u8; SYN_LEN],
+    pub len: usize,
+}
 
 const TCP: u8 = 6;
 /// The shortest header that IPv4 and TCP have.
@@ -115,6 +121,26 @@ impl SynTemplate {
         out[ISN_AT..ISN_AT + 4].copy_from_slice(&fields.isn.to_be_bytes());
         out[TSVAL_AT..TSVAL_AT + 4].copy_from_slice(&fields.tsval.to_be_bytes());
     }
+}
+
+/// A RST of what a segment tells of, for IPv6: its checksum is left to the kernel. As Linux's own, it has the number that
+/// was acknowledged, and acknowledges nothing.
+pub(super) fn reset_v6(answer: &Answer) -> Segment {
+    let mut bytes = [0; SYN_LEN];
+    bytes[..2].copy_from_slice(&answer.port.to_be_bytes());
+    bytes[2..4].copy_from_slice(&answer.source_port.to_be_bytes());
+    bytes[ISN_AT..ISN_AT + 4].copy_from_slice(&answer.ack.to_be_bytes());
+    bytes[12] = (HEADER as u8 / 4) << 4;
+    bytes[13] = RST;
+    Segment { bytes, len: HEADER }
+}
+
+/// The same for IPv4, from an address to another one.
+pub(super) fn reset_v4(answer: &Answer, source: Ipv4Addr, target: Ipv4Addr) -> Segment {
+    let mut reset = reset_v6(answer);
+    let checksum = checksum::of_v4(&reset.bytes[..HEADER], source, target);
+    reset.bytes[CHECKSUM_AT..CHECKSUM_AT + 2].copy_from_slice(&checksum.to_be_bytes());
+    reset
 }
 
 /// A segment that claims to answer a SYN.

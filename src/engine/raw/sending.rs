@@ -5,15 +5,15 @@ use std::mem::{MaybeUninit, size_of};
 use std::net::{SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::os::fd::RawFd;
 
-use super::segment::SYN_LEN;
+use super::segment::Segment;
 use crate::sys::sockaddr::{sockaddr_in, sockaddr_in6, to_sockaddr_in, to_sockaddr_in6};
 
 /// Segments sent with one call.
 pub(super) const BATCH: usize = 64;
 
-/// A SYN on its way out.
+/// A SYN, or a RST, on its way out.
 pub(super) struct Outgoing {
-    pub segment: [u8; SYN_LEN],
+    pub segment: Segment,
     pub to: SocketAddr,
     /// The address that it leaves from. With IPv4 its checksum was made for that. With IPv6 and none, the kernel chooses
     /// it together with the way, and makes the checksum.
@@ -92,7 +92,8 @@ pub(super) fn send(fd: RawFd, segments: &[Outgoing]) -> io::Result<usize> {
                 (Name { v6 }, size_of::<sockaddr_in6>())
             }
         };
-        let vector = libc::iovec { iov_base: segment.segment.as_ptr().cast_mut().cast(), iov_len: SYN_LEN };
+        let Segment { bytes, len } = &segment.segment;
+        let vector = libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: *len };
         let control = segment.source.as_ref().map(|source| SourceControl::new(source, &segment.to));
         let message = message.write(Message { name, vector, control });
         let header = header.write(libc::mmsghdr { msg_hdr: empty_header(), msg_len: 0 });

@@ -222,6 +222,21 @@ fn other_packets_than_whole_ones_of_tcp_over_ipv4_are_no_answers() {
 }
 
 #[test]
+fn a_reset_is_that_of_linux() {
+    let packet = bytes(of_linux::SYN_ACK_V4);
+    let answer = parse_v4(&packet).expect("an answer");
+    let reset = reset_v4(&answer, Ipv4Addr::LOCALHOST, Ipv4Addr::LOCALHOST);
+    let whole = self::packet(0, Ipv4Addr::LOCALHOST, &reset.bytes[..reset.len]);
+    assert!(!checksum::is_damaged_v4(&whole));
+    // To 8081 from 0xcf92: the number that was acknowledged, no acknowledgement, a RST alone, and no window.
+    let expected = bytes("cf921f91593eb4e700000000500400000000");
+    assert_eq!([&reset.bytes[..16], &reset.bytes[18..20]].concat(), expected);
+    let without_checksum = reset_v6(&answer);
+    assert_eq!(without_checksum.bytes[..16], reset.bytes[..16]);
+    assert_eq!((without_checksum.len, &without_checksum.bytes[16..20]), (20, &[0; 4][..]));
+}
+
+#[test]
 fn quote_needs_the_ports_and_the_isn() {
     let mut syn = [0; SYN_LEN];
     let fields = SynFields { source_port: 20_480, target_port: 443, isn: 0xdead_beef, tsval: 1 };

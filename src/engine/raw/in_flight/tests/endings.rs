@@ -27,6 +27,9 @@ fn a_flow_has_its_mark_until_it_ends() {
     let (other, ..) = begin(&mut in_flight, 1);
     in_flight.set_mark(marked, 7);
     in_flight.set_mark(other, 0);
+    let answers = [marked, other].map(|slot| answer(&mut in_flight, slot, SYN_ACK));
+    assert_eq!(answers.map(|answer| in_flight.mark_for(&answer)), [Some(7), Some(0)]);
+    assert_eq!(in_flight.mark_for(&Answer { source_port: 81, ..answers[0] }), None, "no check goes there");
     assert_eq!([marked, other].map(|slot| in_flight.mark_of(slot)), [7, 0]);
     assert_eq!(in_flight.marks.len(), 1, "no mark needs no memory");
     end(&mut in_flight, marked, 1);
