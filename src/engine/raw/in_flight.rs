@@ -99,9 +99,11 @@ impl InFlight {
 
     /// The mark of the flow that goes where a segment came from, if there is one.
     pub fn mark_for(&self, answer: &Answer) -> Option<u32> {
+        if self.marks.is_empty() {
+            return None;
+        }
         let destination = self.flows.destination(answer.source, answer.source_port);
-        let port = self.ports.number(answer.port).filter(|_| !self.marks.is_empty())?;
-        self.flows.find(destination, port).map(|slot| self.mark_of(slot))
+        self.flows.find(destination, self.ports.number(answer.port)?).map(|slot| self.mark_of(slot))
     }
 
     pub fn set_mark(&mut self, slot: u32, mark: u32) {

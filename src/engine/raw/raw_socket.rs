@@ -7,6 +7,7 @@ use std::os::fd::{AsRawFd, RawFd};
 
 use socket2::{Domain, Protocol, SockFilter, Socket, Type};
 
+use super::checksum::CHECKSUM_AT;
 use super::receiving::{ErrorBuffer, IcmpError, Incoming, ReceiveBuffers, receive_error};
 use super::sending::{Outgoing, send};
 use crate::engine::wire::Wire;
@@ -23,8 +24,6 @@ const NOWHERE_V6: Ipv6Addr = Ipv6Addr::new(0x100, 0, 0, 0, 0, 0, 0, 1);
 /// A socket that is bound to an address of a group receives what goes there, which no segment of TCP does, and sends from
 /// the address that the routes choose (rawv6_bind in net/ipv6/raw.c). Nobody has joined this one (RFC 4291, section 2.7).
 const NO_GROUP: Ipv6Addr = Ipv6Addr::new(0xff0e, 0, 0, 0, 0, 0, 0, 0);
-/// Where the checksum is in a TCP header.
-const CHECKSUM_OFFSET: i32 = 16;
 /// Binding to an address that this host lacks (ipv6(7), linux/in6.h).
 const IPV6_FREEBIND: i32 = 78;
 
@@ -184,7 +183,7 @@ fn open(v6: bool, wire: &Wire) -> io::Result<Socket> {
 
 fn open_sender_v6(wire: &Wire) -> io::Result<Socket> {
     let socket = open(true, wire)?;
-    set(socket.as_raw_fd(), libc::IPPROTO_IPV6, libc::IPV6_CHECKSUM, CHECKSUM_OFFSET)?;
+    set(socket.as_raw_fd(), libc::IPPROTO_IPV6, libc::IPV6_CHECKSUM, CHECKSUM_AT as i32)?;
     socket.bind(&SocketAddrV6::new(NO_GROUP, 0, 0, 0).into())?;
     Ok(socket)
 }
