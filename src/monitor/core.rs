@@ -7,6 +7,7 @@ use super::hysteresis::State;
 use super::records::{Asked, Records};
 use super::schedule::{LATE, Looks, Schedule};
 use super::spread::Spread;
+use super::told;
 use super::watch::{Settings, Watch, WatchInfo};
 use crate::check::verdict::{Report, Status, Verdict};
 use crate::checker::Submission;
@@ -336,17 +337,7 @@ impl Core {
     fn tell(&mut self, slot: u32, from: State, is_reported: bool, now: u64) {
         let id = self.records.id(slot);
         let (record, probe) = self.records.both(slot);
-        let change = Change {
-            id,
-            tag: record.tag,
-            from,
-            to: record.hysteresis.state(),
-            run: record.hysteresis.run(),
-            reported: is_reported,
-            skipped: false,
-            at_us: now / 1_000,
-            last: probe.last(),
-        };
+        let change = told::change(id, record, probe, from, is_reported, now / 1_000);
         self.changes.put(slot, &mut record.pending, change);
     }
 
@@ -372,26 +363,7 @@ impl Core {
 
     pub fn info(&self, slot: u32) -> WatchInfo {
         let record = self.records.watch(slot);
-        let probe = self.records.probe(record.probe);
-        let is_checked = !record.is_paused || record.asked.is_current();
-        let next = (is_checked && probe.timer.is_some()).then(|| (probe.at + self.schedule.behind()) / 1_000);
-        WatchInfo {
-            tag: record.tag,
-            state: record.hysteresis.state(),
-            run: record.hysteresis.run(),
-            since_us: record.since_us,
-            next_us: next,
-            checks: record.checks,
-            up: record.up,
-            down: record.down,
-            no_verdict: record.no_verdict,
-            changes: record.changes,
-            rtt_us: probe.rtt_us,
-            rtt_smoothed_us: probe.smoothed_us as u32,
-            rtt_variation_us: probe.variation_us as u32,
-            paused: record.is_paused,
-            last: probe.last(),
-        }
+        told::info(record, self.records.probe(record.probe), self.schedule.behind())
     }
 }
 

@@ -12,6 +12,7 @@ mod records;
 mod rounds;
 mod schedule;
 mod spread;
+mod told;
 mod watch;
 
 pub use changes::Change;
