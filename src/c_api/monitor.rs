@@ -59,7 +59,7 @@ pub unsafe extern "C" fn shaker_monitor_config_set_every_result(
 
 /// How many percent of the watches may be down at once, or failing. While more would be, none of them goes down: it is
 /// more likely that this host has lost its network. What is held back so (shaker_monitor_held) is judged by the checks
-/// that are made once it is over. Default 100: any number may.
+/// that begin once it is over, and no failure from before counts then. Default 100: any number may.
 ///
 /// Returns SHAKER_OK; SHAKER_ERR_INVALID for NULL or more than 100.
 #[unsafe(no_mangle)]

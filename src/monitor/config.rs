@@ -31,7 +31,8 @@ impl MonitorConfig {
     }
 
     /// How many percent of the watches may be down at once, or failing: while more are, none of them goes down, as it
-    /// is more likely that this host has lost its network. Default 100: any number may. More than 100 is refused.
+    /// is more likely that this host has lost its network. What is held back so is judged by the checks that begin once it
+    /// is over, and no failure from before counts then. Default 100: any number may. More than 100 is refused.
     ///
     /// Paused watches count with the state that they have. Where one failure is enough (`fall` 1), those that fail first
     /// go down before the others are known to fail. With a single watch, anything below 100 keeps it from going down.

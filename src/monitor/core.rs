@@ -34,6 +34,10 @@ pub(super) struct Core {
     spread: Spread,
     /// How many watches are down, or failing.
     doubtful: usize,
+    /// When there last were too many of them.
+    too_many_until: u64,
+    /// How many verdicts came while there were; modulo 2^32.
+    too_many_verdicts: u32,
     /// Changes to down that were held back.
     held: u64,
 }
@@ -47,6 +51,8 @@ impl Core {
             changes: Changes::new(),
             spread: Spread::new(),
             doubtful: 0,
+            too_many_until: 0,
+            too_many_verdicts: 0,
             held: 0,
         }
     }
@@ -205,6 +211,7 @@ impl Core {
             Status::TimedOut if waited_long || self.schedule.was_late_since(probe.at) => Some(Evidence::Doubtful),
             status => Some(Evidence::Check { is_up: status == Status::Up }),
         };
+        let began = probe.at;
         let mut interval_ms = None;
         let mut next = self.records.next_of(slot, None);
         while let Some(watch) = next {
@@ -218,7 +225,7 @@ impl Core {
                 probe.wanted -= u32::from(!record.asked.is_any());
             }
             record.checks = record.checks.wrapping_add(1);
-            if !evidence.is_some_and(|evidence| self.weigh(watch, evidence, now)) {
+            if !evidence.is_some_and(|evidence| self.weigh(watch, evidence, began, now)) {
                 let record = self.records.both(watch).0;
                 record.no_verdict = record.no_verdict.wrapping_add(1);
                 if self.config.every_result && self.changes.has_room(record.pending) {
@@ -267,7 +274,7 @@ impl Core {
     /// What the program's own traffic saw counts as one verdict. Where that leads to an earlier check, it is made
     /// earlier.
     pub fn report(&mut self, slot: u32, is_up: bool, now: u64) -> Result<(), OutOfMemory> {
-        if !self.weigh(slot, Evidence::Reported { is_up }, now) {
+        if !self.weigh(slot, Evidence::Reported { is_up }, now, now) {
             return Err(OutOfMemory);
         }
         let (record, probe) = self.records.both(slot);
@@ -289,10 +296,10 @@ impl Core {
         self.spread.jittered(u64::from(interval_ms) * NANOSECONDS_PER_MS, percent)
     }
 
-    /// What one verdict makes of a watch. What it would change but cannot be told, for want of memory, is no verdict.
-    /// Returns whether it was one.
-    fn weigh(&mut self, slot: u32, evidence: Evidence, now: u64) -> bool {
-        let total = self.records.count();
+    /// What one verdict of a check that began then makes of a watch. What it would change but cannot be told, for want of
+    /// memory, is no verdict. Returns whether it was one.
+    fn weigh(&mut self, slot: u32, evidence: Evidence, began: u64, now: u64) -> bool {
+        let most = self.config.max_down_percent as usize * self.records.count();
         let (record, probe) = self.records.both(slot);
         let (is_up, is_reported) = match evidence {
             Evidence::Check { is_up } => (is_up, false),
@@ -300,17 +307,22 @@ impl Core {
             Evidence::Doubtful => (false, false),
         };
         let before = record.hysteresis;
-        let mut after = before.after(is_up, &probe.settings.thresholds);
         let others = self.doubtful - usize::from(before.may_be_down());
-        let (is_down, would_be_down) = (before.state() == State::Down, after.state() == State::Down);
-        let mut is_held = false;
-        if !is_down && would_be_down {
-            let too_many = (others + 1) * 100 > self.config.max_down_percent as usize * total;
-            is_held = too_many || matches!(evidence, Evidence::Doubtful);
-            if is_held {
-                after = before.doubted();
-            }
-        } else if !is_down && matches!(evidence, Evidence::Doubtful) {
+        // Also an answer shows until when there were too many: until it came.
+        let are_too_many = self.doubtful.max(others + usize::from(!is_up)) * 100 > most;
+        if are_too_many {
+            self.too_many_until = now;
+            self.too_many_verdicts = self.too_many_verdicts.wrapping_add(1);
+        }
+        let is_of_too_many = !is_up && (are_too_many || began < self.too_many_until);
+        let is_down = before.state() == State::Down;
+        // Failures that were made before it was over do not count with those made since.
+        let starts_anew = !is_up && !is_down && !is_of_too_many && record.failed_in != self.too_many_verdicts;
+        let counted = if starts_anew { before.doubted() } else { before };
+        let mut after = counted.after(is_up, &probe.settings.thresholds);
+        let is_doubtful = matches!(evidence, Evidence::Doubtful);
+        let is_held = !is_down && after.state() == State::Down && (is_of_too_many || is_doubtful);
+        if is_held || !is_down && is_doubtful {
             after = before.doubted();
         }
         let is_told = before.state() != after.state() || self.config.every_result;
@@ -321,6 +333,7 @@ impl Core {
         let count = if is_up { &mut record.up } else { &mut record.down };
         *count = count.wrapping_add(1);
         record.hysteresis = after;
+        record.failed_in = self.too_many_verdicts.wrapping_sub(u32::from(is_of_too_many));
         self.doubtful = others + usize::from(after.may_be_down());
         let (from, to) = (before.state(), after.state());
         if from != to {

@@ -39,6 +39,9 @@ pub(super) struct Record {
     pub down: u32,
     pub no_verdict: u32,
     pub changes: u32,
+    /// How many verdicts had come while too many watches failed when its latest came; if that was a failure made before it
+    /// was over, one less.
+    pub failed_in: u32,
     pub is_paused: bool,
     /// It is paused, and has been asked for a check.
     pub asked: Asked,
@@ -269,6 +272,7 @@ impl Records {
             down: 0,
             no_verdict: 0,
             changes: 0,
+            failed_in: 0,
             is_paused: true,
             asked: Asked::default(),
             pending: Pending::NOTHING,

@@ -3,6 +3,7 @@
 mod callers;
 mod doubt;
 mod evenness;
+mod held;
 mod mapped;
 mod paused;
 
