@@ -156,6 +156,7 @@ impl Core {
         }
         probe.again = true;
         if !probe.is_in_flight {
+            probe.is_well = false;
             let slot = record.probe;
             self.set_timer(slot, now);
         }
@@ -186,7 +187,8 @@ impl Core {
         probe.behind_ms = (self.schedule.behind() / NANOSECONDS_PER_MS) as u32;
         let request = probe.settings.request(&probe.target, slot as usize);
         // An interval may be shorter by a tenth; also then the next check looks its name up anew.
-        let name_age_ms = probe.settings.interval_ms - probe.settings.interval_ms.div_ceil(10);
+        let kept_ms = probe.settings.interval_ms - probe.settings.interval_ms.div_ceil(10);
+        let name_age_ms = if probe.is_well { kept_ms } else { 0 };
         // Paced: of more watches than the checker's limits leave time for, each has its turn, and none is busy for ever.
         Some(Submission { request, callback: None, name_age_ms, paced: true })
     }
@@ -205,6 +207,7 @@ impl Core {
         probe.is_in_flight = false;
         probe.keep(verdict);
         let again = std::mem::take(&mut probe.again);
+        probe.is_well = verdict.status == Status::Up && !again;
         let waited_long = verdict.elapsed_us > u64::from(probe.settings.timeout_ms) * 1_000 + LATE / 1_000;
         let evidence = match verdict.status {
             status if !status.is_verdict() => None,
@@ -278,6 +281,7 @@ impl Core {
             return Err(OutOfMemory);
         }
         let (record, probe) = self.records.both(slot);
+        probe.is_well &= is_up;
         if probe.timer.is_none() || record.is_paused {
             return Ok(());
         }

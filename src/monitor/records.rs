@@ -104,6 +104,9 @@ pub(super) struct Probe {
     pub is_in_flight: bool,
     /// A check was asked for that has not begun yet: it begins at once, or as soon as the one in flight ends.
     pub again: bool,
+    /// Its latest check was up, no failure was reported since, and the next check was not asked for. That one takes an
+    /// answer that the resolver has kept: it may lead to where a name led that has moved.
+    pub is_well: bool,
     last: Last,
     /// Round trips in microseconds: the latest, and as RFC 6298 smooths them.
     pub rtt_us: u32,
@@ -149,6 +152,7 @@ impl Probe {
             late_ms: 0,
             is_in_flight: false,
             again: false,
+            is_well: false,
             last,
             rtt_us: 0,
             smoothed_us: 0.0,

@@ -18,9 +18,10 @@ const JITTER_MAX: u32 = 50;
 /// A target to be checked again and again. 0 stands for a default, which is HAProxy's.
 #[derive(Clone, Debug)]
 pub struct Watch {
-    /// What to check. A name is looked up at each check, but for one that was looked up within nine tenths of the interval,
-    /// or within 30 s if that is less: getaddrinfo(3) tells nobody how long its answers hold. A name that does not resolve
-    /// is no verdict.
+    /// What to check. A name is looked up anew for the first check, for one after a check that was not up or a
+    /// failure that was reported, and for one that was asked for. Any other check takes the answer of an earlier
+    /// lookup for a watch, if that is no older than nine tenths of `interval_ms`, and than 30 s: getaddrinfo(3) tells
+    /// nobody how long its answers hold. A name that does not resolve is no verdict.
     pub target: Target,
     /// As of a [`Request`].
     pub timeout_ms: u32,

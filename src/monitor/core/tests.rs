@@ -5,6 +5,7 @@ mod doubt;
 mod evenness;
 mod held;
 mod mapped;
+mod names;
 mod paused;
 
 use std::collections::{BTreeMap, HashMap};
