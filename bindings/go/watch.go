@@ -33,8 +33,8 @@ func (s State) String() string {
 type Watch struct {
 	// Addr is "host:port". A name is looked up by the system's resolver and not by the [Config]'s: anew for the first
 	// check, for one after a check that was not up or a failure that was reported, and for one that was asked for.
-	// With the library any other check takes the answer of an earlier lookup for a watch, if that is no older than
-	// nine tenths of Interval, and than 30 seconds. A name that does not resolve is no verdict.
+	// With the library any other check takes the latest answer that was kept, if that is no older than nine tenths of
+	// Interval, and than 30 seconds. A name that does not resolve is no verdict.
 	Addr string
 	// Network is "tcp" (or empty) for either family, "tcp4" or "tcp6".
 	Network string

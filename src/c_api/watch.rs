@@ -44,9 +44,9 @@ pub const SHAKER_CHANGE_SKIPPED: u32 = 2;
 pub struct shaker_watch {
     /// "host:port", or NULL where sockaddr has the target. A name is looked up anew for the first check, for one
     /// after a check that was not up or a failure that was reported, and for one that was asked for
-    /// (shaker_monitor_check_now). Any other check takes the answer of an earlier lookup for a watch, if that is no
-    /// older than nine tenths of interval_ms, and than 30 s: getaddrinfo(3) tells nobody how long its answers hold. A
-    /// name that does not resolve is no verdict.
+    /// (shaker_monitor_check_now). Any other check takes the latest answer that was kept, if that is no older than
+    /// nine tenths of interval_ms, and than 30 s: getaddrinfo(3) tells nobody how long its answers hold. A name that
+    /// does not resolve is no verdict.
     pub addr: *const c_char,
     /// An IPv4 or IPv6 address with its port. Exactly one of addr and sockaddr must be given.
     pub sockaddr: *const sockaddr,

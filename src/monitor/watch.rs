@@ -19,9 +19,9 @@ const JITTER_MAX: u32 = 50;
 #[derive(Clone, Debug)]
 pub struct Watch {
     /// What to check. A name is looked up anew for the first check, for one after a check that was not up or a
-    /// failure that was reported, and for one that was asked for. Any other check takes the answer of an earlier
-    /// lookup for a watch, if that is no older than nine tenths of `interval_ms`, and than 30 s: getaddrinfo(3) tells
-    /// nobody how long its answers hold. A name that does not resolve is no verdict.
+    /// failure that was reported, and for one that was asked for. Any other check takes the latest answer that was
+    /// kept, if that is no older than nine tenths of `interval_ms`, and than 30 s: getaddrinfo(3) tells nobody how
+    /// long its answers hold. A name that does not resolve is no verdict.
     pub target: Target,
     /// As of a [`Request`].
     pub timeout_ms: u32,

@@ -39,6 +39,11 @@ impl Answers {
         }
     }
 
+    /// Whether an answer to this question is kept. A newer one is to take its place, whoever asked for that.
+    pub fn has(&self, query: &Query) -> bool {
+        self.kept.contains_key(query)
+    }
+
     /// The answer to this question, if it is no older than `age_ms` milliseconds.
     pub fn find(&self, query: &Query, age_ms: u32, now: u64) -> Option<&[SocketAddr]> {
         let answer = self.kept.get(query)?;
@@ -84,6 +89,7 @@ mod tests {
     fn a_newer_answer_stands() {
         let mut answers = Answers::default();
         answers.keep(query("a"), vec![address(1)], SECOND);
+        assert!(answers.has(&query("a")) && !answers.has(&query("b")));
         answers.keep(query("a"), vec![address(2)], 31 * SECOND);
         answers.keep(query("b"), vec![address(3)], 32 * SECOND); // the first answer is forgotten
         assert_eq!(answers.find(&query("a"), 2_000, 32 * SECOND), Some(&[address(2)][..]));

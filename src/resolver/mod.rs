@@ -215,7 +215,7 @@ impl Resolver {
         let mut state = self.lock();
         let now = clock::now();
         if let Ok(addresses) = &addresses
-            && state.lookups.is_to_be_kept(begun.id)
+            && (state.lookups.is_to_be_kept(begun.id) || state.answers.has(&begun.query))
         {
             state.answers.keep(begun.query.clone(), addresses.clone(), now);
         }

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use tcpshaker::{Checker, EngineKind, MonitorConfig, Request, State, Status, Watch};
+use tcpshaker::{Checker, EngineKind, Monitor, MonitorConfig, Request, State, Status, Watch};
 
 use super::support::etc;
 use super::support::lists::*;
@@ -114,32 +114,67 @@ fn is_looked_up_once_for_all_checks_within_an_interval() {
     });
 }
 
-/// An answer of before the name moved is kept for half a minute, and the library knows it from another watch.
+const MOVING: &str = "moving.test";
+
+/// The name has this address of this host from now on.
+fn move_to(last: u8) {
+    std::fs::write("/etc/hosts", format!("127.0.0.{last} {MOVING}\n")).expect("a file in the new /etc");
+}
+
+fn address(last: u8) -> IpAddr {
+    IpAddr::from([127, 0, 0, last])
+}
+
+/// A watch of a name that moves to 127.0.0.3 when its target is up. The answer from before that is kept, for another
+/// watch, and stays so for half a minute.
+fn moved(monitor: &Monitor, rise: u32) -> u64 {
+    let old = Listener::on(address(1), PORT);
+    move_to(1);
+    let other = add(monitor, named(MOVING));
+    assert_next(monitor, State::Unknown, State::Up);
+    let own = Watch { interval_ms: HOUR_MS, falling_ms: 20, rising_ms: 20, down_ms: 20, ..named(MOVING) };
+    let id = add(monitor, Watch { fall: 1, rise, ..own });
+    assert_next(monitor, State::Unknown, State::Up);
+    let checks = monitor.get(other).unwrap().checks;
+    quiet_until(monitor, "an answer is kept", || monitor.get(other).unwrap().checks >= checks + 3);
+    monitor.pause(other, true).unwrap();
+    drop(old);
+    move_to(3);
+    id
+}
+
 #[test]
 fn that_has_moved_is_found_by_a_check_that_is_asked_for_and_by_those_after_a_failure() {
     namespaced!();
     let _server = name_server();
-    let hosts = |last: u8| std::fs::write("/etc/hosts", format!("127.0.0.{last} moving.test\n")).expect("a new /etc");
-    let address = |last: u8| at(IpAddr::from([127, 0, 0, last]), PORT);
-    let _listener = Listener::on(IpAddr::from([127, 0, 0, 3]), PORT);
+    let _listener = Listener::on(address(3), PORT);
     with_and_without_threads(|checker| {
-        let old = Listener::on(V4, PORT);
-        hosts(1);
         let monitor = monitor_with(&checker, at_once);
-        let other = add(&monitor, named("moving.test"));
-        assert_next(&monitor, State::Unknown, State::Up);
-        let again_and_again =
-            Watch { falling_ms: 20, rising_ms: 20, down_ms: 20, fall: 1, rise: 2, ..named("moving.test") };
-        let id = add(&monitor, Watch { interval_ms: HOUR_MS, ..again_and_again });
-        assert_next(&monitor, State::Unknown, State::Up);
-        let checks = monitor.get(other).unwrap().checks;
-        quiet_until(&monitor, "an answer is kept", || monitor.get(other).unwrap().checks >= checks + 3);
-        monitor.pause(other, true).unwrap();
-        drop(old);
-        hosts(3);
-        let up = |times| monitor.get(id).unwrap().up >= times;
+        let id = moved(&monitor, 1);
         monitor.check_now(id).unwrap();
-        quiet_until(&monitor, "the new address is found", || up(2));
-        assert_eq!(monitor.get(id).unwrap().last.unwrap().address, Some(address(3)));
+        quiet_until(&monitor, "the new address is found", || monitor.get(id).unwrap().up >= 2);
+        assert_eq!(monitor.get(id).unwrap().last.unwrap().address, Some(at(address(3), PORT)));
+        move_to(9); // where nobody listens
+        monitor.check_now(id).unwrap();
+        assert_next(&monitor, State::Up, State::Down);
+        let begun = Instant::now();
+        move_to(3);
+        assert_next(&monitor, State::Down, State::Up);
+        assert!(begun.elapsed().as_secs() < 25, "as long as the old answer is kept");
+    });
+}
+
+#[test]
+fn that_has_moved_is_up_again_by_the_new_answer_and_not_by_one_that_was_kept() {
+    namespaced!();
+    let _server = name_server();
+    let _listener = Listener::on(address(3), PORT);
+    with_and_without_threads(|checker| {
+        let monitor = monitor_with(&checker, at_once);
+        let id = moved(&monitor, 2);
+        monitor.report(id, false).unwrap();
+        assert_next(&monitor, State::Up, State::Down);
+        assert_next(&monitor, State::Down, State::Up);
+        assert_eq!(monitor.get(id).unwrap().up, 3, "two in a row, after the first of all");
     });
 }

@@ -36,9 +36,9 @@ class Watch:
     """A target to be checked again and again. The defaults are HAProxy's; times are in seconds."""
 
     #: "host:port" or (host, port). A name is looked up anew for the first check, for one after a check that was not
-    #: up or a failure that was reported, and for one that was asked for. Any other check takes the answer of an
-    #: earlier lookup for a watch, if that is no older than nine tenths of the interval, and than 30 seconds. A name
-    #: that does not resolve is no verdict.
+    #: up or a failure that was reported, and for one that was asked for. Any other check takes the latest answer that
+    #: was kept, if that is no older than nine tenths of the interval, and than 30 seconds. A name that does not
+    #: resolve is no verdict.
     addr: Target
     #: For one check, the lookup of a name included; None: the checker's.
     timeout: Optional[float] = None
