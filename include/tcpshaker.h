@@ -808,10 +808,12 @@ struct shaker_monitor_config *shaker_monitor_config_new(void);
 void shaker_monitor_config_free(struct shaker_monitor_config *config);
 
 // Within how many milliseconds the first check of a watch is made: the first checks of many are spread evenly over this
-// time. Default: the interval of each watch. 0 makes them at once.
+// time. Default: the interval of each watch; with jitter_percent some come later than that, by up to so many percent, as
+// its intervals do. 0 makes them at once.
 //
 // Returns SHAKER_OK; SHAKER_ERR_INVALID for NULL.
-shaker_status shaker_monitor_config_set_max_spread(struct shaker_monitor_config *config, uint32_t ms);
+shaker_status shaker_monitor_config_set_max_spread(struct shaker_monitor_config *config,
+                                                   uint32_t ms);
 
 // Whether every result is told as a change, also one that changes nothing: from and to are the same then. Default false.
 //

@@ -17,7 +17,7 @@ var ErrNoWatch = errors.New("tcp: the Monitor has no such watch")
 // MonitorConfig is what a [Monitor] can be told when it is made. Its zero value has every default.
 type MonitorConfig struct {
 	// MaxSpread is the time within which first checks are made, spread evenly, in whole milliseconds. 0 is the interval
-	// of each watch; less than 0 makes them at once.
+	// of each watch, which JitterPercent may make longer; less than 0 makes them at once.
 	MaxSpread time.Duration
 	// EveryResult has every result told as a [Change], also one that changes nothing.
 	EveryResult bool

@@ -18,7 +18,8 @@ impl Default for MonitorConfig {
 
 impl MonitorConfig {
     /// Within how many milliseconds the first check of a watch is made: the first checks of many are spread evenly over
-    /// this time. Default: the interval of each watch. 0 makes them at once.
+    /// this time. Default: the interval of each watch; with `jitter_percent` some come later than that, by up to so many
+    /// percent, as its intervals do. 0 makes them at once.
     pub fn set_max_spread(&mut self, spread_ms: u32) -> Result<(), Error> {
         self.max_spread_ms = Some(spread_ms);
         Ok(())

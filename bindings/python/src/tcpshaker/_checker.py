@@ -214,7 +214,8 @@ class Checker(Owner[Completion]):
     ) -> Monitor:
         """Makes a monitor of this checker, without any watch: targets that are checked again and again.
 
-        max_spread: seconds within which the first checks of its watches are made, evenly. Default: its interval.
+        max_spread: seconds within which the first checks of its watches are made, evenly. Default: the interval of each,
+            which jitter_percent makes longer. 0 makes them at once.
         every_result: True tells every result as a change, also one that changes nothing.
         max_down_percent: how many percent of the watches may be down at once, or failing. While more would be, none
             goes down, for it is more likely that this host has lost its network.
