@@ -91,9 +91,12 @@ pub struct shaker_monitor(Monitor);
 /// Makes a monitor of a checker, without any watch, with these settings; NULL means the defaults.
 ///
 /// It has one thread; on a caller-driven checker (shaker_config_set_caller_driven) none: there it gets on, as the checker
-/// does, inside shaker_monitor_reap: whoever calls that less often than every 200 ms, and not when shaker_monitor_fd is
-/// readable, has its silences doubted, and no silent target goes down. A checker may have several monitors beside its other checks, with which they share
-/// its limits (shaker_config_set_max_in_flight, shaker_config_set_max_rate).
+/// does, inside shaker_monitor_reap, which is to be called when shaker_monitor_fd is readable, or every 200 ms. Whoever is
+/// later than that may have missed an answer: a check that timed out takes no target down if, while it was in flight, a call
+/// came more than 200 ms after this check was to end or another to begin, or none came for more than 450 ms.
+///
+/// A checker may have several monitors beside its other checks, with which they share its limits
+/// (shaker_config_set_max_in_flight, shaker_config_set_max_rate).
 ///
 /// Returns SHAKER_OK, and in *monitor the monitor, to be freed with shaker_monitor_free before its checker. Otherwise
 /// *monitor is NULL, and the status is SHAKER_ERR_INVALID (checker or monitor is NULL), SHAKER_ERR_LOCAL (no thread for

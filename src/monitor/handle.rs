@@ -30,8 +30,10 @@ const BYTES_OF_WATCH: usize = 500;
 /// called from any thread at any time.
 ///
 /// It has one thread; on a caller-driven checker none: it gets on, as the checker does, inside [`Monitor::reap`].
-/// Whoever drives one is to call [`Monitor::reap`] when its descriptor says so. Where that is late by more than 250 ms,
-/// intervals are longer. A silence takes no watch down while it is late by more than 200 ms.
+/// Whoever drives one is to call [`Monitor::reap`] when its descriptor says so, or every 200 ms. Where that is late by
+/// more than 250 ms, intervals are longer. Whoever is late may have missed an answer: a check that timed out takes no
+/// watch down if, while it was in flight, a call came more than 200 ms after this check was to end or another to begin,
+/// or none came for more than 450 ms.
 ///
 /// Dropping it ends its checks.
 ///
