@@ -105,6 +105,44 @@ func TestWithoutTheLibraryWatchesOfOneMonitorAreHeldBackTogether(t *testing.T) {
 	}
 }
 
+func TestWithoutTheLibraryFailuresMadeWhileTooManyFailedDoNotCountAfterwards(t *testing.T) {
+	monitor, err := running(t).Monitor(tcp.MonitorConfig{MaxDownPercent: 50})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer monitor.Close()
+	// No check is made: what happens to them, the reports tell.
+	watch := tcp.Watch{Addr: "127.0.0.1:1", Interval: time.Hour, Initial: tcp.StateUp, FirstFall: 3}
+	ids, err := monitor.Add(watch, watch, watch, watch)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range ids {
+		monitor.Pause(id, true)
+	}
+	failures := func(count int, ids ...uint64) {
+		for range count {
+			for _, id := range ids {
+				monitor.Report(id, false)
+			}
+		}
+	}
+	failures(2, ids...)
+	failures(3, ids[0])
+	for _, id := range ids[1:] {
+		monitor.Report(id, true)
+	}
+	for count, expected := range []tcp.State{tcp.StateUp, tcp.StateUp, tcp.StateDown} {
+		failures(1, ids[0])
+		if info, _ := monitor.Get(ids[0]); info.State != expected || int(info.Run) != count+1 {
+			t.Errorf("%v after %d failures, counted as %d", info.State, count+1, info.Run)
+		}
+	}
+	if monitor.Held() != 1 {
+		t.Errorf("%d changes were held back", monitor.Held())
+	}
+}
+
 func TestWithoutTheLibraryAPausedWatchIsCheckedOnlyWhenAsked(t *testing.T) {
 	checker, target := running(t), listen(t, "tcp4", "127.0.0.1")
 	monitor, err := checker.Monitor(tcp.MonitorConfig{MaxSpread: -1})

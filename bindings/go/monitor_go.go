@@ -29,8 +29,11 @@ type watches struct {
 	changes []*pending
 	// Watches that are down, or whose latest verdict says that they may soon be.
 	doubtful int
-	held     uint64
-	place    uint64 // the latest first check's, in its window, as a part of 2^64
+	// When there last were too many of them, and how many verdicts came while there were.
+	tooManyUntil    time.Time
+	tooManyVerdicts uint64
+	held            uint64
+	place           uint64 // the latest first check's, in its window, as a part of 2^64
 }
 
 // A pending change waits to be read.
@@ -136,7 +139,7 @@ func (m *watches) checkNow(id uint64) error {
 func (m *watches) report(id uint64, up bool) error {
 	return m.with(id, func(w *watched) {
 		now := time.Now()
-		m.weigh(w, up, false, true, now)
+		m.weigh(w, up, false, true, now, now)
 		// Where that leads to an earlier check, it is made earlier.
 		if at := now.Add(w.interval()); w.timer != nil && !w.info.Paused && at.Before(w.info.Next) {
 			m.setTimer(w, at)
@@ -216,7 +219,7 @@ func (m *watches) begin(w *watched) {
 		m.mu.Lock()
 		defer m.mu.Unlock()
 		if !m.closed && !w.removed {
-			m.settle(w, result, err, time.Since(began) > w.settings.Timeout+late)
+			m.settle(w, result, err, began)
 		}
 	}()
 }
@@ -225,9 +228,10 @@ func (m *watches) begin(w *watched) {
 // while the answer came.
 const late = 200 * time.Millisecond
 
-// settle takes in what a check has learned. The lock is held.
-func (m *watches) settle(w *watched, result Result, err error, isLate bool) {
+// settle takes in what a check has learned that began then. The lock is held.
+func (m *watches) settle(w *watched, result Result, err error, began time.Time) {
 	now := time.Now()
+	isLate := now.Sub(began) > w.settings.Timeout+late
 	w.inFlight = false
 	again, asked := w.again, w.asked
 	w.again, w.asked, w.askedNext = false, w.askedNext, false
@@ -238,7 +242,7 @@ func (m *watches) settle(w *watched, result Result, err error, isLate bool) {
 	if !w.info.Paused || asked {
 		w.info.Checks++
 		if result.Status.Up() || result.Status.Down() {
-			m.weigh(w, result.Status.Up(), isLate && result.Status == StatusTimeout, false, now)
+			m.weigh(w, result.Status.Up(), isLate && result.Status == StatusTimeout, false, began, now)
 		} else {
 			w.info.NoVerdict++
 			if m.config.EveryResult {
@@ -253,18 +257,37 @@ func (m *watches) settle(w *watched, result Result, err error, isLate bool) {
 	}
 }
 
-// weigh takes in a verdict. The lock is held.
-func (m *watches) weigh(w *watched, isUp, isDoubted, isReported bool, now time.Time) {
+// weigh takes in a verdict of a check that began then. The lock is held.
+func (m *watches) weigh(w *watched, isUp, isDoubted, isReported bool, began, now time.Time) {
 	if isUp {
 		w.info.Up++
 	} else {
 		w.info.Down++
 	}
 	before, others := w.hysteresis, m.doubtful-w.doubtful()
-	w.hysteresis = before.after(isUp, &w.settings)
+	failing := others
+	if !isUp {
+		failing++
+	}
+	// Also an answer shows until when there were too many: until it came.
+	areTooMany := m.areTooMany(max(m.doubtful, failing))
+	if areTooMany {
+		m.tooManyUntil = now
+		m.tooManyVerdicts++
+	}
+	isOfTooMany := !isUp && (areTooMany || began.Before(m.tooManyUntil))
+	counted := before
+	if !isUp && before.state != StateDown && !isOfTooMany && w.failedIn != m.tooManyVerdicts {
+		counted = before.doubted() // failures that were made before it was over do not count with those made since
+	}
+	w.failedIn = m.tooManyVerdicts
+	if isOfTooMany {
+		w.failedIn--
+	}
+	w.hysteresis = counted.after(isUp, &w.settings)
 	if before.state != StateDown {
 		isDown := w.state == StateDown
-		if isDown && m.areTooMany(others+1) || isDoubted {
+		if isDown && isOfTooMany || isDoubted {
 			w.hysteresis = before.doubted()
 			if isDown {
 				m.held++

@@ -13,9 +13,12 @@ type watched struct {
 	userData    any
 
 	hysteresis
-	info    WatchInfo
-	timer   *time.Timer // nil while none is set
-	removed bool
+	// How many verdicts had come while too many watches failed when its latest came; if that was a failure made before it
+	// was over, one less.
+	failedIn uint64
+	info     WatchInfo
+	timer    *time.Timer // nil while none is set
+	removed  bool
 	// A check is in flight; another is to begin as soon as it ends.
 	inFlight, again bool
 	// The check in flight, or the next, was asked for; and the one after that. It counts, though the watch is paused.
