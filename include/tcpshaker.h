@@ -913,7 +913,7 @@ shaker_status shaker_monitor_get(const struct shaker_monitor *monitor,
 //
 // Returns how many changes were written, at most capacity. 0: none came in time, an argument was NULL, the checker was
 // shut down and all changes were reaped, or it belongs to the parent process. From one of the checker's own callbacks it
-// does not wait.
+// does not wait, nor with a capacity of 0.
 size_t shaker_monitor_reap(struct shaker_monitor *monitor,
                            struct shaker_change *changes,
                            size_t capacity,

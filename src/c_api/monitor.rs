@@ -281,7 +281,7 @@ pub unsafe extern "C" fn shaker_monitor_get(
 ///
 /// Returns how many changes were written, at most capacity. 0: none came in time, an argument was NULL, the checker was
 /// shut down and all changes were reaped, or it belongs to the parent process. From one of the checker's own callbacks it
-/// does not wait.
+/// does not wait, nor with a capacity of 0.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn shaker_monitor_reap(
     monitor: *mut shaker_monitor,

@@ -197,7 +197,8 @@ impl Monitor {
         if checker.is_forked() {
             return 0;
         }
-        let wait = if checker.is_own_thread() { Some(Duration::ZERO) } else { wait };
+        // Without room for a change none is waited for: it could not end the wait.
+        let wait = if capacity == 0 || checker.is_own_thread() { Some(Duration::ZERO) } else { wait };
         let begun = Instant::now();
         let left = || wait.map(|wait| wait.saturating_sub(begun.elapsed()));
         let mut limit = Some(Duration::ZERO); // on a caller-driven checker what is due is done in any case

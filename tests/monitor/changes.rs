@@ -1,5 +1,6 @@
 //! Changes: how they come out, and what shows that they wait.
 
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use tcpshaker::{EngineKind, Request, State, Status, Watch};
@@ -72,6 +73,22 @@ fn come_to_those_who_wait_for_them_already() {
             let change = reader.join().unwrap();
             assert_eq!((change.id, change.to, change.reported), (id, State::Up, true));
         });
+    });
+}
+
+#[test]
+fn are_not_waited_for_by_those_who_have_no_room_for_one() {
+    namespaced!();
+    with_every_kind(|checker| {
+        let monitor = Arc::new(monitor(&checker));
+        let (end, ended) = mpsc::channel();
+        let reader = monitor.clone();
+        std::thread::spawn(move || end.send(reader.reap(&mut Vec::new(), 0, None)));
+        assert_eq!(ended.recv_timeout(LONG), Ok(0), "it waits for ever");
+        let id = add(&monitor, on_demand(PORT));
+        monitor.report(id, true).unwrap();
+        assert_eq!(monitor.reap(&mut Vec::new(), 0, None), 0);
+        assert_eq!(next(&monitor).to, State::Up, "the change is lost");
     });
 }
 
