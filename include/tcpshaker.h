@@ -795,8 +795,9 @@ int shaker_checker_fd(const struct shaker_checker *checker);
 // A cancelled check yields its one result, SHAKER_ERR_CANCELLED, unless its verdict is there already. Ids are
 // never reused, so a late cancel hits no other check. It does not wait.
 //
-// Returns SHAKER_OK, also when no such check is under way; SHAKER_ERR_INVALID if checker is NULL; SHAKER_ERR_CLOSED or
-// SHAKER_ERR_FORKED.
+// Returns SHAKER_OK, also when no such check is under way; SHAKER_ERR_INVALID if checker is NULL; SHAKER_ERR_LOCAL if
+// there is no memory for the call, or a sleeping thread of the checker cannot be woken: then some checks may not be
+// cancelled, and a later call tries again; SHAKER_ERR_CLOSED or SHAKER_ERR_FORKED.
 shaker_status shaker_cancel(struct shaker_checker *checker, uint64_t id);
 
 // Makes a configuration with every setting at its default.

@@ -101,8 +101,9 @@ pub unsafe extern "C" fn shaker_checker_fd(checker: *const shaker_checker) -> c_
 /// A cancelled check yields its one result, SHAKER_ERR_CANCELLED, unless its verdict is there already. Ids are
 /// never reused, so a late cancel hits no other check. It does not wait.
 ///
-/// Returns SHAKER_OK, also when no such check is under way; SHAKER_ERR_INVALID if checker is NULL; SHAKER_ERR_CLOSED or
-/// SHAKER_ERR_FORKED.
+/// Returns SHAKER_OK, also when no such check is under way; SHAKER_ERR_INVALID if checker is NULL; SHAKER_ERR_LOCAL if
+/// there is no memory for the call, or a sleeping thread of the checker cannot be woken: then some checks may not be
+/// cancelled, and a later call tries again; SHAKER_ERR_CLOSED or SHAKER_ERR_FORKED.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn shaker_cancel(checker: *mut shaker_checker, id: u64) -> shaker_status {
     guard(shaker_status::SHAKER_ERR_INTERNAL, || {

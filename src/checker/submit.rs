@@ -199,7 +199,8 @@ impl Checker {
     /// report like any other; a check that is done already, or never was, is not affected.
     ///
     /// # Errors
-    /// [`Error::Closed`] or [`Error::Forked`].
+    /// [`Error::LocalFault`] if there is no memory for the call, or a sleeping loop cannot be woken: then some checks may
+    /// not be cancelled, and a later call tries again. [`Error::Closed`] or [`Error::Forked`].
     pub fn cancel(&self, id: u64) -> Result<(), Error> {
         self.not_forked()?;
         if id == 0 {
