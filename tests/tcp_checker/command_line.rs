@@ -6,7 +6,7 @@ use crate::the_tool::*;
 #[test]
 fn bad_flags_and_numbers_are_usage_errors_that_say_what_was_expected() {
     let target = "127.0.0.1:1";
-    let wrong: [(&[&str], &str); 34] = [
+    let wrong: [(&[&str], &str); 39] = [
         (&["-y"], "invalid option -- 'y'"),
         (&["-a"], "option requires an argument -- 'a'"),
         (&["-a", target, "-j", "--csv"], "-j and --csv exclude each other"),
@@ -14,6 +14,11 @@ fn bad_flags_and_numbers_are_usage_errors_that_say_what_was_expected() {
         (&["-a", target, "-n", "2", "-l"], "-n and -l exclude each other"),
         (&["-a", target, "--fall", "2"], "--fall and --rise are for tcp-checker watch"),
         (&["watch", target, "-n", "2"], "watch goes on until Ctrl-C"),
+        (&["watch", target, "-Q", "1"], "watch tells changes and nothing else"),
+        (&["watch", target, "-x", "1"], "watch tells changes and nothing else"),
+        (&["watch", target, "--alive"], "watch tells changes and nothing else"),
+        (&["watch", target, "--unreachable"], "watch tells changes and nothing else"),
+        (&["--metrics-file", "/dev/null", target, "--alive"], "watch tells changes and nothing else"),
         (&["-a", target, "-O", "256"], "-O 256: expected a number from 0 to 255"),
         (&["-a", target, "-M", "0x1g"], "-M 0x1g: expected a number from 0 to 0xffffffff"),
         (&["-a", target, "-4", "-6"], "-4 and -6 exclude each other"),

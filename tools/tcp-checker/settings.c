@@ -138,6 +138,8 @@ static void finish_output(struct settings *settings)
         options->watch = true;
     if (options->watch && (settings->each != NULL || options->metrics || options->format == FORMAT_CSV))
         fail("watch goes on until Ctrl-C, in lines or with -j: no -n, -C, -l, -m or --csv");
+    if (options->watch && (options->interim_ms > 0 || options->reachable > 0 || options->alive || options->unreachable))
+        fail("watch tells changes and nothing else: no -Q, -x, --alive or --unreachable");
     if (!options->watch && (options->fall != 0 || options->rise != 0))
         fail("--fall and --rise are for tcp-checker watch");
     options->quiet |= options->interim_ms > 0 || options->reachable > 0 || options->alive || options->unreachable;
