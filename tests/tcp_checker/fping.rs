@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Instant;
 
 use crate::c_programs::{TextFile, dead, finish, live, program, silent};
 use crate::support::firewall::{self, Hook};
@@ -43,6 +44,20 @@ fn the_times_of_a_target_are_one_line_on_standard_error() {
     // An address kept for documentation, which no machine has: nothing is sent from it.
     let run = finish(&mut tool(&["-C", "2", "-q", "-i", "1", "-S", "192.0.2.1", &up]));
     assert_eq!((run.code(), run.stderr), (NO_VERDICT, format!("{up} : ! !\n")));
+}
+
+#[test]
+fn any_two_checks_are_as_far_apart_as_an_interval_that_is_no_whole_rate() {
+    let (_listener, up) = live();
+    let port = up.rsplit(':').next().unwrap();
+    for (interval, least) in [("1100", 2_200), ("1.2s", 2_400), ("300", 600)] {
+        let begun = Instant::now();
+        let hosts = ["127.0.0.1", "127.0.0.1", "127.0.0.1"];
+        let run = finish(tool(&["-B1", "-C", "1", "-q", "-i", interval, "-t", "900", "--port", port]).args(hosts));
+        assert_eq!(run.code(), UP, "{run:?}");
+        let took = begun.elapsed().as_millis();
+        assert!(took >= least, "-i {interval}: three checks within {took} ms");
+    }
 }
 
 #[test]

@@ -22,7 +22,7 @@ struct options {
     uint64_t checks;       /* of all targets together; UINT64_MAX: for ever */
     uint32_t at_once;
     uint32_t timeout_ms;
-    uint32_t rate;         /* checks a second; 0: no limit */
+    double rate;           /* checks a second; 0: no limit */
     bool spaced;           /* each target has its next check interval_ms after the last */
     uint32_t interval_ms;
     uint32_t flags;        /* of each shaker_request */

@@ -11,7 +11,7 @@ void pace_start(struct pace *pace, const struct options *options, uint64_t start
 double pace_most(const struct pace *pace)
 {
     uint32_t timeout_ms = pace->options->timeout_ms < 400 ? pace->options->timeout_ms : 400;
-    double most = (double)pace->options->rate * timeout_ms / 4000;
+    double most = pace->options->rate * timeout_ms / 4000;
 
     return most > 1 ? most : 1;
 }

@@ -96,7 +96,7 @@ static void translate_from_fping(struct settings *settings)
 {
     uint32_t gap_ms = settings->interval != NULL ? value_time("-i", settings->interval, "ms", 0) : 0;
 
-    settings->options->rate = gap_ms == 0 || gap_ms > 1000 ? 0 : 1000 / gap_ms;
+    settings->options->rate = gap_ms == 0 ? 0 : 1000.0 / gap_ms;
     settings->options->interval_ms =
         settings->short_port != NULL ? value_time("-p", settings->short_port, "ms", 0) : COUNT_INTERVAL_MS;
     settings->options->spaced = true;
@@ -113,7 +113,7 @@ static void finish_pace(struct settings *settings)
     if (settings->called_as_fping) {
         translate_from_fping(settings);
     } else {
-        options->rate = settings->rate != NULL ? (uint32_t)value_number("-r", settings->rate, 0, UINT32_MAX) : 0;
+        options->rate = settings->rate != NULL ? (double)value_number("-r", settings->rate, 0, UINT32_MAX) : 0;
         options->spaced = settings->interval != NULL || counted;
         options->interval_ms = settings->interval != NULL ? value_time("-i", settings->interval, "ms", options->watch)
                                : options->watch           ? WATCH_INTERVAL_MS
@@ -181,6 +181,14 @@ static bool may_be_raw(int32_t engine)
            || (engine == SHAKER_ENGINE_AUTO && (shaker_capabilities() & SHAKER_CAN_RAW) != 0);
 }
 
+/* The library's rate is of whole checks. The exact one is kept by pace.c. */
+static uint32_t whole_rate(double rate)
+{
+    uint32_t whole = (uint32_t)rate;
+
+    return whole < rate ? whole + 1 : whole;
+}
+
 void settings_finish(struct settings *settings)
 {
     struct options *options = settings->options;
@@ -200,7 +208,7 @@ void settings_finish(struct settings *settings)
     settings_judged(shaker_config_set_engine(config, options->engine), "--engine", "raw", "not on this system");
     settings_judged(shaker_config_set_timeout(config, options->timeout_ms), "-t", "", "the library refuses it");
     settings_judged(shaker_config_set_max_in_flight(config, sockets), "-c", "", "the library refuses it");
-    settings_judged(shaker_config_set_max_rate(config, options->rate), "-r", "", "the library refuses it");
+    settings_judged(shaker_config_set_max_rate(config, whole_rate(options->rate)), "-r", "", "the library refuses it");
     settings_judged(shaker_config_set_family(config, settings->family), "-4", "", "the library refuses it");
     if (options->namespace != NULL)
         set_namespace(options);
