@@ -5,48 +5,16 @@
  *
  * What asks for so much is refused, or ends as a local fault, and the checker goes on when there is memory again. Of
  * smaller ones some end the process: Rust's collections have no other way. */
+#include "failing_malloc.h"
 #include "process.h"
 #include "target.h"
 
-#include <malloc.h>
 #include <pthread.h>
-
-extern void *__libc_malloc(size_t), *__libc_calloc(size_t, size_t), *__libc_realloc(void *, size_t),
-  *__libc_memalign(size_t, size_t);
 
 enum { CHECKS = 1500, WATCHES = 100, KINDS = 2 };
 
 static struct target up, down;
 static const char *kind;
-static size_t least; /* so large are those that fail */
-static atomic_int counting, asked; /* and how many were asked for */
-static int from, to;
-
-static int fails(size_t size) {
-  if (!counting || size < least) return 0;
-  int number = ++asked;
-  if (number < from || number > to) return 0;
-  errno = ENOMEM;
-  return 1;
-}
-
-void *malloc(size_t size) {
-  return fails(size) ? NULL : __libc_malloc(size);
-}
-
-void *calloc(size_t count, size_t size) {
-  return fails(count * size) ? NULL : __libc_calloc(count, size);
-}
-
-void *realloc(void *old, size_t size) {
-  return fails(size) ? NULL : __libc_realloc(old, size);
-}
-
-int posix_memalign(void **made, size_t alignment, size_t size) {
-  if (fails(size)) return ENOMEM;
-  *made = __libc_memalign(alignment, size);
-  return *made == NULL ? ENOMEM : 0;
-}
 
 static shaker_request *requests;
 static shaker_result *results;
