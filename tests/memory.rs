@@ -1,5 +1,5 @@
 //! Memory that cannot be had ends no process of a program that asks for much: what needs four kibibytes or more at once is
-//! refused, or is a local fault. The program is tests/c/failing_memory.c.
+//! refused, or is a local fault. The programs are tests/c/failing_memory.c and tests/c/kept_without_memory.c.
 #![cfg(all(target_os = "linux", target_env = "gnu"))]
 
 #[macro_use]
@@ -35,5 +35,22 @@ mod that_fails_once_or_from_some_time_on_is_a_local_fault {
         c::library_directory();
         namespaced!();
         c::run("where_callers_drive", "failing_memory", Flavour::Shared, &["driven", KIBIBYTES]);
+    }
+}
+
+mod that_fails_for_what_is_kept_beside_checks_ends_nothing {
+    use super::*;
+
+    const PROGRAM: &str = "kept_without_memory";
+
+    fn keep(what: &str) {
+        c::run(what, PROGRAM, Flavour::Shared, &[what]);
+    }
+
+    #[test]
+    fn settings_of_watches() {
+        c::library_directory();
+        namespaced!();
+        keep("settings");
     }
 }

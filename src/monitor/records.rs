@@ -255,6 +255,7 @@ impl Records {
     pub fn grow_by(&mut self, count: usize) -> Result<(), OutOfMemory> {
         self.watches.grow_by(count)?;
         self.probes.grow_by(count)?;
+        self.settings.try_reserve(count)?;
         self.shared.grow_by(count, hashes(&self.hasher, &self.probes))
     }
 

@@ -119,3 +119,16 @@ fn round_trips_are_smoothed_as_rfc_6298_says() {
     probe.measure(1_600);
     assert_eq!((probe.rtt_us, probe.smoothed_us, probe.variation_us), (1_600, 900.0, 500.0));
 }
+
+#[test]
+fn room_for_more_watches_is_room_for_their_settings_too() {
+    let mut records = Records::new();
+    for count in [1, 100, 1_000] {
+        records.grow_by(count).unwrap();
+        let room = records.settings.capacity();
+        for number in 0..count as u32 {
+            add(&mut records, number, |watch| watch.interval_ms = 1_000 * count as u32 + number);
+        }
+        assert_eq!(records.settings.capacity(), room, "it grew where nobody can be refused");
+    }
+}
