@@ -53,4 +53,11 @@ mod that_fails_for_what_is_kept_beside_checks_ends_nothing {
         namespaced!();
         keep("settings");
     }
+
+    #[test]
+    fn cancels_of_checks_that_are_not_taken_in() {
+        c::library_directory();
+        namespaced!();
+        keep("cancels");
+    }
 }

@@ -48,6 +48,12 @@ struct CancelledIds {
 }
 
 impl CancelledIds {
+    /// Makes room for one more.
+    fn grow(&mut self) -> Result<(), OutOfMemory> {
+        self.older.try_reserve(1)?;
+        Ok(self.younger.try_reserve(1)?)
+    }
+
     /// `arrived` is how many arrivals there were so far.
     fn add(&mut self, id: u64, arrived: u64) {
         if self.older.is_empty() {
@@ -70,9 +76,14 @@ impl CancelledIds {
 }
 
 impl Intake {
-    /// Makes room for one more batch.
+    /// Makes room for what the next command leaves here: a batch, or an id that is cancelled before it is taken in.
+    /// Where there is none for the id, the check is taken in before its cancel.
     pub fn grow(&mut self) -> Result<(), OutOfMemory> {
-        Ok(self.arrivals.try_reserve(1)?)
+        match self.commands.front() {
+            Some(Command::Batch { .. }) => Ok(self.arrivals.try_reserve(1)?),
+            Some(Command::Cancel(_)) if !self.arrivals.is_empty() => self.cancelled.grow(),
+            _ => Ok(()),
+        }
     }
 
     /// Takes what the inbox holds, unless commands are left that came before. Returns its status when it is closed and
@@ -129,6 +140,10 @@ impl Intake {
         self.arriving
     }
 
+    pub fn has_arrivals(&self) -> bool {
+        !self.arrivals.is_empty()
+    }
+
     pub fn is_empty(&self) -> bool {
         self.commands.is_empty() && self.arrivals.is_empty()
     }
@@ -146,6 +161,7 @@ mod tests {
     use crate::check::close_mode::CloseMode;
     use crate::check::request::Family;
     use crate::check::target::Target;
+    use crate::completion::Sink;
     use crate::event_loop::command::Terms;
 
     fn batch(ids: std::ops::Range<u64>) -> Vec<SubmittedCheck> {
@@ -181,6 +197,23 @@ mod tests {
         assert_eq!(intake.arriving(), 3);
         assert_eq!(take_all(&mut intake), [(1, None), (2, Some(Status::Cancelled)), (3, None)]);
         assert!(intake.is_empty());
+    }
+
+    #[test]
+    fn a_command_that_is_taken_needs_no_more_memory() {
+        let mut intake = Intake::default();
+        for number in 1..1_000 {
+            intake.commands.push_back(Command::Batch { sink: Sink::Callback(Box::new(|_| ())), checks: Vec::new() });
+            intake.grow().unwrap();
+            assert!(intake.next_command().is_some() && intake.arrivals.capacity() > intake.arrivals.len());
+            intake.add_batch(SlotKey::of(0), batch(2 * number..2 * number + 2));
+            intake.commands.push_back(Command::Cancel(number));
+            intake.grow().unwrap();
+            let CancelledIds { older, younger, .. } = &intake.cancelled;
+            assert!(older.capacity() > older.len() && younger.capacity() > younger.len());
+            assert!(intake.next_command().is_some());
+            intake.cancel(number);
+        }
     }
 
     #[test]

@@ -94,7 +94,7 @@ impl<E: LoopEngine> EventLoop<E> {
             if status == Status::Internal {
                 self.checks.forget_race_events(); // one of them may be what it died of
             }
-            let _ = catch_unwind(AssertUnwindSafe(|| self.end_everything(status)));
+            let _ = catch_unwind(AssertUnwindSafe(|| while !self.end_everything(status) {}));
         }
         if self.is_in_child() {
             return;
@@ -285,13 +285,12 @@ impl<E: LoopEngine> EventLoop<E> {
         self.cancellation.begin(&mut self.checks, status);
     }
 
-    /// Ends the checks that were accepted before the inbox was closed.
-    fn end_everything(&mut self, status: Status) {
-        while let (_, Some(command)) = (self.intake.collect(&self.handle.inbox), self.intake.next_command()) {
-            self.apply(command);
-        }
+    /// Ends the checks that were accepted before the inbox was closed. False if there are more of them, for which there
+    /// was no memory before.
+    fn end_everything(&mut self, status: Status) -> bool {
+        let are_all = self.take_commands().is_some();
         self.end_all_checks(status);
-        while self.cancellation.is_under_way() || !self.intake.is_empty() || !self.checks.outbox.is_empty() {
+        while self.cancellation.is_under_way() || self.intake.has_arrivals() || !self.checks.outbox.is_empty() {
             self.checks.poll(Some(Duration::ZERO));
             self.checks.clock.begin_round();
             self.read_answers();
@@ -299,10 +298,11 @@ impl<E: LoopEngine> EventLoop<E> {
             self.tell_races();
             self.take_checks();
             if !self.report() {
-                return;
+                return true;
             }
         }
         self.count_queued();
+        are_all
     }
 
     fn expire_timers(&mut self) {

@@ -1,16 +1,18 @@
 /* What the library keeps beside its checks, while no 4 KiB of memory can be had at once:
  *
- *     kept_without_memory settings
+ *     kept_without_memory settings|cancels
  *
  * Whoever asks for it is refused, or it is not kept. */
 #include "failing_malloc.h"
 #include "target.h"
 
-enum { SETTINGS = 2000 };
+enum { SETTINGS = 2000, CHECKS = 60000, CANCELS = 20000 };
 
-static struct target up;
+static struct target up, down;
 static shaker_checker *checker;
-static uint64_t ids[SETTINGS];
+static shaker_request requests[CHECKS];
+static shaker_result results[CHECKS];
+static uint64_t ids[CHECKS];
 
 static void memory_fails(int from_now_on) {
   least = 4096;
@@ -24,6 +26,21 @@ static void make_checker(uint32_t lookups) {
   NEED(shaker_config_set_max_lookups(config, lookups) == SHAKER_OK);
   NEED(shaker_checker_new(config, &checker) == SHAKER_OK);
   shaker_config_free(config);
+}
+
+/* Each accepted check has its one result. */
+static size_t reap(size_t count) {
+  size_t reaped = 0;
+  long long give_up = now_ms() + PATIENCE_MS;
+  while (reaped < count && now_ms() < give_up) {
+    reaped += shaker_reap(checker, results + reaped, count - reaped, 1000);
+  }
+  EXPECT_EQ(reaped, count);
+  return reaped;
+}
+
+static int is_local_fault(const shaker_result *result) {
+  return result->status == SHAKER_ERR_LOCAL && result->os_error == ENOMEM;
 }
 
 /* Watches whose settings differ. For watches there is memory: they had it before, with the same settings. */
@@ -53,6 +70,25 @@ static void settings(void) {
   EXPECT_EQ(shaker_monitor_free(monitor), SHAKER_OK);
 }
 
+/* While a long list is taken in, its last checks are cancelled one by one. For the checks there is memory: they had it
+ * before. */
+static void cancels(void) {
+  for (size_t i = 0; i < CHECKS; i++) requests[i] = ask(&down, PATIENCE_MS);
+  NEED(shaker_submit(checker, requests, CHECKS, ids) == SHAKER_OK);
+  reap(CHECKS);
+  NEED(shaker_submit(checker, requests, CHECKS, ids) == SHAKER_OK);
+  memory_fails(1);
+  for (size_t i = CHECKS - 1; i >= CHECKS - CANCELS; i--) {
+    int status;
+    while ((status = shaker_cancel(checker, ids[i])) == SHAKER_ERR_LOCAL) pause_ms(1);
+    EXPECT_EQ(status, SHAKER_OK);
+  }
+  for (size_t i = 0, reaped = reap(CHECKS); i < reaped; i++) {
+    int status = results[i].status;
+    EXPECT(status == SHAKER_REFUSED || status == SHAKER_ERR_CANCELLED || is_local_fault(&results[i]));
+  }
+}
+
 int main(int count, char **arguments) {
   static const struct {
     const char *name;
@@ -60,10 +96,12 @@ int main(int count, char **arguments) {
     uint32_t lookups;
   } modes[] = {
     {"settings", settings, 1},
+    {"cancels", cancels, 1},
 
   };
   NEED(count == 2);
   up = live(AF_INET);
+  down = dead(AF_INET);
   for (size_t i = 0; i < sizeof modes / sizeof modes[0]; i++) {
     if (strcmp(arguments[1], modes[i].name) != 0) continue;
     make_checker(modes[i].lookups);
