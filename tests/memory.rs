@@ -8,7 +8,12 @@ mod c_programs;
 #[macro_use]
 mod support;
 
+use std::time::Duration;
+
 use c::Flavour;
+use support::etc;
+use support::name_server::{Answer, NameServer};
+use support::targets::V4;
 
 /// A check needs less at a time, and a thousand of them no more: results are kept in pieces.
 const KIBIBYTES: &str = "4";
@@ -47,6 +52,21 @@ mod that_fails_for_what_is_kept_beside_checks_ends_nothing {
         c::run(what, PROGRAM, Flavour::Shared, &[what]);
     }
 
+    fn names() -> impl Iterator<Item = String> {
+        (0..200).map(|number| format!("name-{number}.test"))
+    }
+
+    /// With a name server that knows some names, and is so slow.
+    fn keep_of_names(what: &str, delay: Duration) {
+        c::build(PROGRAM, Flavour::Shared); // the compiler is found by way of /etc
+        etc::replace();
+        etc::use_name_server(5, 1);
+        let names: Vec<_> = names().collect();
+        let table: Vec<_> = names.iter().map(|name| (&**name, Answer::Addresses(vec![V4]))).collect();
+        let _server = NameServer::start_slow(delay, &table);
+        keep(what);
+    }
+
     #[test]
     fn settings_of_watches() {
         c::library_directory();
@@ -59,5 +79,23 @@ mod that_fails_for_what_is_kept_beside_checks_ends_nothing {
         c::library_directory();
         namespaced!();
         keep("cancels");
+    }
+
+    #[test]
+    fn answers_for_those_who_ask_again() {
+        c::library_directory();
+        namespaced!();
+        c::build(PROGRAM, Flavour::Shared);
+        etc::replace();
+        // With less memory a name server's answers are lost in the C library.
+        std::fs::write("/etc/hosts", names().map(|name| format!("127.0.0.1 {name}\n")).collect::<String>()).unwrap();
+        keep("answers");
+    }
+
+    #[test]
+    fn hosts_that_were_slow() {
+        c::library_directory();
+        namespaced!();
+        keep_of_names("slow", Duration::from_millis(700));
     }
 }

@@ -26,9 +26,12 @@ struct Answer {
 }
 
 impl Answers {
+    /// Without memory for it, an answer is not kept.
     pub fn keep(&mut self, query: Arc<Query>, addresses: Vec<SocketAddr>, now: u64) {
-        self.came.push_back((now, query.clone()));
-        self.kept.insert(query, Answer { came: now, addresses });
+        if self.came.try_reserve(1).is_ok() && self.kept.try_reserve(1).is_ok() {
+            self.came.push_back((now, query.clone()));
+            self.kept.insert(query, Answer { came: now, addresses });
+        }
         while let Some((came, query)) = self.came.front()
             && (now - came > KEPT || self.came.len() > ANSWERS)
         {

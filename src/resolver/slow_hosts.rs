@@ -18,10 +18,13 @@ pub(super) struct SlowHosts {
 }
 
 impl SlowHosts {
+    /// Without memory for it, a host is not remembered.
     pub fn note(&mut self, host: &CStr, now: u64) {
-        let host: Arc<CStr> = host.into();
-        self.until.insert(host.clone(), now + REMEMBERED);
-        self.noted.push_back((host, now + REMEMBERED));
+        if self.until.try_reserve(1).is_ok() && self.noted.try_reserve(1).is_ok() {
+            let host: Arc<CStr> = host.into();
+            self.until.insert(host.clone(), now + REMEMBERED);
+            self.noted.push_back((host, now + REMEMBERED));
+        }
         while let Some((host, until)) = self.noted.front()
             && (*until <= now || self.noted.len() > HOSTS)
         {

@@ -1,18 +1,20 @@
 /* What the library keeps beside its checks, while no 4 KiB of memory can be had at once:
  *
- *     kept_without_memory settings|cancels
+ *     kept_without_memory settings|cancels|answers|slow
  *
- * Whoever asks for it is refused, or it is not kept. */
+ * Whoever asks for it is refused, or it is not kept. The names are those of the test that runs this program, which are
+ * this host's, and take a while. */
 #include "failing_malloc.h"
 #include "target.h"
 
-enum { SETTINGS = 2000, CHECKS = 60000, CANCELS = 20000 };
+enum { SETTINGS = 2000, CHECKS = 60000, CANCELS = 20000, NAMES = 200 };
 
 static struct target up, down;
 static shaker_checker *checker;
 static shaker_request requests[CHECKS];
 static shaker_result results[CHECKS];
 static uint64_t ids[CHECKS];
+static char names[NAMES][80];
 
 static void memory_fails(int from_now_on) {
   least = 4096;
@@ -89,6 +91,67 @@ static void cancels(void) {
   }
 }
 
+static void name_targets(void) {
+  for (unsigned i = 0; i < NAMES; i++) {
+    snprintf(names[i], sizeof names[i], "name-%u.test:%s", i, strrchr(up.text, ':') + 1);
+  }
+}
+
+/* Watches of many names, whose answers are kept for each other. All are judged, if only when there is memory again. */
+static void answers(void) {
+  static shaker_watch watches[NAMES];
+  static shaker_change changes[NAMES];
+  shaker_monitor *monitor = NULL;
+  NEED(shaker_monitor_new(checker, NULL, &monitor) == SHAKER_OK);
+  name_targets();
+  for (size_t i = 0; i < NAMES; i++) watches[i] = (shaker_watch){.addr = names[i], .interval_ms = 1000};
+  NEED(shaker_monitor_add(monitor, watches, NAMES, ids) == SHAKER_OK);
+  memory_fails(1);
+  for (size_t i = 0; i < NAMES; i++) {
+    shaker_watch_info info = {0};
+    UNTIL(shaker_monitor_get(monitor, ids[i], &info, sizeof info) != SHAKER_OK || info.checks > 0);
+  }
+  memory_fails(0);
+  size_t told = 0;
+  long long give_up = now_ms() + PATIENCE_MS;
+  while (told < NAMES && now_ms() < give_up) {
+    size_t reaped = shaker_monitor_reap(monitor, changes, NAMES, 1000);
+    for (size_t i = 0; i < reaped; i++) EXPECT_EQ(changes[i].to, SHAKER_STATE_UP);
+    told += reaped;
+  }
+  EXPECT_EQ(told, NAMES);
+  EXPECT_EQ(shaker_monitor_free(monitor), SHAKER_OK);
+}
+
+/* Submits so many checks, and returns when all are taken in: one after another, and the last has its result first. */
+static void take_in(size_t count) {
+  requests[count] = ask(&down, PATIENCE_MS);
+  NEED(shaker_submit(checker, requests, count + 1, NULL) == SHAKER_OK);
+  reap(1);
+}
+
+static void check_names(size_t count) {
+  for (size_t i = 0; i < count; i++) {
+    requests[i] = (shaker_request){.addr = names[i % NAMES], .timeout_ms = PATIENCE_MS};
+  }
+  take_in(count);
+}
+
+/* The C library, too, may want memory for a lookup, and a busy machine lose a datagram. */
+static void judge_names(size_t count) {
+  for (size_t i = 0, reaped = reap(count); i < reaped; i++) {
+    EXPECT(results[i].status == SHAKER_OK || results[i].status == SHAKER_ERR_RESOLVE || is_local_fault(&results[i]));
+  }
+}
+
+/* Names whose lookups are slow. */
+static void slow(void) {
+  name_targets();
+  check_names(NAMES);
+  memory_fails(1);
+  judge_names(NAMES);
+}
+
 int main(int count, char **arguments) {
   static const struct {
     const char *name;
@@ -97,7 +160,8 @@ int main(int count, char **arguments) {
   } modes[] = {
     {"settings", settings, 1},
     {"cancels", cancels, 1},
-
+    {"answers", answers, NAMES},
+    {"slow", slow, NAMES},
   };
   NEED(count == 2);
   up = live(AF_INET);

@@ -109,7 +109,7 @@ pub fn succeed(command: &mut Command) -> Finished {
 }
 
 /// Builds tests/c/<program>.c. Returns the executable.
-fn build(program: &str, flavour: Flavour) -> PathBuf {
+pub fn build(program: &str, flavour: Flavour) -> PathBuf {
     // Tests of one process may run the same program at the same time.
     static BUILT: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
     let library = library_directory();
