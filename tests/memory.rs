@@ -98,4 +98,11 @@ mod that_fails_for_what_is_kept_beside_checks_ends_nothing {
         namespaced!();
         keep_of_names("slow", Duration::from_millis(700));
     }
+
+    #[test]
+    fn answers_that_a_busy_loop_has_not_heard() {
+        c::library_directory();
+        namespaced!();
+        keep_of_names("heard", Duration::from_millis(700));
+    }
 }

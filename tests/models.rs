@@ -132,9 +132,10 @@ mod a_model_finds {
 
     #[test]
     fn a_command_that_is_left_after_the_wake_up() {
-        let leaves = "state.commands.push(command);\n            drop(state);\n            self.wake_if_asleep();";
-        let wakes = "drop(state);\n            self.wake_if_asleep();\n            self.lock().commands.push(command);";
-        fails("sleep_and_wake", NOBODY_WAKES, &[(INBOX, leaves, wakes)]);
+        let leaves = "state.late.push_back(command);\n            state.find_room_for_late();";
+        let wakes = "drop(state);\n            self.wake_if_asleep();";
+        let later = "drop(state);\n            self.wake_if_asleep();\n            self.lock().commands.push(command);";
+        fails("sleep_and_wake", NOBODY_WAKES, &[(INBOX, leaves, ""), (INBOX, wakes, later)]);
     }
 
     #[test]

@@ -2,6 +2,8 @@
 //!
 //! Nobody holds the lock while waiting or calling out.
 
+use std::collections::LinkedList;
+
 use super::command::Command;
 use crate::check::verdict::Status;
 use crate::sys::lock::{AtomicBool, Mutex, MutexGuard, Ordering};
@@ -16,15 +18,29 @@ pub(crate) struct Inbox {
 
 struct State {
     commands: Vec<Command>,
+    /// Those that nobody can take back and that there was no memory for among the others. A list needs little at a time.
+    late: LinkedList<Command>,
     /// How many were collected, all in all.
     collected: u64,
     /// Set once, when the loop ends: why no more commands are taken.
     closed: Option<Status>,
 }
 
+impl State {
+    fn is_empty(&self) -> bool {
+        self.commands.is_empty() && self.late.is_empty()
+    }
+
+    fn find_room_for_late(&mut self) {
+        while !self.late.is_empty() && self.commands.try_reserve(1).is_ok() {
+            self.commands.extend(self.late.pop_front());
+        }
+    }
+}
+
 impl Inbox {
     pub fn new(waker: Waker) -> Inbox {
-        let state = State { commands: Vec::new(), collected: 0, closed: None };
+        let state = State { commands: Vec::new(), late: LinkedList::new(), collected: 0, closed: None };
         Inbox { state: Mutex::new(state), waker, asleep: AtomicBool::new(false) }
     }
 
@@ -38,7 +54,8 @@ impl Inbox {
     pub fn leave(&self, command: Command) {
         let mut state = self.lock();
         if state.closed.is_none() {
-            state.commands.push(command);
+            state.late.push_back(command);
+            state.find_room_for_late();
             drop(state);
             self.wake_if_asleep();
         }
@@ -105,14 +122,17 @@ impl Inbox {
 
     /// Whether the loop has not come yet to what was left for it.
     pub fn is_waited_for(&self) -> bool {
-        !self.lock().commands.is_empty()
+        !self.lock().is_empty()
     }
 
-    /// The loop's side: all commands, in the order they were left, and whether they were the last.
+    /// The loop's side: the commands that there was memory for, in the order they were left, and whether they were the
+    /// last. The rest comes the next time; a loop that ends needs none of it.
     pub fn collect(&self) -> (Vec<Command>, Option<Status>) {
         let mut state = self.lock();
         state.collected += state.commands.len() as u64;
-        (std::mem::take(&mut state.commands), state.closed)
+        let commands = std::mem::take(&mut state.commands);
+        state.find_room_for_late();
+        (commands, state.closed)
     }
 
     /// The loop's side: declares that it is about to sleep. False if a command is there already.
@@ -124,7 +144,7 @@ impl Inbox {
         #[cfg(test)]
         tests::dawdle();
         let state = self.lock();
-        let nothing = state.commands.is_empty() && state.closed.is_none();
+        let nothing = state.is_empty() && state.closed.is_none();
         drop(state);
         if !nothing {
             self.asleep.store(false, Ordering::SeqCst);
@@ -203,6 +223,28 @@ mod tests {
             collected.fetch_add(inbox.collect().0.len(), Ordering::SeqCst);
         }
         giver.join().unwrap();
+    }
+
+    #[test]
+    fn what_there_was_no_memory_for_at_first_comes_later_and_in_its_order() {
+        let poll = Poll::new().unwrap();
+        let inbox = Inbox::new(Waker::new(&poll, Token(0)).unwrap());
+        inbox.give(Command::Cancel(1)).unwrap();
+        inbox.lock().late.extend([Command::Cancel(3), Command::Cancel(4)]);
+        inbox.give(Command::Cancel(2)).unwrap();
+        assert!(!inbox.fall_asleep());
+        let mut ids = Vec::new();
+        while inbox.is_waited_for() {
+            ids.extend(inbox.collect().0.into_iter().map(|command| match command {
+                Command::Cancel(id) => id,
+                _ => 0,
+            }));
+            if ids.len() == 2 {
+                inbox.leave(Command::Cancel(5));
+            }
+        }
+        assert_eq!(ids, [1, 2, 3, 4, 5]);
+        assert!(inbox.fall_asleep());
     }
 
     #[test]

@@ -1,13 +1,13 @@
 /* What the library keeps beside its checks, while no 4 KiB of memory can be had at once:
  *
- *     kept_without_memory settings|cancels|answers|slow
+ *     kept_without_memory settings|cancels|answers|slow|heard
  *
  * Whoever asks for it is refused, or it is not kept. The names are those of the test that runs this program, which are
  * this host's, and take a while. */
 #include "failing_malloc.h"
 #include "target.h"
 
-enum { SETTINGS = 2000, CHECKS = 60000, CANCELS = 20000, NAMES = 200 };
+enum { SETTINGS = 2000, CHECKS = 60000, CANCELS = 20000, NAMES = 200, WAITING = 1000 };
 
 static struct target up, down;
 static shaker_checker *checker;
@@ -152,16 +152,36 @@ static void slow(void) {
   judge_names(NAMES);
 }
 
+static atomic_int is_held, is_let_go;
+
+static void hold(const shaker_result *result, void *user_data) {
+  (void)result, (void)user_data;
+  is_held = 1;
+  UNTIL(is_let_go);
+}
+
+/* Answers for many that come while the loop is busy elsewhere. */
+static void heard(void) {
+  name_targets();
+  check_names(WAITING);
+  shaker_request busy = ask(&down, PATIENCE_MS);
+  busy.callback = hold;
+  NEED(shaker_submit(checker, &busy, 1, NULL) == SHAKER_OK);
+  UNTIL(is_held);
+  memory_fails(1);
+  pause_ms(3000); /* the names' answers take less */
+  is_let_go = 1;
+  judge_names(WAITING);
+}
+
 int main(int count, char **arguments) {
   static const struct {
     const char *name;
     void (*run)(void);
     uint32_t lookups;
   } modes[] = {
-    {"settings", settings, 1},
-    {"cancels", cancels, 1},
-    {"answers", answers, NAMES},
-    {"slow", slow, NAMES},
+    {"settings", settings, 1}, {"cancels", cancels, 1}, {"answers", answers, NAMES},
+    {"slow", slow, NAMES},     {"heard", heard, NAMES},
   };
   NEED(count == 2);
   up = live(AF_INET);
