@@ -105,4 +105,11 @@ mod that_fails_for_what_is_kept_beside_checks_ends_nothing {
         namespaced!();
         keep_of_names("heard", Duration::from_millis(700));
     }
+
+    #[test]
+    fn names_that_nobody_wants_any_more() {
+        c::library_directory();
+        namespaced!();
+        keep_of_names("withdrawn", Duration::from_secs(2));
+    }
 }

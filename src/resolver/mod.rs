@@ -125,14 +125,14 @@ impl Resolver {
     pub fn join(&self) {
         loop {
             let mut state = self.lock();
-            let mut threads: Vec<Thread> = state.threads.drain().map(|(_, thread)| thread).collect();
-            threads.extend(state.ended.take());
+            let threads = std::mem::take(&mut state.threads);
+            let ended = state.ended.take();
             drop(state);
             // A thread that starts another leaves that one's handle here before it ends.
-            if threads.is_empty() {
+            if threads.is_empty() && ended.is_none() {
                 return;
             }
-            threads.into_iter().for_each(Thread::join);
+            threads.into_values().chain(ended).for_each(Thread::join);
         }
     }
 
@@ -161,12 +161,15 @@ impl Resolver {
         if state.running > 0 {
             return Ok(());
         }
-        let queued = state.lookups.give_up_queued();
-        drop(state);
-        for id in queued {
-            self.answer(id, &Err(NOT_IN_TIME));
+        loop {
+            let queued = state.lookups.give_up_queued();
+            drop(state);
+            if queued.is_empty() {
+                return Err(errno);
+            }
+            queued.into_iter().for_each(|id| self.answer(id, &Err(NOT_IN_TIME)));
+            state = self.lock();
         }
-        Err(errno)
     }
 
     /// A thread's life.
@@ -267,7 +270,7 @@ impl State {
         while self.coming < wanted {
             if let Some((_, call)) = self.idle.pop() {
                 call.notify_one();
-            } else if self.running < self.lookups.most() {
+            } else if self.running < self.lookups.most() && self.has_room_for_thread() {
                 self.running += 1;
                 missing += 1;
             } else {
@@ -276,6 +279,13 @@ impl State {
             self.coming += 1;
         }
         missing
+    }
+
+    /// Makes room for what is kept of one more thread. Where there is no memory for it, others run already: a few need
+    /// little.
+    fn has_room_for_thread(&mut self) -> bool {
+        let threads = self.running + 1;
+        self.idle.try_reserve(threads).is_ok() && self.threads.try_reserve(threads).is_ok()
     }
 }
 

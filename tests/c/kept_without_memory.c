@@ -1,13 +1,13 @@
 /* What the library keeps beside its checks, while no 4 KiB of memory can be had at once:
  *
- *     kept_without_memory settings|cancels|answers|slow|heard
+ *     kept_without_memory settings|cancels|answers|slow|heard|withdrawn
  *
  * Whoever asks for it is refused, or it is not kept. The names are those of the test that runs this program, which are
  * this host's, and take a while. */
 #include "failing_malloc.h"
 #include "target.h"
 
-enum { SETTINGS = 2000, CHECKS = 60000, CANCELS = 20000, NAMES = 200, WAITING = 1000 };
+enum { SETTINGS = 2000, CHECKS = 60000, CANCELS = 20000, NAMES = 200, WAITING = 1000, QUEUED = 3000 };
 
 static struct target up, down;
 static shaker_checker *checker;
@@ -174,6 +174,21 @@ static void heard(void) {
   judge_names(WAITING);
 }
 
+/* Many names that wait for their turn, and that nobody wants any more. */
+static void withdrawn(void) {
+  static char many[QUEUED][80];
+  for (unsigned i = 0; i < QUEUED; i++) {
+    snprintf(many[i], sizeof many[i], "queued-%u.test:1", i);
+    requests[i] = (shaker_request){.addr = many[i], .timeout_ms = PATIENCE_MS};
+  }
+  take_in(QUEUED);
+  memory_fails(1);
+  EXPECT_EQ(shaker_cancel(checker, 0), SHAKER_OK);
+  for (size_t i = 0, reaped = reap(QUEUED); i < reaped; i++) {
+    EXPECT_EQ(results[i].status, SHAKER_ERR_CANCELLED);
+  }
+}
+
 int main(int count, char **arguments) {
   static const struct {
     const char *name;
@@ -181,7 +196,7 @@ int main(int count, char **arguments) {
     uint32_t lookups;
   } modes[] = {
     {"settings", settings, 1}, {"cancels", cancels, 1}, {"answers", answers, NAMES},
-    {"slow", slow, NAMES},     {"heard", heard, NAMES},
+    {"slow", slow, NAMES},     {"heard", heard, NAMES}, {"withdrawn", withdrawn, 1},
   };
   NEED(count == 2);
   up = live(AF_INET);

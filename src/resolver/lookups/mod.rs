@@ -6,12 +6,13 @@ mod queue;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::query::Query;
 use super::slow_hosts::SlowHosts;
 use super::waiter::{Listener, Ticket, Waiter, WaiterKey};
+use crate::check::pieces::Pieces;
 use crate::sys::memory::OutOfMemory;
 use places::{Kind, Places};
 use queue::Queue;
@@ -35,9 +36,9 @@ pub(super) struct Lookups {
     slow: Queue,
     places: Places,
     /// Lookups in the order they began, and when that was: those that are not slow yet.
-    begun: VecDeque<(u64, u64)>,
+    begun: Pieces<(u64, u64)>,
     /// Lookups under way whose last waiter left, and when that was: those that count still.
-    left: VecDeque<(u64, u64)>,
+    left: Pieces<(u64, u64)>,
     slow_hosts: SlowHosts,
     /// The latest number of a lookup or a waiter.
     latest: u64,
@@ -91,8 +92,8 @@ impl Lookups {
             prompt: Queue::default(),
             slow: Queue::default(),
             places: Places::new(max),
-            begun: VecDeque::new(),
-            left: VecDeque::new(),
+            begun: Pieces::new(),
+            left: Pieces::new(),
             slow_hosts: SlowHosts::default(),
             latest: 0,
         }
@@ -236,12 +237,23 @@ impl Lookups {
         keys.iter().filter_map(|key| self.waiters.remove(key)).collect()
     }
 
-    /// Gives every queued lookup up. Returns them, for [`Lookups::take_group`].
+    /// Gives some of the queued lookups up. Returns them, for [`Lookups::take_group`]; none when there are no more.
     pub fn give_up_queued(&mut self) -> Vec<u64> {
-        let queued = |(id, lookup): (&u64, &Lookup)| matches!(lookup.stage, Stage::Queued { .. }).then_some(*id);
-        let queued: Vec<u64> = self.lookups.iter().filter_map(queued).collect();
-        queued.iter().for_each(|id| self.remove(*id));
-        queued
+        let mut given_up = Vec::new();
+        while given_up.len() < GROUP
+            && let Some(id) = self.next_queued()
+        {
+            if let Some(lookup) = self.lookups.remove(&id) {
+                self.by_query.remove(&lookup.query);
+            }
+            given_up.push(id);
+        }
+        given_up
+    }
+
+    fn next_queued(&mut self) -> Option<u64> {
+        let is_there = |id| self.lookups.contains_key(&id);
+        self.prompt.pop(is_there).or_else(|| self.slow.pop(is_there))
     }
 
     fn add(&mut self, query: Query, now: u64) -> u64 {

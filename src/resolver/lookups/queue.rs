@@ -1,11 +1,11 @@
 //! Lookups that wait for their turn. One that is removed stays in the line until its turn comes, and is then passed
 //! over.
 
-use std::collections::VecDeque;
+use crate::check::pieces::Pieces;
 
 #[derive(Default)]
 pub(super) struct Queue {
-    line: VecDeque<u64>,
+    line: Pieces<u64>,
     /// How many in the line have not been removed.
     len: usize,
 }
@@ -43,8 +43,8 @@ impl Queue {
     pub fn remove_one(&mut self, is_there: impl Fn(u64) -> bool) {
         self.len -= 1;
         if self.line.len() > 2 * self.len + SHORT {
-            self.line.retain(|id| is_there(*id));
-            self.line.shrink_to(2 * self.len + SHORT);
+            let mut line = std::mem::take(&mut self.line);
+            self.line.extend(std::iter::from_fn(|| line.pop_front()).filter(|id| is_there(*id)));
         }
     }
 }

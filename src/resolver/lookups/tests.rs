@@ -342,12 +342,22 @@ fn late_joiner_with_more_time_gets_another_lookup_and_an_answer_is_everybodys() 
 #[test]
 fn giving_up_what_is_queued_leaves_alone_what_is_under_way() {
     let mut lookups = lookups(2);
-    lookups.ask_for_each("a", 5);
-    let begun = lookups.begin_all(0);
-    let queued = lookups.give_up_queued();
-    assert_eq!(queued.len(), 3);
-    assert!(queued.into_iter().all(|id| lookups.take_group(id).len() == 1));
-    assert!(begun.iter().all(|begun| lookups.end(begun, 1, Ending::Answered)));
+    let names = 2 * GROUP + 5;
+    lookups.make_slow("a", names / 2);
+    lookups.ask_for_each("a", names);
+    let begun = lookups.begin_all(SLOW);
+    let mut given_up = 0;
+    loop {
+        let queued = lookups.give_up_queued();
+        if queued.is_empty() {
+            break;
+        }
+        assert!(queued.len() <= GROUP);
+        given_up += queued.len();
+        assert!(queued.into_iter().all(|id| lookups.take_group(id).len() == 1));
+    }
+    assert_eq!(given_up, names - begun.len());
+    assert!(begun.iter().all(|begun| lookups.end(begun, SLOW + 1, Ending::Answered)));
     assert!(begun.iter().all(|begun| lookups.take_group(begun.id).len() == 1));
     lookups.assert_empty();
 }
