@@ -438,6 +438,47 @@ fn interface_that_is_made_anew_under_its_name_is_used_like_the_old_one() {
     }
 }
 
+/// Each of two interfaces leads to a host of its own, and the target is on one of them.
+#[test]
+fn interface_that_gives_its_name_to_another_one_is_used_no_more() {
+    namespaced!();
+    let hosts = [FarHost::new(), FarHost::new()];
+    for (number, host) in (1..).zip(&hosts) {
+        let (near, far) = (format!("near{number}"), format!("far{number}"));
+        host.connect((&near, &format!("10.{number}.0.1/24")), (&far, &format!("10.{number}.0.2/24")));
+    }
+    let target = at([10, 3, 0, 9].into(), PORT);
+    let _listener = hosts[1].run(move || {
+        sh("ip addr add 10.3.0.9/32 dev lo");
+        Listener::on(Ipv4Addr::UNSPECIFIED.into(), PORT)
+    });
+    let lay_routes = || {
+        for number in [1, 2] {
+            sh(&format!("ip route replace 10.3.0.9 via 10.{number}.0.2 metric {number}"));
+        }
+    };
+    lay_routes();
+    let checker = checker(|config| {
+        config.set_interface("near1").unwrap();
+        config.set_timeout(2_000).unwrap();
+    });
+    for verdict in every_way(&checker, target, 0) {
+        assert_ne!(verdict.status, Status::Up, "nobody has the address there");
+    }
+    for name in ["near1", "near2"] {
+        sh(&format!("ip link set {name} down"));
+    }
+    sh("ip link set near1 name aside; ip link set near2 name near1; ip link set aside name near2");
+    for name in ["near1", "near2"] {
+        sh(&format!("ip link set {name} up"));
+    }
+    lay_routes();
+    wait_for_server(at([10, 2, 0, 2].into(), PORT));
+    for first in 0..3 {
+        every_way(&checker, target, first).into_iter().for_each(|verdict| assert_up_and_proven(verdict, target));
+    }
+}
+
 #[test]
 fn list_that_meets_an_interface_made_anew_waits_its_turn_once_more_and_is_not_busy() {
     namespaced!();

@@ -14,7 +14,7 @@ use winsock as codes;
 pub(crate) use codes::ENOTCONN;
 pub(crate) use codes::{
     EACCES, EADDRINUSE, EAFNOSUPPORT, ECONNREFUSED, ECONNRESET, EHOSTDOWN, EHOSTUNREACH, EIO, ENETDOWN, ENETUNREACH,
-    ENOMEM, ENOPROTOOPT, EPERM, EPIPE, ETIMEDOUT,
+    ENODEV, ENOMEM, ENOPROTOOPT, EPERM, EPIPE, ETIMEDOUT,
 };
 
 /// What a connect that does not block says when the SYN is on its way.
@@ -31,6 +31,8 @@ mod winsock {
     /// Winsock has one code for both.
     pub use WinSock::WSAEACCES as EPERM;
     pub use WinSock::WSAEMFILE as ENFILE;
+    /// Winsock has none of its own.
+    pub use WinSock::WSAENETDOWN as ENODEV;
     /// "An operation was attempted on something that is not a socket."
     pub use WinSock::WSAENOTSOCK as EIO;
     /// "A request to send or receive data was disallowed because the socket had already been shut down."

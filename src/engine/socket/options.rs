@@ -26,8 +26,8 @@ use crate::engine::wire::Wire;
     expect(unused_imports, reason = "for the ordinary handshake")
 )]
 pub(super) use system::expect_local_answer;
-pub(super) use system::set_mark;
 pub(crate) use system::{BINDS_INTERFACE, MARKS, SETS_TOS};
+pub(super) use system::{bound_interface, set_mark};
 
 /// Opens a socket that is non-blocking, close-on-exec and not connected.
 pub(super) fn open(v6: bool, close_mode: CloseMode, wire: &Wire) -> io::Result<Socket> {

@@ -20,7 +20,7 @@ use crate::engine::errno::{Origin, is_left_over, is_reset, status_of};
 use crate::engine::wire::Wire;
 use crate::sys::clock;
 use crate::sys::netns::Home;
-use crate::sys::os_error::{self, EIO};
+use crate::sys::os_error::{self, EIO, ENODEV};
 
 /// How long after the SYN-ACK an ACK certainly has not left by itself: TCP_DELACK_MAX (200 ms) less two ticks of the
 /// slowest kernel clock (10 ms each), in which ages are counted.
@@ -35,6 +35,8 @@ pub(crate) struct Socket {
     defers: bool,
     /// It is bound to an interface, which the kernel holds by number.
     bound: bool,
+    /// What that was called when it was opened.
+    interface: Option<Box<[u8]>>,
     /// The address that the configuration has it bound to.
     source: Option<Box<SocketAddr>>,
     /// It is bound to the zone of a link-local target, for good.
@@ -72,6 +74,7 @@ impl Socket {
     pub fn open(v6: bool, close_mode: CloseMode, wire: &Wire, held: &Arc<AtomicU64>) -> Result<Socket, i32> {
         let socket = options::open(v6, close_mode, wire).map_err(|error| os_error::of(&error))?;
         let defers = close_mode.handshake == Handshake::HalfOpen && handshake::defer(&socket);
+        let interface = wire.interface.as_ref().and_then(|_| options::bound_interface(&socket));
         let stream = TcpStream::from_std(socket.into());
         held.fetch_add(1, Ordering::SeqCst);
         Ok(Socket {
@@ -80,6 +83,7 @@ impl Socket {
             v6,
             defers,
             bound: wire.interface.is_some(),
+            interface,
             source: wire.source(v6).map(Box::new),
             zoned: false,
             mark: wire.mark.unwrap_or(0),
@@ -146,6 +150,9 @@ impl Socket {
         let Some(stream) = &self.stream else { return Err(Observation::Fault { errno: EIO }) };
         if self.close_mode.handshake == Handshake::HalfOpen && !self.defers {
             handshake::defer_once(stream).map_err(|errno| Observation::Fault { errno })?;
+        }
+        if self.used && self.interface.is_some() && self.interface != options::bound_interface(&SockRef::from(stream)) {
+            return Err(Observation::Unsent { errno: ENODEV }); // it is to blame
         }
         if self.used
             && let Some(source) = &self.source

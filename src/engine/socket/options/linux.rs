@@ -21,6 +21,11 @@ pub(super) fn bind_interface(socket: &Socket, _v6: bool, interface: &[u8]) -> io
     socket.bind_device(Some(interface))
 }
 
+/// The name that the interface has now which a socket is bound to; `None` if that is gone, or there is none.
+pub(in crate::engine::socket) fn bound_interface(socket: &Socket) -> Option<Box<[u8]>> {
+    socket.device().ok().flatten().map(Vec::into_boxed_slice)
+}
+
 /// SO_MARK (socket(7)).
 pub(in crate::engine::socket) fn set_mark(socket: &Socket, mark: u32) -> io::Result<()> {
     socket.set_mark(mark)

@@ -22,6 +22,11 @@ pub(super) fn bind_interface(_: &Socket, _v6: bool, _interface: &[u8]) -> io::Re
     Err(io::ErrorKind::Unsupported.into()) // Config refuses the setting
 }
 
+/// No socket is used again.
+pub(in crate::engine::socket) fn bound_interface(_: &Socket) -> Option<Box<[u8]>> {
+    None
+}
+
 pub(in crate::engine::socket) fn set_mark(_: &Socket, _mark: u32) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into()) // a check with a mark says so
 }
