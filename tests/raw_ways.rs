@@ -184,6 +184,15 @@ mod from_a_source {
     }
 
     #[test]
+    fn of_the_interface_goes_what_is_asked_of_the_unspecified_address() {
+        namespaced!("nft");
+        let _network = Network::new();
+        let _listener = TcpListener::bind("10.1.0.1:4444").unwrap();
+        let checkers = both(|config| config.set_interface("near1").unwrap());
+        assert_all(&checkers, at(ip("0.0.0.0"), 4444), UP, "the address of the interface");
+    }
+
+    #[test]
     fn that_leaves_the_host_nothing_goes_and_no_target_is_down() {
         namespaced!("nft");
         let _network = Network::new();

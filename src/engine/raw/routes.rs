@@ -51,8 +51,8 @@ impl Routes {
         let mut target = canonical(target);
         match target.ip() {
             IpAddr::V4(ip) if ip.is_unspecified() => {
-                let source = self.wire.source_v4.map_or(Ipv4Addr::LOCALHOST, |source| *source.ip());
-                target.set_ip(source.into());
+                let source = self.wire.source_v4.map(|source| *source.ip()).or_else(|| self.of_interface());
+                target.set_ip(source.unwrap_or(Ipv4Addr::LOCALHOST).into());
             }
             // Whatever the source is (tcp_v6_connect in net/ipv6/tcp_ipv6.c).
             IpAddr::V6(ip) if ip.is_unspecified() => target.set_ip(Ipv6Addr::LOCALHOST.into()),
@@ -66,6 +66,16 @@ impl Routes {
             target.set_scope_id(source.scope_id());
         }
         target
+    }
+
+    /// The address that the interface which is configured has, as TCP would take it (ip_route_output_key in
+    /// net/ipv4/route.c).
+    fn of_interface(&self) -> Option<Ipv4Addr> {
+        self.wire.interface.as_ref()?;
+        let socket = self.open(false, 0).ok()?;
+        self.disconnect(&socket).ok()?;
+        connect(&socket, &to_sockaddr_in(&SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, PORT))).ok()?;
+        socket.local_addr().ok()?.as_socket_ipv4().map(|local| *local.ip())
     }
 
     /// What TCP says of an address that it connects to nowhere, or not without a zone (tcp_v4_connect, tcp_v6_connect).
@@ -165,11 +175,11 @@ impl Routes {
         if self.v4.as_ref().is_some_and(|(_, of)| *of != mark) {
             self.v4 = None; // before there is another one: descriptors may be few
         }
-        let kept = self.v4.take().filter(|(socket, _)| self.disconnect(socket).is_ok());
-        let socket = match kept {
+        let socket = match self.v4.take() {
             Some((socket, _)) => socket,
             None => self.open(false, mark)?,
         };
+        self.disconnect(&socket)?;
         let target = to_sockaddr_in(&SocketAddrV4::new(target, PORT));
         match connect(&socket, &target) {
             // A broadcast address, which TCP knows no way to; or a route that prohibits it.
@@ -269,12 +279,13 @@ mod tests {
         let mut routes = Routes::new(Wire::default());
         // Nothing is sent to the second one, and whether there is a way there does not matter.
         let (first, second) = (Ipv4Addr::LOCALHOST, Ipv4Addr::new(192, 0, 2, 1));
-        if routes.source(first, 5, 1).is_err() {
-            return; // no privilege for marks
+        match routes.source(first, 5, 1) {
+            Ok(source) => assert_eq!(source, Ipv4Addr::LOCALHOST),
+            Err(_) => return, // no privilege for marks
         }
         let _ = routes.source(second, 0, 1);
         assert_eq!(routes.mark_kept(), 0);
-        routes.source(first, 7, 1).unwrap();
+        assert_eq!(routes.source(first, 7, 1), Ok(Ipv4Addr::LOCALHOST));
         assert_eq!(routes.mark_kept(), 7);
     }
 }
