@@ -84,6 +84,23 @@ func TestFirstAddressOfANameDecidesIfNoneIsUp(t *testing.T) {
 	}
 }
 
+func TestNameWithAnAddressThatCouldNotBeAskedHasNoVerdictButUp(t *testing.T) {
+	target := listen(t, "tcp6", "[::1]")
+	port := portOf(target.addr)
+	closed := ":" + strconv.Itoa(int(netip.MustParseAddrPort(dead(t)).Port()))
+	server := serveNames(t, map[string][]string{"both.test.": {"::1", "127.0.0.2"}})
+	// No check of IPv4 can leave: this machine does not have the address.
+	checker := configured(t, tcp.Config{
+		Resolver: server.resolver, Sources: []netip.Addr{netip.MustParseAddr("192.0.2.1")},
+	})
+	if err := checker.CheckAddr("both.test."+closed, patience); err == nil || tcp.IsDown(err) {
+		t.Errorf("the address that could not be asked may be alive: %v", err)
+	}
+	if err := checker.CheckAddr("both.test."+port, patience); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestNetworkSaysWhichAddressesOfANameAreTried(t *testing.T) {
 	target := listen(t, "tcp6", "[::1]")
 	port := netip.MustParseAddrPort(target.addr).Port()

@@ -2,6 +2,7 @@ package tcp
 
 import (
 	"context"
+	"syscall"
 	"time"
 )
 
@@ -23,8 +24,8 @@ type check struct {
 }
 
 // race checks the addresses of a target as the library does those of a name: in their order, the next one as soon as
-// one fails or has had no answer for attemptDelay. It returns the check that found its address up; if none did, that
-// of the first address; and nil when ctx was cancelled.
+// one fails or has had no answer for attemptDelay. It returns the check that found its address up; if none did, the one
+// that [outcome] chooses; and nil when ctx was cancelled.
 func (r *ring) race(ctx context.Context, addresses []endpoint, deadline time.Time, flags, mark uint32) *check {
 	checks := make([]*check, 0, len(addresses))
 	done := make(chan *check, len(addresses))
@@ -61,7 +62,7 @@ func (r *ring) race(ctx context.Context, addresses []endpoint, deadline time.Tim
 			if more() {
 				start()
 			} else if running == 0 {
-				return checks[0]
+				return outcome(checks)
 			}
 		case <-late:
 			if more() {
@@ -75,4 +76,26 @@ func (r *ring) race(ctx context.Context, addresses []endpoint, deadline time.Tim
 			cancelled = nil
 		}
 	}
+}
+
+// outcome is what is said of a target none of whose addresses answered: what came of the first one. But one that this
+// machine could not ask may be the one that is alive, and then there is no verdict. Only where this machine lacks the
+// whole family, it goes by the others.
+func outcome(checks []*check) *check {
+	first := checks[0]
+	lacking := func(c *check) bool {
+		return c.result.Status == StatusLocal && syscall.Errno(c.errno) == syscall.EAFNOSUPPORT
+	}
+	for _, c := range checks {
+		if lacking(c) {
+			continue
+		}
+		if c.result.Status < 0 {
+			return c
+		}
+		if lacking(first) {
+			first = c
+		}
+	}
+	return first
 }
