@@ -178,8 +178,7 @@ impl RawEngine {
 
     fn count_sockets(&mut self) {
         let open = self.families.iter().flatten().map(|family| &family.socket).chain(self.deaf.iter().flatten());
-        let sockets: usize = open.map(RawSocket::count).sum();
-        self.counts.hold(sockets as u64 + u64::from(self.in_flight.ports.len()));
+        self.counts.hold(open.map(RawSocket::count).sum::<u64>() + u64::from(self.in_flight.ports.len()));
     }
 
     /// Leaves a SYN of a flow to be sent with others. The errno says that there is no way to its target.
@@ -270,7 +269,7 @@ impl Engine for RawEngine {
         // Interrupted by a debugger or SIGCONT, or by any signal on a caller's own thread: there are simply no events.
         let begun = clock::now();
         if self.poll.poll(&mut self.events, wait).is_ok() {
-            self.families.iter_mut().flatten().for_each(|family| family.is_polled(begun));
+            self.families.iter_mut().flatten().for_each(|family| family.unread.asked(begun));
             for event in self.events.iter().filter(|event| event.token() != WAKE) {
                 if let Some(Some(family)) = self.families.get_mut(event.token().0) {
                     family.readable = true;
@@ -279,6 +278,7 @@ impl Engine for RawEngine {
                     }
                 }
             }
+            self.families.iter_mut().flatten().for_each(|family| family.is_polled(begun));
         } else {
             return self.read_now(); // the poller may be gone, too: what is there is found without it
         }

@@ -286,10 +286,9 @@ impl Family {
         self.readable || self.unread.may_be()
     }
 
-    /// The poller was asked at this time: whatever had come by then is told of now.
+    /// The poller was asked at this time, and has told what there is: if nothing, whatever had come by then has been read.
     pub fn is_polled(&mut self, at: u64) {
         self.read_until = if self.readable { self.read_until } else { at };
-        self.unread.asked(at);
     }
 
     /// Whatever came in before has been read, errors included.

@@ -120,8 +120,8 @@ impl RawSocket {
     }
 
     /// How many sockets it is.
-    pub fn count(&self) -> usize {
-        1 + usize::from(self.sender.is_some())
+    pub fn count(&self) -> u64 {
+        1 + u64::from(self.sender.is_some())
     }
 
     /// Receives up to 64 segments. Returns how many; if fewer, no more were there.

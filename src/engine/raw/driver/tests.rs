@@ -70,3 +70,30 @@ fn an_answer_that_was_unread_when_its_socket_was_opened_anew_does_not_make_its_t
     let verdict = engine.last_look(slot, &target, syn_at).verdict;
     assert_eq!(verdict.status, Status::LocalFault, "{verdict:?}");
 }
+
+/// More of them than are read at once: the process was stopped after it had read the last, and before it asked the poller.
+#[test]
+fn answers_that_wait_for_their_turn_to_be_read_keep_deadlines_back() {
+    let Some(mut engine) = engine() else { return };
+    let listener = TcpListener::bind("0.0.0.0:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let asked: Vec<SocketAddr> =
+        (0..2_000u16).map(|number| ([127, 1, (number >> 8) as u8, number as u8], port).into()).collect();
+    for target in &asked {
+        while engine.families[0].as_ref().is_some_and(Family::is_full) {
+            engine.flush();
+        }
+        begin(&mut engine, target);
+    }
+    engine.flush();
+    std::thread::sleep(Duration::from_millis(20));
+    let before = clock::now();
+    engine.poll(Some(Duration::ZERO));
+    assert!(engine.families[0].as_ref().unwrap().readable, "so many are not read at once");
+    assert!(engine.answers_read_until() < before, "some of those that came before are unread");
+    while engine.families[0].as_ref().unwrap().readable {
+        engine.poll(Some(Duration::ZERO));
+    }
+    engine.poll(Some(Duration::ZERO));
+    assert!(engine.answers_read_until() >= before);
+}
