@@ -79,6 +79,10 @@ fn answers_that_wait_for_their_turn_to_be_read_keep_deadlines_back() {
     let port = listener.local_addr().unwrap().port();
     let asked: Vec<SocketAddr> =
         (0..2_000u16).map(|number| ([127, 1, (number >> 8) as u8, number as u8], port).into()).collect();
+    // Nothing is unread by now.
+    engine.open(false).unwrap();
+    engine.poll(Some(Duration::ZERO));
+    assert!(!engine.families[0].as_ref().unwrap().readable);
     for target in &asked {
         while engine.families[0].as_ref().is_some_and(Family::is_full) {
             engine.flush();
