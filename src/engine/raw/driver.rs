@@ -272,10 +272,7 @@ impl Engine for RawEngine {
             self.families.iter_mut().flatten().for_each(|family| family.unread.asked(begun));
             for event in self.events.iter().filter(|event| event.token() != WAKE) {
                 if let Some(Some(family)) = self.families.get_mut(event.token().0) {
-                    family.readable = true;
-                    if event.is_error() {
-                        family.unread.told();
-                    }
+                    family.is_told(event);
                 }
             }
             self.families.iter_mut().flatten().for_each(|family| family.is_polled(begun));

@@ -3,6 +3,7 @@
 use std::io;
 use std::net::{SocketAddr, SocketAddrV4};
 
+use mio::event::Event;
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
 
@@ -62,6 +63,8 @@ pub(super) struct Family {
     paused_until: u64,
     /// There may be more to read.
     pub readable: bool,
+    /// The poller has told of a segment, and nothing was read since.
+    told: bool,
     /// Whatever came in before has been read.
     pub read_until: u64,
     /// ICMP errors that wait to be read.
@@ -120,6 +123,7 @@ impl Family {
             outgoing: Vec::new(),
             paused_until: 0,
             readable: true,
+            told: false,
             read_until: clock::now(),
             unread: UnreadErrors::default(),
             errors: 0,
@@ -286,6 +290,15 @@ impl Family {
         self.readable || self.unread.may_be()
     }
 
+    /// The poller tells of something.
+    pub fn is_told(&mut self, event: &Event) {
+        self.readable = true;
+        self.told |= event.is_readable();
+        if event.is_error() {
+            self.unread.told();
+        }
+    }
+
     /// The poller was asked at this time, and has told what there is: if nothing, whatever had come by then has been read.
     pub fn is_polled(&mut self, at: u64) {
         self.read_until = if self.readable { self.read_until } else { at };
@@ -312,6 +325,8 @@ impl Family {
                     continue;
                 }
             };
+            // The poller tells of no segment that is not there, and nobody else reads: a sandbox refuses the call.
+            has_dropped |= std::mem::take(&mut self.told) && received == 0;
             self.errors = 0;
             let mut latest = None;
             for index in 0..received {

@@ -1,4 +1,5 @@
 use super::*;
+use crate::sys::raw_socket;
 
 #[test]
 fn whatever_icmp_says_of_one_segment_is_no_verdict_on_another() {
@@ -18,4 +19,19 @@ fn whatever_icmp_says_of_one_segment_is_no_verdict_on_another() {
         assert!(is_told_by_icmp(errno), "{errno}");
     }
     assert!(!is_told_by_icmp(libc::EINVAL));
+}
+
+#[test]
+fn a_segment_that_was_told_of_and_cannot_be_read_is_lost_on_this_host() {
+    if raw_socket::probe().is_err() {
+        return; // no privilege
+    }
+    let poll = mio::Poll::new().unwrap();
+    let mut family = Family::open(false, &Wire::default(), 0, poll.registry(), &mut None).unwrap();
+    let stamps = Stamps::new().look();
+    let mut is_lost = |told| {
+        (family.readable, family.told) = (true, told);
+        family.read(clock::now(), stamps, false, |_| ())
+    };
+    assert_eq!([false, true, false].map(&mut is_lost), [false, true, false]);
 }
