@@ -598,12 +598,11 @@ shaker_status shaker_config_set_family(struct shaker_config *config, int family)
 shaker_status shaker_config_set_zero_linger(struct shaker_config *config, bool on);
 
 // The source address of checks: an IPv4 or IPv6 address in text, copied. Each family may have one, set by a call
-// of its own; a second call for the same family replaces it, and 0.0.0.0 and :: are none. An address that this machine does not have (yet)
-// makes checks SHAKER_ERR_LOCAL with EADDRNOTAVAIL.
+// of its own; a second call for the same family replaces it, and 0.0.0.0 and :: are none. An IPv4-mapped one is IPv4.
+// An address that this machine does not have (yet) makes checks SHAKER_ERR_LOCAL with EADDRNOTAVAIL.
 //
 // Returns SHAKER_OK; SHAKER_ERR_INVALID for NULL, a text that is no address, or one that nobody can have (multicast).
-shaker_status shaker_config_set_source(struct shaker_config *config,
-                                       const char *ip);
+shaker_status shaker_config_set_source(struct shaker_config *config, const char *ip);
 
 // The interface that checks leave through (SO_BINDTODEVICE, socket(7)), by name, copied. It need not exist yet;
 // while it does not, checks are SHAKER_ERR_LOCAL with ENODEV.
@@ -809,12 +808,11 @@ struct shaker_monitor_config *shaker_monitor_config_new(void);
 void shaker_monitor_config_free(struct shaker_monitor_config *config);
 
 // Within how many milliseconds the first check of a watch is made: the first checks of many are spread evenly over this
-// time. Default: the interval of each watch; with jitter_percent some come later than that, by up to so many percent, as
-// its intervals do. 0 makes them at once.
+// time. Default: the interval of each watch; with jitter_percent some come later than that, by up to so many percent,
+// as its intervals do. 0 makes them at once.
 //
 // Returns SHAKER_OK; SHAKER_ERR_INVALID for NULL.
-shaker_status shaker_monitor_config_set_max_spread(struct shaker_monitor_config *config,
-                                                   uint32_t ms);
+shaker_status shaker_monitor_config_set_max_spread(struct shaker_monitor_config *config, uint32_t ms);
 
 // Whether every result is told as a change, also one that changes nothing: from and to are the same then. Default false.
 //

@@ -177,7 +177,7 @@ impl Config {
     }
 
     /// The source address of checks of its family. IPv4 and IPv6 may each have one; setting it again replaces it, and
-    /// 0.0.0.0 and :: are none.
+    /// 0.0.0.0 and :: are none. An IPv4-mapped one is IPv4.
     pub fn set_source(&mut self, ip: &str) -> Result<(), Error> {
         match target::parse_ip(ip.as_bytes()).map(|source| canonical(&source)) {
             Some(SocketAddr::V4(source)) if source.ip().is_unspecified() => self.wire.source_v4 = None,

@@ -218,8 +218,8 @@ pub unsafe extern "C" fn shaker_config_set_zero_linger(config: *mut shaker_confi
 }
 
 /// The source address of checks: an IPv4 or IPv6 address in text, copied. Each family may have one, set by a call
-/// of its own; a second call for the same family replaces it, and 0.0.0.0 and :: are none. An address that this machine does not have (yet)
-/// makes checks SHAKER_ERR_LOCAL with EADDRNOTAVAIL.
+/// of its own; a second call for the same family replaces it, and 0.0.0.0 and :: are none. An IPv4-mapped one is IPv4.
+/// An address that this machine does not have (yet) makes checks SHAKER_ERR_LOCAL with EADDRNOTAVAIL.
 ///
 /// Returns SHAKER_OK; SHAKER_ERR_INVALID for NULL, a text that is no address, or one that nobody can have (multicast).
 #[unsafe(no_mangle)]

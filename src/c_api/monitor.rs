@@ -33,8 +33,8 @@ pub unsafe extern "C" fn shaker_monitor_config_free(config: *mut shaker_monitor_
 }
 
 /// Within how many milliseconds the first check of a watch is made: the first checks of many are spread evenly over this
-/// time. Default: the interval of each watch; with jitter_percent some come later than that, by up to so many percent, as
-/// its intervals do. 0 makes them at once.
+/// time. Default: the interval of each watch; with jitter_percent some come later than that, by up to so many percent,
+/// as its intervals do. 0 makes them at once.
 ///
 /// Returns SHAKER_OK; SHAKER_ERR_INVALID for NULL.
 #[unsafe(no_mangle)]

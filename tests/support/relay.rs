@@ -1,5 +1,5 @@
-//! A cable that does not behave: in its middle stands a program that keeps packets back, doubles, damages or swallows them. The
-//! kernels at both ends are real ones.
+//! A cable that does not behave: in its middle stands a program that keeps packets back, doubles, damages or swallows
+//! them. The kernels at both ends are real ones.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
