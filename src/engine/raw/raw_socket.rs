@@ -22,8 +22,10 @@ const NOTHING: [libc::sock_filter; 1] = [libc::sock_filter { code: 0x06, jt: 0, 
 const NOWHERE_V4: Ipv4Addr = Ipv4Addr::new(240, 0, 0, 1);
 const NOWHERE_V6: Ipv6Addr = Ipv6Addr::new(0x100, 0, 0, 0, 0, 0, 0, 1);
 /// A socket that is bound to an address of a group receives what goes there, which no segment of TCP does, and sends from
-/// the address that the routes choose (rawv6_bind in net/ipv6/raw.c). Nobody has joined this one (RFC 4291, section 2.7).
-const NO_GROUP: Ipv6Addr = Ipv6Addr::new(0xff0e, 0, 0, 0, 0, 0, 0, 0);
+/// the address that the routes choose (raw_bind in net/ipv4/raw.c, rawv6_bind in net/ipv6/raw.c). Nobody joins these
+/// (RFC 1112, section 4; RFC 4291, section 2.7).
+pub(super) const NO_GROUP_V4: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 0);
+const NO_GROUP_V6: Ipv6Addr = Ipv6Addr::new(0xff0e, 0, 0, 0, 0, 0, 0, 0);
 /// Binding to an address that this host lacks (ipv6(7), linux/in6.h).
 const IPV6_FREEBIND: i32 = 78;
 
@@ -184,7 +186,7 @@ fn open(v6: bool, wire: &Wire) -> io::Result<Socket> {
 fn open_sender_v6(wire: &Wire) -> io::Result<Socket> {
     let socket = open(true, wire)?;
     set(socket.as_raw_fd(), libc::IPPROTO_IPV6, libc::IPV6_CHECKSUM, CHECKSUM_AT as i32)?;
-    socket.bind(&SocketAddrV6::new(NO_GROUP, 0, 0, 0).into())?;
+    socket.bind(&SocketAddrV6::new(NO_GROUP_V6, 0, 0, 0).into())?;
     Ok(socket)
 }
 

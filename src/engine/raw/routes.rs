@@ -12,13 +12,11 @@ use std::os::fd::AsRawFd;
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::raw_socket::hear_nothing;
+use super::raw_socket::{NO_GROUP_V4, hear_nothing};
 use crate::engine::wire::Wire;
 use crate::sys::os_error;
 use crate::sys::sockaddr::{canonical, to_sockaddr_in, to_sockaddr_in6};
 
-/// A group that nobody can join (RFC 1112, section 4).
-const NO_GROUP_V4: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 0);
 /// How long an address is kept, in nanoseconds.
 const LIFE: u64 = 1_000_000_000;
 /// Addresses kept; when there are more, all are forgotten.

@@ -151,20 +151,26 @@ impl Socket {
         if self.close_mode.handshake == Handshake::HalfOpen && !self.defers {
             handshake::defer_once(stream).map_err(|errno| Observation::Fault { errno })?;
         }
-        if self.used && self.interface.is_some() && self.interface != options::bound_interface(&SockRef::from(stream)) {
-            return Err(Observation::Unsent { errno: ENODEV }); // it is to blame
-        }
-        if self.used
-            && let Some(source) = &self.source
-        {
-            // The address may have left this host since, which the kernel would not look at again (tcp_disconnect in
-            // net/ipv4/tcp.c).
-            let bound = SockRef::from(stream).bind(&(**source).into());
-            bound.map_err(|error| Observation::Fault { errno: os_error::of(&error) })?;
+        if self.used {
+            self.bind_again(stream)?;
         }
         self.connecting = Some(Connecting::begin());
         self.zoned |= is_link_local(target);
         handshake::connect(stream, target).map_err(|errno| Observation::Unsent { errno })
+    }
+
+    /// What a used socket is bound to may be another interface by now, or an address that has left this host. The kernel
+    /// would not look again (tcp_disconnect in net/ipv4/tcp.c).
+    fn bind_again(&self, stream: &TcpStream) -> Result<(), Observation> {
+        let socket = SockRef::from(stream);
+        if self.interface.is_some() && self.interface != options::bound_interface(&socket) {
+            return Err(Observation::Unsent { errno: ENODEV }); // it is to blame
+        }
+        match &self.source {
+            Some(source) => socket.bind(&(**source).into()),
+            None => Ok(()),
+        }
+        .map_err(|error| Observation::Fault { errno: os_error::of(&error) })
     }
 
     /// What has come back so far. The state is read from the socket itself, so a stale event does no harm.
