@@ -59,6 +59,12 @@ impl Schedule {
         self.wheel.grow_to(count)
     }
 
+    /// How many timers there is memory for.
+    #[cfg(test)]
+    pub fn room(&self) -> usize {
+        self.wheel.room()
+    }
+
     pub fn clear(&mut self, timer: Timer) {
         self.wheel.clear(timer);
     }

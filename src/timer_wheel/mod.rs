@@ -126,6 +126,12 @@ impl TimerWheel {
         Ok(())
     }
 
+    /// How many timers there is memory for.
+    #[cfg(test)]
+    pub fn room(&self) -> usize {
+        self.nodes.capacity()
+    }
+
     /// Sets a timer that expires at tick `at` (milliseconds on the caller's clock).
     pub fn set(&mut self, at: u64, owner: u32) -> Timer {
         let node = Node::of(at, owner);

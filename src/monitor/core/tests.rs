@@ -5,6 +5,8 @@ mod doubt;
 mod evenness;
 mod held;
 mod mapped;
+mod memory;
+mod moved;
 mod names;
 mod paused;
 
@@ -204,24 +206,10 @@ fn nothing_is_told_of_a_watch_that_was_removed() {
 }
 
 #[test]
-fn of_many_watches_that_are_gone_no_memory_is_left() {
-    let mut core = core(|_| ());
-    let (mut now, mut last) = (START, 0);
-    for in_flight in [0, 1] {
-        let ids: Vec<u64> = (0..20_000).map(|number| add(&mut core, watch(number), now)).collect();
-        let checks: Vec<usize> = due(&mut core, now + SECOND).into_iter().take(in_flight).collect();
-        now += 2 * SECOND;
-        ids.iter().for_each(|&id| core.remove(slot(&core, id)));
-        checks.iter().for_each(|&tag| core.settle(&ended(tag, Status::Up), now));
-        assert!(!core.records.shrink(), "there is nothing left to give back");
-        // The next has no earlier one's id, and is checked in its time.
-        let id = add(&mut core, watch(7), now);
-        assert!(ids.into_iter().max().max(Some(last)).is_some_and(|last| id > last));
-        now += SECOND + MS;
-        check_once(&mut core, now, Status::Up);
-        core.remove(slot(&core, id));
-        last = id;
-    }
+fn a_watch_is_in_its_first_state_since_it_was_added() {
+    let mut core = core(at_once);
+    let id = add(&mut core, watch(0), START + 7_654_321);
+    assert_eq!(core.info(slot(&core, id)).since_us, START / 1_000 + 7_654);
 }
 
 #[test]

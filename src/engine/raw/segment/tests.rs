@@ -228,6 +228,7 @@ fn a_reset_is_that_of_linux() {
     let reset = reset_v4(&answer, Ipv4Addr::LOCALHOST, Ipv4Addr::LOCALHOST);
     let whole = self::packet(0, Ipv4Addr::LOCALHOST, &reset.bytes[..reset.len]);
     assert!(!checksum::is_damaged_v4(&whole));
+    assert_ne!(reset.bytes[16..18], [0; 2], "a raw socket leaves the checksum to its program");
     // To 8081 from 0xcf92: the number that was acknowledged, no acknowledgement, a RST alone, and no window.
     let expected = bytes("cf921f91593eb4e700000000500400000000");
     assert_eq!([&reset.bytes[..16], &reset.bytes[18..20]].concat(), expected);

@@ -127,3 +127,45 @@ fn a_paused_watch_that_asks_while_one_is_in_flight_has_the_next() {
     assert_eq!(changes(&mut core), [(State::Unknown, State::Up)]);
     assert_eq!(core.next_at(), None);
 }
+
+#[test]
+fn nobody_is_checked_for_a_paused_watch_any_more_after_the_check_that_it_asked_for() {
+    let mut core = core(at_once);
+    let ids = [0, 1].map(|_| add(&mut core, watch(0), START));
+    let slots = ids.map(|id| slot(&core, id));
+    core.pause(slots[0], true, START);
+    core.check_now(slots[0], START);
+    check_once(&mut core, START, Status::Up);
+    assert_eq!(slots.map(|slot| core.info(slot).checks), [1, 1]);
+    core.pause(slots[1], true, START);
+    assert_eq!(core.next_at(), None);
+}
+
+#[test]
+fn nobody_is_checked_where_whoever_asked_for_one_more_check_was_paused_meanwhile() {
+    let mut core = core(at_once);
+    let ids = [0, 1].map(|_| add(&mut core, watch(0), START));
+    let slots = ids.map(|id| slot(&core, id));
+    core.pause(slots[0], true, START);
+    core.check_now(slots[0], START);
+    let checks = due(&mut core, START);
+    core.check_now(slots[1], START);
+    core.pause(slots[1], true, START);
+    core.settle(&ended(checks[0], Status::Up), START);
+    assert_eq!(slots.map(|slot| core.info(slot).checks), [1, 0]);
+    assert_eq!(core.next_at(), None);
+}
+
+#[test]
+fn a_report_about_a_paused_watch_makes_no_check_earlier() {
+    let mut core = core(at_once);
+    let ids = [0, 1].map(|_| add(&mut core, Watch { falling_ms: 100, fall: 3, ..watch(0) }, START));
+    let slots = ids.map(|id| slot(&core, id));
+    check_once(&mut core, START, Status::Up);
+    let next_us = core.info(slots[1]).next_us;
+    core.pause(slots[0], true, START);
+    core.report(slots[0], false, START + MS).unwrap();
+    assert_eq!(core.info(slots[1]).next_us, next_us);
+    core.report(slots[1], false, START + MS).unwrap();
+    assert_eq!(core.info(slots[1]).next_us, Some((START + 101 * MS) / 1_000));
+}
