@@ -213,6 +213,24 @@ fn a_watch_is_in_its_first_state_since_it_was_added() {
 }
 
 #[test]
+fn a_change_is_told_with_its_time_and_a_verdict_that_changes_nothing_is_none() {
+    let mut core = core(at_once);
+    let id = add(&mut core, watch(0), START);
+    assert!(!core.has_changes());
+    let since = |core: &Core| (core.info(slot(core, id)).changes, core.info(slot(core, id)).since_us);
+    assert_eq!(since(&core), (0, START / 1_000));
+    let changed = START + 7_654_321;
+    check_once(&mut core, changed, Status::Up);
+    assert!(core.has_changes() && core.changes_fd().is_ok_and(|fd| fd > 2));
+    let change = core.take_change().unwrap();
+    assert_eq!((change.id, change.from, change.to), (id, State::Unknown, State::Up));
+    assert_eq!((change.at_us, since(&core).1), (START / 1_000 + 7_654, change.at_us));
+    check_once(&mut core, changed + 2 * SECOND, Status::Up);
+    assert!(!core.has_changes());
+    assert_eq!(since(&core), (1, change.at_us));
+}
+
+#[test]
 fn every_result_is_told_where_that_is_asked_for() {
     let mut core = core(|config| {
         at_once(config);

@@ -104,3 +104,19 @@ fn those_that_left_count_no_more() {
     core.report(slot(&core, up[0]), false, START).unwrap();
     assert_eq!(changes(&mut core), [(State::Up, State::Down)]);
 }
+
+#[test]
+fn a_doubtful_silence_is_none_of_the_failures_that_take_a_target_down() {
+    let mut core = core(at_once);
+    let (id, now) = one_up(&mut core, Watch { fall: 3, ..watch(0) });
+    let state = |core: &Core| (core.info(slot(core, id)).state, core.held());
+    let mut late = ended(due(&mut core, now + 1_001 * MS)[0], Status::TimedOut);
+    late.verdict.elapsed_us = 3_000_000; // of a timeout of one second
+    core.settle(&late, now + 4 * SECOND);
+    for second in 1..=2 {
+        check_once(&mut core, now + (4 + second) * SECOND + MS * second, Status::TimedOut);
+        assert_eq!(state(&core), (State::Up, 0));
+    }
+    check_once(&mut core, now + 8 * SECOND, Status::TimedOut);
+    assert_eq!(state(&core), (State::Down, 0));
+}
