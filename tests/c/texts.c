@@ -109,6 +109,21 @@ static void targets(void) {
   EXPECT(is_described(&result, "example.com:http", "example.com:http: ", "unknown status"));
 }
 
+/* A text that is too long ends before the first character that does not fit as a whole. */
+static void cut(void) {
+  static const char *const characters[] = {"\xc3\xbc", "\xe2\x82\xac", "\xf0\x9f\x98\x80"};
+  shaker_result result = {.status = SHAKER_REFUSED};
+  for (size_t i = 0; i < sizeof characters / sizeof characters[0]; i++) {
+    size_t length = strlen(characters[i]);
+    for (size_t capacity = 1; capacity <= length + 1; capacity++) {
+      char buffer[8], expected[8];
+      snprintf(expected, sizeof expected, "%s", capacity > length ? characters[i] : "");
+      EXPECT(shaker_result_describe(&result, characters[i], buffer, capacity) > length);
+      EXPECT_EQ(strcmp(buffer, expected), 0);
+    }
+  }
+}
+
 static int error_is(shaker_status status, int os_error, const char *expected) {
   shaker_result result = {.status = status, .os_error = os_error};
   char text[512];
@@ -217,6 +232,7 @@ int main(void) {
   names();
   statuses();
   targets();
+  cut();
   errors();
   flags();
   results();
