@@ -103,7 +103,7 @@ fn the_latest_verdict_is_kept_as_it_was() {
         let slot = records.add(target, settings, State::Unknown, 0, 0);
         let (_, probe) = records.both(slot);
         assert_eq!(probe.last(), None);
-        for verdict in [up, refused, unresolved, up] {
+        for verdict in [up, refused, unresolved, Verdict { zero_window: true, ..up }, up] {
             probe.keep(&verdict);
             assert_eq!(probe.last(), Some(verdict));
         }

@@ -169,3 +169,26 @@ fn a_report_about_a_paused_watch_makes_no_check_earlier() {
     core.report(slots[1], false, START + MS).unwrap();
     assert_eq!(core.info(slots[1]).next_us, Some((START + 101 * MS) / 1_000));
 }
+
+#[test]
+fn when_a_paused_watch_has_its_next_check_is_told_only_if_it_asked_for_it() {
+    let mut core = core(at_once);
+    let ids = [0, 1].map(|_| add(&mut core, watch(0), START));
+    let slots = ids.map(|id| slot(&core, id));
+    check_once(&mut core, START, Status::Up);
+    core.pause(slots[0], true, START);
+    let next = |core: &Core| slots.map(|slot| core.info(slot).next_us);
+    assert_eq!(next(&core), [None, Some((START + SECOND) / 1_000)]);
+    core.check_now(slots[0], START + MS);
+    assert_eq!(next(&core), [Some((START + MS) / 1_000); 2]);
+}
+
+#[test]
+fn a_paused_watch_that_is_removed_leaves_the_others_of_its_target_their_checks() {
+    let mut core = core(at_once);
+    let ids = [0, 1].map(|_| add(&mut core, watch(0), START));
+    core.pause(slot(&core, ids[0]), true, START);
+    core.remove(slot(&core, ids[0]));
+    check_once(&mut core, START, Status::Up);
+    assert!(core.next_at().is_some());
+}
