@@ -332,3 +332,52 @@ mod what_comes_behind_the_answer {
         }
     }
 }
+
+/// The RSTs of checks are lost, and nearly all checks have the same port: a SYN finds the half-open connection of the check
+/// before it. New sockets give it an ISN in that one's window, which is reset then. The first check has its socket from
+/// the callers', the other from the loop's.
+mod half_open_connections_that_are_left {
+    use super::*;
+
+    /// A target of this port on a host whose checks send no RST.
+    fn assert_up_twice(ip: IpAddr, port: u16) {
+        // On a slow machine the other check comes when the window is over. Then the target does not answer that port.
+        let has_early_syns = |config: &mut tcpshaker::Config| config.set_syn_interval(300).unwrap();
+        let (listener, checker) = (Listener::on(ip, port), checker(has_early_syns));
+        let request = with_timeout(PATIENCE_MS, listener.address());
+        let verdicts = [checker.check(&request), checker.check_many(std::slice::from_ref(&request))[0]];
+        assert_eq!(verdicts.map(|verdict| verdict.status), [Status::Up; 2], "{verdicts:?}");
+    }
+
+    fn assert_no_live_target_is_refused(ip: IpAddr) {
+        sysctl("net/ipv4/ip_local_port_range", "40000 40003");
+        firewall::add_counter("resets");
+        let refusal = "tcp sport 8000-8199 tcp flags & (rst | ack) == rst | ack counter name resets";
+        firewall::add(Hook::Output, &["tcp sport 40000-40003 tcp flags & rst == rst drop", refusal]);
+        let is_reset_after = |ports: std::ops::Range<u16>| {
+            let rounds = ports.len();
+            ports.for_each(|port| assert_up_twice(ip, port));
+            let resets = firewall::packets("resets");
+            println!("{resets} SYNs were reset by the end of {rounds} rounds");
+            resets > 0
+        };
+        let mut ports = (8000..8200).step_by(40).map(|first| first..first + 40);
+        assert!(ports.any(is_reset_after), "this proves little");
+    }
+
+    #[test]
+    fn refuse_no_live_target_on_ipv4() {
+        needs_sockets!("its checks have ports of their own");
+        only_where!(withholds_ack(), "no half-open connection is left");
+        namespaced!("nft");
+        assert_no_live_target_is_refused(V4);
+    }
+
+    #[test]
+    fn refuse_no_live_target_on_ipv6() {
+        needs_sockets!("its checks have ports of their own");
+        only_where!(withholds_ack(), "no half-open connection is left");
+        namespaced!("nft");
+        assert_no_live_target_is_refused(V6);
+    }
+}

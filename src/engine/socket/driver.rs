@@ -14,9 +14,10 @@ use super::opener::Opener;
 use super::peer::is_v6;
 use super::pool::{Pool, SocketSlot};
 use super::spare::SpareSockets;
-use super::tcp_socket::Socket;
+use super::tcp_socket::{Ended, Socket};
 use crate::check::close_mode::CloseMode;
 use crate::check::slot::SlotKey;
+use crate::check::verdict::{Status, Verdict};
 use crate::engine::{Conclusion, Engine, NoSocket, Start, WAKE};
 use crate::sys::memory::OutOfMemory;
 use crate::sys::os_error;
@@ -123,8 +124,10 @@ impl Engine for SocketEngine {
             }
             observation = self.connect(slot, target, now);
         }
-        if !matches!(observation, Observation::Nothing { .. }) {
-            return Start::Concluded(self.conclude(slot, observation, target, now));
+        if !matches!(observation, Observation::Nothing { .. })
+            && let Some(conclusion) = self.conclude_or_ask_again(slot, observation, target, now)
+        {
+            return Start::Concluded(conclusion);
         }
         self.pool.slot(slot).socket.is_left_waiting();
         match self.watch(slot) {
@@ -137,7 +140,19 @@ impl Engine for SocketEngine {
     fn look(&mut self, slot: u32, target: &SocketAddr, syn_at: u64) -> Option<Conclusion> {
         let socket = &self.pool.slot(slot).socket;
         let observation = socket.look(target, syn_at);
-        (!socket.waits(&observation)).then(|| self.conclude(slot, observation, target, syn_at))
+        if socket.waits(&observation) {
+            return None;
+        }
+        let conclusion = self.conclude_or_ask_again(slot, observation, target, syn_at);
+        if conclusion.is_none() {
+            self.pool.slot(slot).socket.is_left_waiting();
+            if let Err(errno) = self.watch(slot) {
+                let Conclusion { at, closed, .. } = self.last_look(slot, target, syn_at);
+                let verdict = Verdict::without_segments(Status::LocalFault, errno);
+                return Some(Conclusion { verdict, at, closed });
+            }
+        }
+        conclusion
     }
 
     /// Concludes the check of this slot, whose deadline has passed. An answer that waits in the kernel still counts:
@@ -222,9 +237,39 @@ impl SocketEngine {
     }
 
     fn conclude(&mut self, slot: u32, observation: Observation, target: &SocketAddr, syn_at: u64) -> Conclusion {
+        let ended = self.end(slot, observation, target, syn_at);
+        self.opener.doubts(&self.pool.slot(slot).socket, &ended, target); // there is no time to ask again
+        self.conclusion(slot, ended)
+    }
+
+    /// `None` if a target that was up a moment ago has refused, and has not answered yet to another socket.
+    fn conclude_or_ask_again(
+        &mut self,
+        slot: u32,
+        mut observation: Observation,
+        target: &SocketAddr,
+        syn_at: u64,
+    ) -> Option<Conclusion> {
+        loop {
+            let ended = self.end(slot, observation, target, syn_at);
+            if !self.opener.doubts(&self.pool.slot(slot).socket, &ended, target) || self.renew(slot).is_err() {
+                return Some(self.conclusion(slot, ended));
+            }
+            self.pool.slot(slot).socket.asks_again();
+            observation = self.connect(slot, target, syn_at);
+            if let Observation::Nothing { .. } = observation {
+                return None;
+            }
+        }
+    }
+
+    fn end(&mut self, slot: u32, observation: Observation, target: &SocketAddr, syn_at: u64) -> Ended {
         self.unwatch_if_it_closes(slot);
         let observation = meeting::judged(&self.opener, &self.pool.slot(slot).socket, observation, target);
-        let ended = self.pool.slot(slot).socket.conclude(observation, target, syn_at);
+        self.pool.slot(slot).socket.conclude(observation, target, syn_at)
+    }
+
+    fn conclusion(&mut self, slot: u32, ended: Ended) -> Conclusion {
         let closed = self.release(slot, ended.clean);
         Conclusion { verdict: ended.verdict, at: ended.at, closed }
     }

@@ -55,12 +55,23 @@ pub(crate) fn start(
         }
         observation = connect(&mut socket, target, syn_at);
     }
-    if let Observation::Nothing { .. } = observation {
-        socket.is_left_waiting();
-        return InlineStart::Waiting(socket);
-    }
-    let observation = meeting::judged(opener, &socket, observation, target);
-    let ended = socket.conclude(observation, target, syn_at);
+    let ended = loop {
+        if let Observation::Nothing { .. } = observation {
+            socket.is_left_waiting();
+            return InlineStart::Waiting(socket);
+        }
+        observation = meeting::judged(opener, &socket, observation, target);
+        let ended = socket.conclude(observation, target, syn_at);
+        if !opener.doubts(&socket, &ended, target) {
+            break ended;
+        }
+        match opener.open_like(&socket) {
+            Ok(fresh) if fresh.is_of(opener.home()) => socket = fresh,
+            _ => break ended,
+        }
+        socket.asks_again();
+        observation = connect(&mut socket, target, syn_at);
+    };
     let tell_loop = if ended.clean { spare.keep(socket) } else { false };
     if opener.is_short_of_descriptors() {
         spare.close_all();

@@ -7,6 +7,7 @@ mod driver;
 mod forced;
 mod handshake;
 pub(crate) mod inline;
+mod lately_up;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 mod linux;
 mod meeting;

@@ -4,8 +4,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
+use super::lately_up::LatelyUp;
 use super::options::{self, MARKS};
-use super::tcp_socket::Socket;
+use super::tcp_socket::{Ended, Socket};
 use crate::check::close_mode::CloseMode;
 use crate::check::verdict::Status;
 use crate::engine::NoSocket;
@@ -22,12 +23,14 @@ pub(crate) struct Opener {
     short_loops: AtomicU32,
     /// The first and the last port that the kernel gives to sockets, in 16 bits each; 0 until somebody has to know.
     ephemeral_ports: AtomicU32,
+    lately_up: LatelyUp,
 }
 
 impl Opener {
     pub fn new(wire: Wire) -> Opener {
         let (held, short_loops) = (Arc::new(AtomicU64::new(0)), AtomicU32::new(0));
-        Opener { wire, home: Home::new(), held, short_loops, ephemeral_ports: AtomicU32::new(0) }
+        let (ephemeral_ports, lately_up) = (AtomicU32::new(0), LatelyUp::default());
+        Opener { wire, home: Home::new(), held, short_loops, ephemeral_ports, lately_up }
     }
 
     /// A socket whose connections bear `mark`.
@@ -67,6 +70,20 @@ impl Opener {
             self.ephemeral_ports.store(ports, Ordering::Relaxed);
         }
         ((ports >> 16) as u16..=ports as u16).contains(&port)
+    }
+
+    /// Whether a check that has ended is to ask its target once more, which refused it and was up a moment ago.
+    pub(super) fn doubts(&self, socket: &Socket, ended: &Ended, target: &SocketAddr) -> bool {
+        if !socket.withholds_ack() {
+            return false; // no half-open connection is left at its target
+        }
+        match ended.verdict.status {
+            Status::Up => self.lately_up.note(target, ended.at),
+            Status::Refused if !ended.asked_twice => return self.lately_up.has(target, ended.at),
+            Status::Refused => self.lately_up.forget(target),
+            _ => {}
+        }
+        false
     }
 
     /// A socket that asks from this address.

@@ -45,6 +45,8 @@ pub(crate) struct Socket {
     mark: u32,
     /// It has served a check before.
     used: bool,
+    /// It asks a target once more that has refused another socket.
+    asks_again: bool,
     /// It is connecting or connected, and not reset yet.
     connecting: Option<Connecting>,
     /// How many sockets the checker holds.
@@ -65,6 +67,8 @@ pub(super) struct Ended {
     pub verdict: Verdict,
     /// The socket is fit for another check. If not, it is closed.
     pub clean: bool,
+    /// Its target had refused another socket before.
+    pub asked_twice: bool,
     /// When, on the library's clock.
     pub at: u64,
 }
@@ -88,6 +92,7 @@ impl Socket {
             zoned: false,
             mark: wire.mark.unwrap_or(0),
             used: false,
+            asks_again: false,
             connecting: None,
             held: held.clone(),
         })
@@ -113,6 +118,16 @@ impl Socket {
 
     pub fn mark(&self) -> u32 {
         self.mark
+    }
+
+    /// Whether it keeps its handshakes from completing.
+    pub fn withholds_ack(&self) -> bool {
+        self.close_mode.withholds_ack() && handshake::withholds_ack()
+    }
+
+    /// Its target has refused another socket, which is not believed.
+    pub fn asks_again(&mut self) {
+        self.asks_again = true;
     }
 
     /// Whether it may serve another check when this one is over.
@@ -228,7 +243,9 @@ impl Socket {
                     && self.is_proven_half_open(&answer, Duration::from_nanos(now - syn_at));
             }
         }
-        Ended { verdict, clean, at: now }
+        let asked_twice = std::mem::take(&mut self.asks_again);
+        verdict.syn_retransmits += u32::from(asked_twice);
+        Ended { verdict, clean, asked_twice, at: now }
     }
 
     /// Whether the answer came from this very socket or from another one that connects, so that nobody listens. Asked
