@@ -82,9 +82,9 @@ impl Inbox {
     fn take_back(&self, number: u64) -> bool {
         let mut state = self.lock();
         let is_last = !state.commands.is_empty() && number == state.collected + state.commands.len() as u64;
-        if is_last {
-            state.commands.pop();
-        }
+        let command = if is_last { state.commands.pop() } else { None };
+        drop(state);
+        drop(command); // it may hold a socket, and a callback of the host's
         is_last
     }
 
@@ -245,6 +245,30 @@ mod tests {
         }
         assert_eq!(ids, [1, 2, 3, 4, 5]);
         assert!(inbox.fall_asleep());
+    }
+
+    /// Finds out when it is dropped whether others could take the lock meanwhile.
+    struct Witness(Arc<Inbox>, std::sync::mpsc::Sender<bool>);
+
+    impl Drop for Witness {
+        fn drop(&mut self) {
+            let (inbox, (took, taken)) = (self.0.clone(), std::sync::mpsc::channel());
+            std::thread::spawn(move || took.send(inbox.is_closed()));
+            let _ = self.1.send(taken.recv_timeout(Duration::from_secs(5)).is_ok());
+        }
+    }
+
+    #[test]
+    fn what_is_taken_back_is_dropped_under_no_lock() {
+        let poll = Poll::new().unwrap();
+        let inbox = Arc::new(Inbox::new(Waker::new(&poll, Token(0)).unwrap()));
+        let (said, witnessed) = std::sync::mpsc::channel();
+        let witness = Witness(inbox.clone(), said);
+        let callback = move |_: &crate::check::verdict::Report| _ = &witness;
+        let sink = crate::completion::Sink::Callback(Box::new(callback));
+        inbox.give(Command::Batch { sink, checks: Vec::new() }).unwrap();
+        assert!(inbox.take_back(1) && !inbox.take_back(1));
+        assert_eq!(witnessed.try_recv(), Ok(true));
     }
 
     #[test]
