@@ -34,6 +34,17 @@ impl CheckTable {
         self.generation
     }
 
+    /// Whether what has this generation came before another one, which is among the latest. It may have come so long ago
+    /// that generations have wrapped around half of the way since.
+    pub fn is_older(&self, generation: u32, other: u32) -> bool {
+        generation.wrapping_sub(other) > self.generation.wrapping_sub(other)
+    }
+
+    #[cfg(test)]
+    pub fn pass_generations(&mut self, count: u32) {
+        self.generation = self.generation.wrapping_add(count);
+    }
+
     /// Makes room for one more, wherever it will stand.
     pub fn grow(&mut self) -> Result<(), OutOfMemory> {
         self.checks.grow()?;
@@ -229,7 +240,7 @@ impl CheckTable {
 }
 
 /// Whether the generation of something came before another one. Generations wrap around.
-pub(super) fn is_before(generation: u32, other: u32) -> bool {
+fn is_before(generation: u32, other: u32) -> bool {
     (generation.wrapping_sub(other) as i32) < 0
 }
 

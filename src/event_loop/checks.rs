@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::check::{Check, Owner, Stage};
-use super::check_table::{CheckTable, is_before};
+use super::check_table::CheckTable;
 use super::command::Terms;
 use super::handle::LoopHandle;
 use super::outbox::{Outbox, ReplyTo};
@@ -349,8 +349,9 @@ impl<E: Engine> Checks<E> {
 
     /// Ends the submitted check of this slot, if there is one that came before `generation`.
     pub fn end_if_older(&mut self, slot: u32, generation: u32, status: Status) {
-        let is_meant =
-            |check: &Check| is_before(check.generation, generation) && matches!(check.owner(), Owner::Submitter(_));
+        let is_meant = |check: &Check| {
+            self.table.is_older(check.generation, generation) && matches!(check.owner(), Owner::Submitter(_))
+        };
         if self.table.get(slot).is_some_and(is_meant) {
             self.end(slot, status);
         }

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use super::address_race::{AddressRace, Next, Turn};
 use super::check::Owner;
-use super::check_table::is_before;
 use super::checks::Checks;
 use super::command::Terms;
 use super::handle::LoopHandle;
@@ -258,7 +257,7 @@ impl Races {
 
     /// Ends the race in this slot, if there is one that began before `generation`.
     pub fn end_if_older(&mut self, checks: &mut Checks<impl Engine>, slot: u32, generation: u32, status: Status) {
-        let is_older = |race: &AddressRace| is_before(race.generation, generation);
+        let is_older = |race: &AddressRace| checks.table.is_older(race.generation, generation);
         if self.races.get(slot as usize).is_some_and(is_older) {
             self.end(checks, slot, Verdict::without_segments(status, 0), clock::now());
         }

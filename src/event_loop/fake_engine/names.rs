@@ -128,6 +128,20 @@ fn a_cancelled_name_ends_and_those_that_are_submitted_later_go_on() {
 }
 
 #[test]
+fn what_came_two_thousand_million_checks_ago_is_cancelled_and_what_comes_afterwards_is_not() {
+    let mut bench = bench(0);
+    submit_names(&bench, 1, 1, 5_000_000, false);
+    bench.submit_targets([Target::Literal(([127, 0, 0, 9], 80).into())].into_iter(), 5_000_000);
+    bench.run_until(10);
+    bench.event_loop.checks.table.pass_generations((1 << 31) + 5);
+    bench.handle.inbox.give(Command::CancelAll).unwrap();
+    submit_names(&bench, 2, 1, 5_000_000, false);
+    bench.run_until(20);
+    assert_eq!(statuses(&bench), [(1, Status::Cancelled, 0); 2]);
+    assert_eq!(bench.event_loop.races.resolving(), 1);
+}
+
+#[test]
 fn the_time_of_a_name_in_a_list_runs_from_when_its_lookup_begins() {
     let mut bench = bench(0);
     submit_names(&bench, 1, 1, 500, true);
