@@ -216,7 +216,7 @@ impl Races {
         self.next_turn(checks, race);
     }
 
-    /// What became of the checks of addresses.
+    /// What became of the checks of addresses. What a loop did in one step may end a race by the first of two events.
     pub fn hear_of(&mut self, checks: &mut Checks<impl Engine>, event: RaceEvent) {
         match event {
             RaceEvent::Unanswered { check, generation } => self.begin_early_syns(checks, check, generation),
@@ -226,16 +226,22 @@ impl Races {
                 }
             }
             RaceEvent::Started { race: slot, waited } => {
-                self.races[slot as usize].starts(waited);
-                self.set_timer(checks, slot);
+                if let Some(race) = self.races.get_mut(slot as usize) {
+                    race.starts(waited);
+                    self.set_timer(checks, slot);
+                }
             }
             RaceEvent::Concluded { race: slot, check, verdict, at } => {
-                let next = self.races[slot as usize].concluded(check, verdict, at);
-                self.go_on(checks, slot, next, at);
+                if let Some(race) = self.races.get_mut(slot as usize) {
+                    let next = race.concluded(check, verdict, at);
+                    self.go_on(checks, slot, next, at);
+                }
             }
             RaceEvent::GivenUp { race: slot, check, retransmits } => {
-                let next = self.races[slot as usize].given_up(check, retransmits);
-                self.go_on(checks, slot, next, checks.clock.latest());
+                if let Some(race) = self.races.get_mut(slot as usize) {
+                    let next = race.given_up(check, retransmits);
+                    self.go_on(checks, slot, next, checks.clock.latest());
+                }
                 // If it goes on, another early SYN may find room.
                 if self.races.contains(slot as usize) {
                     self.set_timer(checks, slot);

@@ -1,6 +1,7 @@
 //! Checks of names, whose addresses the tests tell by hand.
 
 use super::*;
+use crate::event_loop::race_event::RaceEvent;
 use crate::resolver::NOT_IN_TIME;
 
 /// A loop whose resolver answers nothing by itself.
@@ -139,6 +140,22 @@ fn what_came_two_thousand_million_checks_ago_is_cancelled_and_what_comes_afterwa
     bench.run_until(20);
     assert_eq!(statuses(&bench), [(1, Status::Cancelled, 0); 2]);
     assert_eq!(bench.event_loop.races.resolving(), 1);
+}
+
+/// An early SYN is given up in the step in which another one of its race was answered.
+#[test]
+fn what_is_heard_of_a_race_that_has_ended_is_nothing() {
+    let mut bench = bench(0);
+    submit_names(&bench, 1, 1, 500, false);
+    bench.run_until(10);
+    resolve(&bench, 0, Err(-2));
+    bench.run_until(20);
+    let verdict = Verdict::without_segments(Status::Up, 0);
+    let EventLoop { races, checks, .. } = &mut bench.event_loop;
+    races.hear_of(checks, RaceEvent::Started { race: 0, waited: 0 });
+    races.hear_of(checks, RaceEvent::Concluded { race: 0, check: 0, verdict, at: clock::now() });
+    races.hear_of(checks, RaceEvent::GivenUp { race: 0, check: 0, retransmits: 0 });
+    assert_eq!(statuses(&bench).len(), 1);
 }
 
 #[test]
