@@ -219,4 +219,27 @@ mod places {
         let verdicts: Vec<Verdict> = reports.iter().map(|report| report.verdict).collect();
         assert_eq!(tally(&verdicts), HashMap::from([(Status::Up, SHARE)]), "{verdicts:?}");
     }
+
+    #[test]
+    fn that_a_list_may_not_have_are_there_for_a_check_whose_time_runs() {
+        namespaced!("nft");
+        const IN_FLIGHT: u32 = 8;
+        let _listener = listen_everywhere();
+        silence(SILENT_PORT);
+        let checker = checker(|config| {
+            config.set_max_in_flight(IN_FLIGHT).unwrap();
+            config.set_syn_interval(300).unwrap();
+        });
+        let list: Vec<Request> = (0..64).map(|number| with_timeout(1_500, at(nth(number), SILENT_PORT))).collect();
+        let verdicts = std::thread::scope(|scope| {
+            let list = scope.spawn(|| checker.check_many(&list));
+            until("the list has what it may have", || stats(&checker).in_flight >= u64::from(IN_FLIGHT) * 3 / 4);
+            checker.submit(vec![with_timeout(1_000, at(nth(0), PORT)); 4]).expect("a live checker");
+            let verdicts: Vec<Verdict> = reap(&checker, 4).iter().map(|report| report.verdict).collect();
+            checker.cancel(0).expect("a live checker");
+            list.join().unwrap();
+            verdicts
+        });
+        assert_eq!(tally(&verdicts), HashMap::from([(Status::Up, 4)]), "{verdicts:?}");
+    }
 }

@@ -13,12 +13,20 @@ fn id_in(checks: &Slab<Check>, slot: u32) -> u64 {
     checks.get(slot as usize).map_or(0, Check::id)
 }
 
+/// Of the number of a queue: its checks are of lists.
+const LISTED: usize = 1;
+/// The same: their targets gave no answer last time.
+const SILENT: usize = 2;
+
+fn queue_of(check: &Check) -> usize {
+    (if check.listed { LISTED } else { 0 }) | (if check.silent { SILENT } else { 0 })
+}
+
 #[derive(Default)]
 pub(super) struct CheckTable {
     checks: Slab<Check>,
-    queue: Queue,
-    /// Checks of targets that gave no answer last time.
-    silent_queue: Queue,
+    /// Each kind of checks has a queue of its own, since others may go on while one kind has to wait.
+    queues: [Queue; 4],
     /// Checks that wait until another one of the same target has ended.
     by_target: HashMap<SocketAddr, Queue>,
     /// Of all that wait, those whose time runs.
@@ -49,8 +57,7 @@ impl CheckTable {
     pub fn grow(&mut self) -> Result<(), OutOfMemory> {
         self.checks.grow()?;
         self.ids.grow(|slot| id_in(&self.checks, slot))?;
-        self.queue.entries.try_reserve(1)?;
-        Ok(self.silent_queue.entries.try_reserve(1)?)
+        self.queues.iter_mut().try_for_each(|queue| Ok(queue.entries.try_reserve(1)?))
     }
 
     /// The check's slot. Whether it waits for its turn is said by [`CheckTable::queue`].
@@ -69,8 +76,7 @@ impl CheckTable {
             if check.waits_for_target {
                 self.lose_one_of_target(&check.target());
             } else {
-                let queue = if check.silent { &mut self.silent_queue } else { &mut self.queue };
-                queue.lose_one(&self.checks);
+                self.queues[queue_of(&check)].lose_one(&self.checks);
             }
         }
         check
@@ -102,30 +108,29 @@ impl CheckTable {
 
     /// Puts a check at the end of its queue.
     pub fn queue(&mut self, slot: u32) {
-        let (generation, silent) = self.comes_to_wait(slot);
-        self.queue_of(silent).push_back(slot, generation);
+        let (generation, queue) = self.comes_to_wait(slot);
+        self.queues[queue].push_back(slot, generation);
     }
 
     /// Puts a check that has had its turn at the head of its queue.
     pub fn queue_first(&mut self, slot: u32) {
-        let (generation, silent) = self.comes_to_wait(slot);
-        self.queue_of(silent).push_front(slot, generation);
+        let (generation, queue) = self.comes_to_wait(slot);
+        self.queues[queue].push_front(slot, generation);
     }
 
-    /// Its generation, and whether it is for the queue of silent targets.
-    fn comes_to_wait(&mut self, slot: u32) -> (u32, bool) {
+    /// Its generation, and the number of its queue.
+    fn comes_to_wait(&mut self, slot: u32) -> (u32, usize) {
         let check = &self.checks[slot as usize];
         self.timed += usize::from(check.stage() == Stage::Queued);
-        (check.generation, check.silent)
+        (check.generation, queue_of(check))
     }
 
     /// Has the check at the head of its queue wait until another one of its target has ended.
     pub fn wait_for_target(&mut self, slot: u32) {
         let check = &mut self.checks[slot as usize];
         check.waits_for_target = true;
-        let (target, generation, silent) = (check.target(), check.generation, check.silent);
-        let queue = self.queue_of(silent);
-        queue.pop_first();
+        let (target, generation) = (check.target(), check.generation);
+        self.queues[queue_of(check)].pop_first();
         self.by_target.entry(target).or_default().push_back(slot, generation);
     }
 
@@ -142,8 +147,7 @@ impl CheckTable {
             }
             let check = &mut self.checks[slot as usize];
             check.waits_for_target = false;
-            let silent = check.silent;
-            self.queue_of(silent).push_front(slot, generation);
+            self.queues[queue_of(check)].push_front(slot, generation);
         }
     }
 
@@ -159,37 +163,37 @@ impl CheckTable {
 
     /// Moves a check from the head of its queue to the end of that of silent targets.
     pub fn move_to_silent(&mut self, slot: u32) {
-        self.queue.pop_first();
         let check = &mut self.checks[slot as usize];
+        self.queues[queue_of(check)].pop_first();
         check.silent = true;
         self.timed -= usize::from(check.stage() == Stage::Queued);
         self.queue(slot);
     }
 
-    fn queue_of(&mut self, silent: bool) -> &mut Queue {
-        if silent { &mut self.silent_queue } else { &mut self.queue }
-    }
-
-    /// The check whose turn it is: the one that came first, of those that may start.
-    pub fn first_queued(&mut self, silent_may_start: bool) -> Option<u32> {
-        let first = self.queue.first(&self.checks);
-        let silent = if silent_may_start { self.silent_queue.first(&self.checks) } else { None };
-        match (first, silent) {
-            (Some((_, generation)), Some((silent, silent_generation))) if is_before(silent_generation, generation) => {
-                Some(silent)
+    /// The check whose turn it is, of those that may start: one that has had its turn, or else the one that came first.
+    pub fn first_queued(&mut self, silent_may_start: bool, lists_may_start: bool) -> Option<u32> {
+        let mut first: Option<(bool, u32, u32)> = None;
+        for (number, queue) in self.queues.iter_mut().enumerate() {
+            if number & SILENT != 0 && !silent_may_start || number & LISTED != 0 && !lists_may_start {
+                continue;
             }
-            (Some((slot, _)), _) | (None, Some((slot, _))) => Some(slot),
-            (None, None) => None,
+            let Some((slot, generation)) = queue.first(&self.checks) else { continue };
+            let is_returned = queue.is_first_returned();
+            let goes_before = |(is_other_returned, _, other): (bool, u32, u32)| {
+                is_returned && !is_other_returned || is_returned == is_other_returned && is_before(generation, other)
+            };
+            if first.is_none_or(goes_before) {
+                first = Some((is_returned, slot, generation));
+            }
         }
+        first.map(|(_, slot, _)| slot)
     }
 
     /// The check at the head of its queue is in flight now.
     pub fn start_first(&mut self, slot: u32, syn_at: u64, engine_slot: u32) {
         let check = &self.checks[slot as usize];
         self.timed -= usize::from(check.stage() == Stage::Queued);
-        let silent = check.silent;
-        let queue = self.queue_of(silent);
-        queue.pop_first();
+        self.queues[queue_of(check)].pop_first();
         self.put_in_flight(slot, syn_at, engine_slot);
     }
 
@@ -201,7 +205,7 @@ impl CheckTable {
 
     /// Whether a check waits for its turn, and for nothing else.
     pub fn has_queued(&self) -> bool {
-        self.queue.live + self.silent_queue.live > 0
+        self.queues.iter().any(|queue| queue.live > 0)
     }
 
     /// Checks that wait for their turn while their time runs.
@@ -211,13 +215,12 @@ impl CheckTable {
 
     /// Checks that wait for their turn.
     pub fn queued(&self) -> usize {
-        let waiting: usize = self.by_target.values().map(|queue| queue.live).sum();
-        self.queue.live + self.silent_queue.live + waiting
+        self.queues.iter().chain(self.by_target.values()).map(|queue| queue.live).sum()
     }
 
     /// Those of them whose targets are not known to be silent.
     pub fn queued_of_others(&self) -> usize {
-        self.queue.live
+        self.queues[..SILENT].iter().map(|queue| queue.live).sum()
     }
 
     /// Slots that may hold a check.

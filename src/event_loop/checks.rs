@@ -109,9 +109,9 @@ impl<E: Engine> Checks<E> {
 
     /// Starts the check whose turn it is. False if nothing can start now.
     pub fn start_next(&mut self) -> bool {
-        let Some(slot) = self.table.first_queued(self.room.silent_may_start()) else {
+        let Some(slot) = self.table.first_queued(self.room.silent_may_start(), self.room.lists_may_start()) else {
             if self.table.has_queued() {
-                self.room.gate.wait_for_room(); // until a check of a silent target ends
+                self.room.gate.wait_for_room(); // until a check of a silent target or of a list ends
             } else {
                 self.room.shortage.end(&mut self.engine);
             }

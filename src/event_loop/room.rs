@@ -74,6 +74,10 @@ impl Room {
         self.silent.may_start(self.handle.permits.limit())
     }
 
+    pub fn lists_may_start(&self) -> bool {
+        self.listed < self.for_lists
+    }
+
     pub fn is_silent(&self, target: &SocketAddr) -> bool {
         self.silent.is_silent(target)
     }

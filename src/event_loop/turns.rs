@@ -14,6 +14,8 @@ pub(super) struct Queue {
     pub entries: VecDeque<(u32, u32)>,
     /// How many entries are of checks that still wait.
     pub live: usize,
+    /// How many entries at the head are of checks that have had their turn.
+    returned: usize,
 }
 
 impl Queue {
@@ -22,15 +24,27 @@ impl Queue {
         self.live += 1;
     }
 
+    /// For a check that has had its turn.
     pub fn push_front(&mut self, slot: u32, generation: u32) {
         self.entries.push_front((slot, generation));
         self.live += 1;
+        self.returned += 1;
     }
 
     /// The check whose turn it is has it.
     pub fn pop_first(&mut self) {
-        self.entries.pop_front();
+        self.pop();
         self.live -= 1;
+    }
+
+    fn pop(&mut self) {
+        self.entries.pop_front();
+        self.returned = self.returned.saturating_sub(1);
+    }
+
+    /// Whether the check at the head has had its turn, so that it goes before those of other queues.
+    pub fn is_first_returned(&self) -> bool {
+        self.returned > 0
     }
 
     /// Slot and generation of the check whose turn it is.
@@ -39,7 +53,7 @@ impl Queue {
             if is_queued(checks, slot, generation) {
                 return Some((slot, generation));
             }
-            self.entries.pop_front();
+            self.pop();
         }
         if self.entries.capacity() > ENTRIES_KEPT {
             self.entries = VecDeque::new();
@@ -52,7 +66,9 @@ impl Queue {
     pub fn lose_one(&mut self, checks: &Slab<Check>) {
         self.live -= 1;
         if self.entries.len() > 64 + 2 * self.live {
-            self.entries.retain(|&(slot, generation)| is_queued(checks, slot, generation));
+            let waits = |&(slot, generation): &(u32, u32)| is_queued(checks, slot, generation);
+            self.returned = self.entries.iter().take(self.returned).filter(|entry| waits(entry)).count();
+            self.entries.retain(waits);
             self.entries.shrink_to(2 * self.live + 64);
         }
     }

@@ -65,7 +65,7 @@ fn checks_start_in_the_order_they_came_and_one_that_had_its_turn_goes_first() {
     table.queue(second);
     table.queue_first(third);
     let mut started = Vec::new();
-    while let Some(slot) = table.first_queued(true) {
+    while let Some(slot) = table.first_queued(true, true) {
         started.push(slot);
         table.start_first(slot, 0, 0);
     }
@@ -80,13 +80,50 @@ fn silent_targets_wait_in_a_queue_of_their_own_and_start_in_their_turn_when_they
     table.check(silent).silent = true;
     table.queue(silent);
     table.queue(other);
-    assert_eq!(table.first_queued(true), Some(silent));
-    assert_eq!(table.first_queued(false), Some(other));
+    assert_eq!(table.first_queued(true, true), Some(silent));
+    assert_eq!(table.first_queued(false, true), Some(other));
     table.start_first(other, 0, 0);
-    assert_eq!(table.first_queued(false), None);
+    assert_eq!(table.first_queued(false, true), None);
     assert_eq!((table.queued(), table.queued_of_others()), (1, 0));
     table.remove(silent);
     assert!(!table.has_queued());
+}
+
+#[test]
+fn checks_of_lists_wait_in_queues_of_their_own_and_start_in_their_turn_when_they_may() {
+    let mut table = CheckTable::default();
+    let slots = [(); 4].map(|()| add(&mut table));
+    for (number, &slot) in slots.iter().enumerate() {
+        (table.check(slot).listed, table.check(slot).silent) = (number % 2 == 0, number < 2);
+        table.queue(slot);
+    }
+    let may = [(true, true), (true, false), (false, true), (false, false)];
+    let first = may.map(|(silent, listed)| table.first_queued(silent, listed));
+    assert_eq!(first, [0, 1, 2, 3].map(|number| Some(slots[number])));
+    table.start_first(slots[2], SUBMITTED, 0);
+    assert_eq!((table.queued(), table.queued_of_others()), (3, 1));
+}
+
+#[test]
+fn one_that_had_its_turn_goes_before_those_of_other_queues_and_nobody_after_it_does() {
+    let mut table = CheckTable::default();
+    let (listed, before, gone, returned) = (add(&mut table), add(&mut table), add(&mut table), add(&mut table));
+    table.check(listed).listed = true;
+    [listed, before].into_iter().for_each(|slot| table.queue(slot));
+    [returned, gone].into_iter().for_each(|slot| table.queue_first(slot));
+    table.remove(gone);
+    // So many are gone that the queue drops their entries.
+    for _ in 0..100 {
+        let slot = add(&mut table);
+        table.queue(slot);
+        table.remove(slot);
+    }
+    let mut started = Vec::new();
+    while let Some(slot) = table.first_queued(true, true) {
+        started.push(slot);
+        table.start_first(slot, SUBMITTED, 0);
+    }
+    assert_eq!(started, [returned, listed, before]);
 }
 
 #[test]
@@ -99,7 +136,7 @@ fn a_later_check_in_the_slot_of_a_cancelled_one_waits_for_its_own_turn() {
     let later = add(&mut table);
     assert_eq!(later, cancelled);
     table.queue(later);
-    assert_eq!(table.first_queued(true), Some(other));
+    assert_eq!(table.first_queued(true, true), Some(other));
     assert_eq!(table.queued(), 2);
 }
 
@@ -110,10 +147,10 @@ fn a_queue_whose_checks_are_all_in_flight_holds_little() {
         let slot = add(&mut table);
         table.queue(slot);
     }
-    while let Some(slot) = table.first_queued(true) {
+    while let Some(slot) = table.first_queued(true, true) {
         table.start_first(slot, SUBMITTED, 0);
     }
-    assert!(table.queue.entries.capacity() <= ENTRIES_KEPT);
+    assert!(table.queues[0].entries.capacity() <= ENTRIES_KEPT);
 }
 
 #[test]
@@ -126,8 +163,8 @@ fn checks_that_are_gone_leave_nothing_behind_a_head_that_waits() {
         table.queue(slot);
         table.remove(slot);
     }
-    assert_eq!(table.first_queued(true), Some(head));
-    assert!(table.queue.entries.capacity() < 1_000, "room for {} entries", table.queue.entries.capacity());
+    assert_eq!(table.first_queued(true, true), Some(head));
+    assert!(table.queues[0].entries.capacity() < 1_000, "room for {} entries", table.queues[0].entries.capacity());
 }
 
 #[test]
@@ -137,13 +174,13 @@ fn checks_that_wait_for_their_target_let_others_by_and_come_first_when_it_is_fre
     [first, second, third].into_iter().for_each(|slot| table.queue(slot));
     table.wait_for_target(first);
     table.wait_for_target(second);
-    assert_eq!((table.first_queued(true), table.queued(), table.queued_in_time()), (Some(third), 3, 3));
+    assert_eq!((table.first_queued(true, true), table.queued(), table.queued_in_time()), (Some(third), 3, 3));
     table.remove(first);
     let target = table.check(second).target();
     table.target_is_free(&([127, 0, 0, 9], 80).into());
-    assert_eq!(table.first_queued(true), Some(third), "another target");
+    assert_eq!(table.first_queued(true, true), Some(third), "another target");
     table.target_is_free(&target);
-    assert_eq!(table.first_queued(true), Some(second));
+    assert_eq!(table.first_queued(true, true), Some(second));
     table.target_is_free(&target);
     table.start_first(second, SUBMITTED, 0);
     table.start_first(third, SUBMITTED, 0);
@@ -162,14 +199,14 @@ fn of_those_that_wait_the_ones_whose_time_runs_are_counted_until_they_start_or_g
     assert_eq!((table.queued(), table.queued_in_time()), (4, 3));
     table.move_to_silent(silent);
     assert_eq!((table.queued(), table.queued_of_others(), table.queued_in_time()), (4, 3, 3));
-    assert_eq!(table.first_queued(false), Some(paced));
+    assert_eq!(table.first_queued(false, true), Some(paced));
     table.start_first(paced, SUBMITTED, 0);
     assert_eq!(table.queued_in_time(), 3, "its time did not run");
     table.start_first(started, SUBMITTED, 0);
     assert_eq!(table.queued_in_time(), 2);
     table.remove(gone);
     assert_eq!(table.queued_in_time(), 1);
-    assert_eq!((table.first_queued(false), table.has_queued()), (None, true), "it waits, and may not start");
+    assert_eq!((table.first_queued(false, true), table.has_queued()), (None, true), "it waits, and may not start");
     table.remove(silent);
     assert_eq!((table.queued_in_time(), table.has_queued()), (0, false));
 }
@@ -183,7 +220,7 @@ fn a_silent_target_goes_behind_those_of_its_queue_and_starts_in_its_turn() {
     table.move_to_silent(first);
     // Each in its turn, as it came: the queue of silent targets has the second at its head.
     let mut started = Vec::new();
-    while let Some(slot) = table.first_queued(true) {
+    while let Some(slot) = table.first_queued(true, true) {
         started.push(slot);
         table.start_first(slot, SUBMITTED, 0);
     }
@@ -214,8 +251,8 @@ fn what_there_was_room_for_needs_no_memory() {
             (
                 table.checks.capacity(),
                 table.ids.bytes(),
-                table.queue.entries.capacity(),
-                table.silent_queue.entries.capacity(),
+                table.queues[0].entries.capacity(),
+                table.queues[SILENT].entries.capacity(),
             )
         };
         let before = room(&table);
