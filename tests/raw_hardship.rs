@@ -4,12 +4,13 @@
 #[macro_use]
 mod support;
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::net::Ipv4Addr;
 
 use support::engine::{UP, assert_said, every_way, raw, said};
 use support::far_host::FarHost;
-use support::lists::{PORT, listen_everywhere, reap, tally, with_timeout};
+use support::lists::{PORT, listen_everywhere, reap, silence, tally, with_timeout};
 use support::network::{ip, lay_cable, listen_to_all};
 use support::process::{Forked, sh};
 use support::rlimit::{NoDescriptorLeft, set_descriptor_limit};
@@ -36,6 +37,27 @@ fn few_descriptors_are_enough_for_checks_and_the_process_keeps_some() {
         });
         assert_eq!(child.wait(), 0, "{left} descriptors");
     }
+}
+
+/// A quarter of the descriptors are for ports, and each carries one check of a target. Whoever has none left waits for the
+/// others, also where those have the target in other words.
+#[test]
+fn a_target_in_other_words_has_its_turn_when_the_ports_of_it_are_free() {
+    namespaced!("nft");
+    silence(PORT);
+    let child = Forked::new(|| {
+        set_descriptor_limit(256);
+        let checker = raw(|_| ());
+        let target = |text: &str| Request { timeout_ms: 500, ..Request::new(format!("{text}:{PORT}").as_str()) };
+        for words in ["127.0.0.1", "0.0.0.0", "[::ffff:127.0.0.1]", "[::ffff:0.0.0.0]"] {
+            let mut list = vec![target("127.0.0.1"); 80];
+            list.extend(vec![target(words); 10]);
+            let verdicts = checker.check_many(&list);
+            assert_eq!(tally(&verdicts), HashMap::from([(Status::TimedOut, 90)]), "{words}");
+        }
+        0
+    });
+    assert_eq!(child.wait(), 0);
 }
 
 #[test]

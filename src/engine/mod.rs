@@ -45,6 +45,10 @@ pub(crate) trait Engine {
     /// A slot for one more check; `limit` is how many the loop may have in flight.
     fn acquire(&mut self, target: &SocketAddr, close_mode: CloseMode, mark: u32, limit: u32) -> Result<u32, NoSocket>;
 
+    /// A number of where a check of this target goes, however that is spelled. Where there is no slot for one, the end of
+    /// another check with the same number may leave one ([`NoSocket::NOT_FOR_THIS_TARGET`]).
+    fn destination(&self, target: &SocketAddr) -> u32;
+
     /// Sends the SYN of a check from an acquired slot, or leaves it to [`Engine::flush`].
     fn start(&mut self, slot: u32, check: SlotKey, target: &SocketAddr, now: u64) -> Start;
 
@@ -115,7 +119,7 @@ impl NoSocket {
     /// The engine has no room for any check before the time at which it wants to be polled.
     #[cfg_attr(not(any(target_os = "linux", target_os = "android")), expect(dead_code, reason = "for raw"))]
     pub const NOT_NOW: NoSocket = NoSocket { status: Status::Busy, errno: 0 };
-    /// There is none for this target before another check of the same target has ended.
+    /// There is none for this target before another check with the same destination has ended.
     #[cfg_attr(not(any(target_os = "linux", target_os = "android")), expect(dead_code, reason = "for raw"))]
     pub const NOT_FOR_THIS_TARGET: NoSocket = NoSocket { status: Status::Busy, errno: EADDRINUSE };
 

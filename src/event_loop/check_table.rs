@@ -1,7 +1,6 @@
 //! The checks of a loop, and those that wait for their turn in a queue.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
 
 use super::check::{Check, Stage};
 use super::ids::Ids;
@@ -27,8 +26,8 @@ pub(super) struct CheckTable {
     checks: Slab<Check>,
     /// Each kind of checks has a queue of its own, since others may go on while one kind has to wait.
     queues: [Queue; 4],
-    /// Checks that wait until another one of the same target has ended.
-    by_target: HashMap<SocketAddr, Queue>,
+    /// Checks that wait until another one with the same destination has ended.
+    by_destination: HashMap<u32, Queue>,
     /// Of all that wait, those whose time runs.
     timed: usize,
     /// Where each submitted check is.
@@ -68,14 +67,13 @@ impl CheckTable {
         slot
     }
 
+    /// Of one that waits for its target, [`CheckTable::lose_one_of`] says so to the others.
     pub fn remove(&mut self, slot: u32) -> Check {
         let check = self.checks.remove(slot as usize);
         self.ids.forget(check.id(), slot);
         if !check.is_in_flight() {
             self.timed -= usize::from(check.stage() == Stage::Queued);
-            if check.waits_for_target {
-                self.lose_one_of_target(&check.target());
-            } else {
+            if !check.waits_for_target {
                 self.queues[queue_of(&check)].lose_one(&self.checks);
             }
         }
@@ -125,38 +123,43 @@ impl CheckTable {
         (check.generation, queue_of(check))
     }
 
-    /// Has the check at the head of its queue wait until another one of its target has ended.
-    pub fn wait_for_target(&mut self, slot: u32) {
+    /// Has the check at the head of its queue wait until another one with its destination has ended.
+    pub fn wait_for_target(&mut self, slot: u32, destination: u32) {
         let check = &mut self.checks[slot as usize];
         check.waits_for_target = true;
-        let (target, generation) = (check.target(), check.generation);
+        let generation = check.generation;
         self.queues[queue_of(check)].pop_first();
-        self.by_target.entry(target).or_default().push_back(slot, generation);
+        self.by_destination.entry(destination).or_default().push_back(slot, generation);
     }
 
-    /// A check of this target has ended: the first of those that wait for that is at the head of its queue again.
-    pub fn target_is_free(&mut self, target: &SocketAddr) {
-        if self.by_target.is_empty() {
-            return;
-        }
-        let Some(queue) = self.by_target.get_mut(target) else { return };
-        if let Some((slot, generation)) = queue.first(&self.checks) {
+    /// Whether checks wait until another one with their destination has ended.
+    pub fn has_some_for_targets(&self) -> bool {
+        !self.by_destination.is_empty()
+    }
+
+    /// A check with this destination has ended: the first of those that wait for that is at the head of its queue again.
+    pub fn target_is_free(&mut self, destination: u32) {
+        let Some(queue) = self.by_destination.get_mut(&destination) else { return };
+        let first = queue.first(&self.checks);
+        if first.is_some() {
             queue.pop_first();
-            if queue.live == 0 {
-                self.by_target.remove(target);
-            }
+        }
+        if queue.live == 0 || first.is_none() {
+            self.by_destination.remove(&destination);
+        }
+        if let Some((slot, generation)) = first {
             let check = &mut self.checks[slot as usize];
             check.waits_for_target = false;
             self.queues[queue_of(check)].push_front(slot, generation);
         }
     }
 
-    /// A check that waited for another one of its target is gone.
-    fn lose_one_of_target(&mut self, target: &SocketAddr) {
-        if let Some(queue) = self.by_target.get_mut(target) {
+    /// A check that waited for another one with this destination is gone.
+    pub fn lose_one_of(&mut self, destination: u32) {
+        if let Some(queue) = self.by_destination.get_mut(&destination) {
             queue.lose_one(&self.checks);
             if queue.live == 0 {
-                self.by_target.remove(target);
+                self.by_destination.remove(&destination);
             }
         }
     }
@@ -215,7 +218,7 @@ impl CheckTable {
 
     /// Checks that wait for their turn.
     pub fn queued(&self) -> usize {
-        self.queues.iter().chain(self.by_target.values()).map(|queue| queue.live).sum()
+        self.queues.iter().chain(self.by_destination.values()).map(|queue| queue.live).sum()
     }
 
     /// Those of them whose targets are not known to be silent.

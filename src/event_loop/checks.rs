@@ -163,7 +163,8 @@ impl<E: Engine> Checks<E> {
             self.room.gate.wait_until(self.engine.wants_poll_at().unwrap_or(self.clock.latest()));
             return false;
         }
-        self.table.wait_for_target(slot);
+        let destination = self.engine.destination(&self.table.check(slot).target());
+        self.table.wait_for_target(slot, destination);
         true
     }
 
@@ -361,7 +362,11 @@ impl<E: Engine> Checks<E> {
         let check = self.table.remove(slot);
         if check.is_in_flight() {
             self.room.counts_no_more(&check);
-            self.table.target_is_free(&check.target());
+            if self.table.has_some_for_targets() {
+                self.table.target_is_free(self.engine.destination(&check.target()));
+            }
+        } else if check.waits_for_target {
+            self.table.lose_one_of(self.engine.destination(&check.target()));
         }
         if let Some(timer) = check.timer {
             self.timers.clear(timer);

@@ -113,6 +113,10 @@ impl Engine for FakeEngine {
         if wire.full == Some(*target) { Err(NoSocket::NOT_FOR_THIS_TARGET) } else { Ok(wire.checks.len() as u32) }
     }
 
+    fn destination(&self, target: &SocketAddr) -> u32 {
+        target.port().into()
+    }
+
     fn start(&mut self, slot: u32, check: SlotKey, _: &SocketAddr, _: u64) -> Start {
         let mut wire = self.wire();
         wire.checks.push(check);

@@ -316,6 +316,11 @@ impl Engine for RawEngine {
         Ok(slot)
     }
 
+    fn destination(&self, target: &SocketAddr) -> u32 {
+        let to = self.routes.effective(target);
+        self.in_flight.flows.destination(to.ip(), to.port()).number()
+    }
+
     fn start(&mut self, slot: u32, check: SlotKey, target: &SocketAddr, now: u64) -> Start {
         self.in_flight.flows.begin(slot, check);
         let to = self.routes.effective(target);
@@ -382,9 +387,7 @@ impl Engine for RawEngine {
     }
 
     fn close_unneeded(&mut self) -> bool {
-        if !self.used {
-            self.close_idle(1);
-        }
+        let _ = self.used || self.close_idle(1);
         true
     }
 

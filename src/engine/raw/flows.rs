@@ -31,6 +31,10 @@ impl Destination {
     pub fn index(self, entries: usize) -> usize {
         self.0 as usize % entries
     }
+
+    pub fn number(self) -> u32 {
+        self.0
+    }
 }
 
 /// Tells a flow from all others, earlier ones in its slot too.

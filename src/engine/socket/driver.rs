@@ -113,6 +113,11 @@ impl Engine for SocketEngine {
         Ok(self.pool.insert(socket, false))
     }
 
+    /// There is no slot that one target alone cannot have.
+    fn destination(&self, _: &SocketAddr) -> u32 {
+        0
+    }
+
     /// Sends the SYN of a check from an acquired slot.
     fn start(&mut self, slot: u32, check: SlotKey, target: &SocketAddr, now: u64) -> Start {
         self.pool.slot(slot).check = Some(check);

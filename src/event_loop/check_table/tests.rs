@@ -172,19 +172,19 @@ fn checks_that_wait_for_their_target_let_others_by_and_come_first_when_it_is_fre
     let mut table = CheckTable::default();
     let (first, second, third) = (add(&mut table), add(&mut table), add(&mut table));
     [first, second, third].into_iter().for_each(|slot| table.queue(slot));
-    table.wait_for_target(first);
-    table.wait_for_target(second);
+    table.wait_for_target(first, 7);
+    table.wait_for_target(second, 7);
     assert_eq!((table.first_queued(true, true), table.queued(), table.queued_in_time()), (Some(third), 3, 3));
-    table.remove(first);
-    let target = table.check(second).target();
-    table.target_is_free(&([127, 0, 0, 9], 80).into());
+    assert!(table.remove(first).waits_for_target && table.has_some_for_targets());
+    table.lose_one_of(7);
+    table.target_is_free(8);
     assert_eq!(table.first_queued(true, true), Some(third), "another target");
-    table.target_is_free(&target);
+    table.target_is_free(7);
     assert_eq!(table.first_queued(true, true), Some(second));
-    table.target_is_free(&target);
+    table.target_is_free(7);
     table.start_first(second, SUBMITTED, 0);
     table.start_first(third, SUBMITTED, 0);
-    assert!(!table.has_queued() && table.by_target.is_empty());
+    assert!(!table.has_queued() && table.by_destination.is_empty());
 }
 
 #[test]
