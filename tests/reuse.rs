@@ -11,8 +11,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use support::engine::is_raw;
 use support::far_host::FarHost;
 use support::firewall::{self, Hook};
-use support::handshake::{kept, make_room_for_completed_handshakes};
-use support::lists::checker;
+use support::handshake::{kept, make_room_for_completed_handshakes, withholds_ack};
+use support::lists::{checker, with_timeout};
+use support::network::{lay_cable, listen_to_all};
 use support::process::sh;
 use support::targets::{DEAD_PORT, Listener, V4, V6, at};
 use tcpshaker::{Checker, Request, Status, Verdict};
@@ -290,5 +291,38 @@ fn link_local_target_without_a_zone_is_a_local_fault_even_on_a_socket_that_has_k
         assert_eq!(find("link-local, live").check(&checker, by).status, Status::Up);
         let verdict = find("link-local without a zone").check(&checker, by);
         assert_eq!(said(&verdict), (Status::LocalFault, libc::EINVAL), "by {by:?}: {verdict}");
+    }
+}
+
+/// It may be that of a half-open connection which an earlier check has left.
+#[test]
+fn refusal_by_a_target_that_was_up_is_asked_for_once_more_and_then_counts() {
+    needs_sockets!("it has tests of its own for that");
+    only_where!(withholds_ack(), "no half-open connection is left");
+    namespaced!();
+    let far = FarHost::new();
+    lay_cable(&far, 1);
+    let addresses = ["127.0.0.1", "::1", "::ffff:127.0.0.1", "10.1.0.2", "fd01::2"].map(|text| at(ip(text), PORT));
+    for target in addresses.into_iter().chain([link_local(scope_of(FIRST_CABLE), PORT)]) {
+        for by_caller in [true, false] {
+            let listeners = (listen_to_all(), far.run(listen_to_all));
+            let checker = checker(|_| ());
+            let check = || {
+                let request = with_timeout(PATIENCE_MS, target);
+                let verdict = if by_caller {
+                    checker.check(&request)
+                } else {
+                    checker.check_many(std::slice::from_ref(&request))[0]
+                };
+                (verdict.status, verdict.os_error, verdict.syn_retransmits)
+            };
+            let refused_after = |syns| (Status::Refused, libc::ECONNREFUSED, syns);
+            assert_eq!([check(), check()], [(Status::Up, 0, 0); 2], "{target}");
+            drop(listeners);
+            assert_eq!([check(), check()], [refused_after(1), refused_after(0)], "{target}");
+            let listeners = (listen_to_all(), far.run(listen_to_all));
+            assert_eq!(check(), (Status::Up, 0, 0), "{target}");
+            drop(listeners);
+        }
     }
 }
