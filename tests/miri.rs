@@ -15,7 +15,7 @@ use std::process::Command;
 /// Unit tests of these are run. Others that ask nothing of the system are about odds or sizes, and take Miri minutes.
 const MODULES: [&str; 11] = [
     "check::address::",
-    "check::pieces::",
+    "check::pieces::tests::items",
     "check::slab::tests::memory",
     "event_loop::gate::",
     "event_loop::ids::",

@@ -55,8 +55,7 @@ impl CheckTable {
     /// Makes room for one more, wherever it will stand.
     pub fn grow(&mut self) -> Result<(), OutOfMemory> {
         self.checks.grow()?;
-        self.ids.grow(|slot| id_in(&self.checks, slot))?;
-        self.queues.iter_mut().try_for_each(|queue| Ok(queue.entries.try_reserve(1)?))
+        self.ids.grow(|slot| id_in(&self.checks, slot))
     }
 
     /// The check's slot. Whether it waits for its turn is said by [`CheckTable::queue`].
@@ -124,12 +123,14 @@ impl CheckTable {
     }
 
     /// Has the check at the head of its queue wait until another one with its destination has ended.
-    pub fn wait_for_target(&mut self, slot: u32, destination: u32) {
+    pub fn wait_for_target(&mut self, slot: u32, destination: u32) -> Result<(), OutOfMemory> {
+        self.by_destination.try_reserve(1)?;
         let check = &mut self.checks[slot as usize];
         check.waits_for_target = true;
         let generation = check.generation;
         self.queues[queue_of(check)].pop_first();
         self.by_destination.entry(destination).or_default().push_back(slot, generation);
+        Ok(())
     }
 
     /// Whether checks wait until another one with their destination has ended.

@@ -164,7 +164,9 @@ impl<E: Engine> Checks<E> {
             return false;
         }
         let destination = self.engine.destination(&self.table.check(slot).target());
-        self.table.wait_for_target(slot, destination);
+        if self.table.wait_for_target(slot, destination).is_err() {
+            self.settle(slot, Verdict::out_of_memory(), self.clock.round());
+        }
         true
     }
 

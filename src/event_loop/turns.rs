@@ -1,17 +1,16 @@
 //! Checks that wait, in the order in which they have their turn.
 
-use std::collections::VecDeque;
-
 use super::check::Check;
+use crate::check::pieces::Pieces;
 use crate::check::slab::Slab;
 
-/// An empty queue keeps memory for so many entries at most: while all checks are in flight, they are to cost little.
-pub(super) const ENTRIES_KEPT: usize = 1 << 15;
+/// Entries of a piece of a queue: little memory at a time, as a check that has its slot is not to fail for want of it.
+const PIECE: usize = 128;
 
 /// Checks that wait for their turn: slot and generation. Entries of checks that are gone are passed over.
 #[derive(Default)]
 pub(super) struct Queue {
-    pub entries: VecDeque<(u32, u32)>,
+    pub entries: Pieces<(u32, u32), PIECE>,
     /// How many entries are of checks that still wait.
     pub live: usize,
     /// How many entries at the head are of checks that have had their turn.
@@ -20,7 +19,10 @@ pub(super) struct Queue {
 
 impl Queue {
     pub fn push_back(&mut self, slot: u32, generation: u32) {
-        self.entries.push_back((slot, generation));
+        match self.entries.is_empty() {
+            true => self.entries.push_front((slot, generation)), // many queues have one at most
+            false => self.entries.push_back((slot, generation)),
+        }
         self.live += 1;
     }
 
@@ -55,9 +57,6 @@ impl Queue {
             }
             self.pop();
         }
-        if self.entries.capacity() > ENTRIES_KEPT {
-            self.entries = VecDeque::new();
-        }
         None
     }
 
@@ -69,7 +68,6 @@ impl Queue {
             let waits = |&(slot, generation): &(u32, u32)| is_queued(checks, slot, generation);
             self.returned = self.entries.iter().take(self.returned).filter(|entry| waits(entry)).count();
             self.entries.retain(waits);
-            self.entries.shrink_to(2 * self.live + 64);
         }
     }
 }

@@ -133,7 +133,7 @@ impl Rounds {
             (false, true) => (BATCH, Some(GATHERING)),
             (false, false) => (1, limit.into_iter().chain(until_next).min()),
         };
-        let mut reports = Pieces::new();
+        let mut reports = Pieces::<Report>::new();
         let taken =
             self.checker.take_from(&self.results, seen, BATCH, wanted, wait, |report| reports.push_back(report));
         if self.checker.is_forked() {
