@@ -7,6 +7,7 @@ use super::command::Terms;
 use super::outbox::ReplyTo;
 use crate::check::verdict::{Status, Verdict};
 use crate::resolver::Ticket;
+use crate::sys::memory::{OutOfMemory, vec_for};
 use crate::sys::os_error::EAFNOSUPPORT;
 use crate::timer_wheel::Timer;
 
@@ -50,6 +51,10 @@ struct Running {
     check: u32,
     /// The number of its address.
     address: u32,
+}
+
+fn untried(&address: &SocketAddr) -> Address {
+    Address { address, sent: 0, best: None, retransmits: 0 }
 }
 
 impl Address {
@@ -97,7 +102,8 @@ impl AddressRace {
     /// Of early SYNs to the address of a check that is in flight, in this slot, and gave no answer so far.
     pub fn of_check(reply_to: ReplyTo, generation: u32, terms: Terms, address: SocketAddr, check: u32) -> AddressRace {
         let mut race = AddressRace::of_name(reply_to, generation, terms);
-        race.resolved(vec![address]);
+        race.resolving = false;
+        race.addresses.push(untried(&address));
         race.tried = 1;
         race.is_checked_by(check, 0);
         race
@@ -130,11 +136,12 @@ impl AddressRace {
         self.terms.paced || now < self.deadline()
     }
 
-    /// The answer to its name.
-    pub fn resolved(&mut self, addresses: Vec<SocketAddr>) {
+    /// The answer to its name, if there is memory for it.
+    pub fn resolved(&mut self, addresses: &[SocketAddr]) -> Result<(), OutOfMemory> {
+        self.addresses = vec_for(addresses.len())?;
+        self.addresses.extend(addresses.iter().map(untried));
         self.resolving = false;
-        let untried = |address| Address { address, sent: 0, best: None, retransmits: 0 };
-        self.addresses = addresses.into_iter().map(untried).collect();
+        Ok(())
     }
 
     /// What has its turn now.

@@ -36,6 +36,8 @@ pub(super) struct Checks<E> {
     pub outbox: Outbox,
     /// What races have to be told of their addresses.
     pub race_events: VecDeque<RaceEvent>,
+    /// How many races there have been at once at most, since there was none.
+    pub races: usize,
     /// What they will be told of when there is room for an early SYN; some of it is stale.
     pub early_wanted: VecDeque<RaceEvent>,
     /// A socket or memory came into use since the last sweep was planned.
@@ -58,6 +60,7 @@ impl<E: Engine> Checks<E> {
             clock: RoundClock::default(),
             outbox: Outbox::default(),
             race_events: VecDeque::new(),
+            races: 0,
             early_wanted: VecDeque::new(),
             used: false,
             answers_left: false,
@@ -81,7 +84,7 @@ impl<E: Engine> Checks<E> {
     /// Makes room for one more check.
     pub fn grow(&mut self) -> Result<(), OutOfMemory> {
         self.table.grow()?;
-        self.timers.grow_to(self.table.len() + 2) // each has one, sooner or later, and so has the sweep
+        self.timers.grow_to(self.table.len() + self.races + 2) // each has one, sooner or later, and so has the sweep
     }
 
     /// Gives a check its slot, and unless it is paced, its timer. The caller queues it.
@@ -392,6 +395,7 @@ impl<E: Engine> Checks<E> {
         self.table.reset();
         // Only checks, races and the sweep set timers, and none of them has one now.
         self.timers.reset(self.answered_until());
+        self.races = 0;
         self.outbox.shrink();
         self.engine.shrink();
         self.race_events.shrink_to_fit();

@@ -113,7 +113,9 @@ impl Races {
         race.ticket = None;
         match addresses {
             Ok(addresses) if race.is_in_time(now) => {
-                race.resolved(addresses);
+                if race.resolved(&addresses).is_err() {
+                    return self.end(checks, slot, Verdict::out_of_memory(), now);
+                }
                 self.resolving -= 1;
                 self.clear_timer(checks, slot);
                 self.next_turn(checks, slot);
@@ -126,7 +128,8 @@ impl Races {
     /// Makes room for one more.
     fn grow(&mut self, checks: &mut Checks<impl Engine>) -> Result<(), OutOfMemory> {
         self.races.grow()?;
-        checks.timers.grow_to(checks.table.len() + self.races.len() + 2)?;
+        checks.races = checks.races.max(self.races.len() + 1);
+        checks.timers.grow_to(checks.table.len() + checks.races + 1)?;
         self.ids.grow(|slot| id_in(&self.races, slot))
     }
 

@@ -14,7 +14,7 @@ fn race(addresses: u8, paced: bool) -> AddressRace {
     let mut race = AddressRace::of_name(reply_to, 1, terms(1000, paced));
     let addresses = (1..=addresses).map(|last| ([127, 0, 0, last], 80).into());
     assert!(race.is_resolving());
-    race.resolved(addresses.collect());
+    race.resolved(&addresses.collect::<Vec<_>>()).unwrap();
     race
 }
 
