@@ -3,7 +3,7 @@
 
 use std::ops::{Index, IndexMut};
 
-use crate::sys::memory::OutOfMemory;
+use crate::sys::memory::{OutOfMemory, shrink};
 
 /// Of vacant slots, each names the next one.
 enum Slot<T> {
@@ -111,7 +111,7 @@ impl<T> Slab<T> {
                 }
             }
         }
-        self.slots.shrink_to_fit();
+        shrink(&mut self.slots);
     }
 }
 

@@ -32,6 +32,16 @@ pub(crate) fn boxed<T>(item: T) -> Result<Box<T>, OutOfMemory> {
     Ok(unsafe { Box::from_raw(slice.cast::<T>()) })
 }
 
+/// Gives back what a vector does not need, if there is memory for what it holds.
+pub(crate) fn shrink<T>(items: &mut Vec<T>) {
+    if items.len() < items.capacity()
+        && let Ok(mut fewer) = vec_for(items.len())
+    {
+        fewer.append(items);
+        *items = fewer;
+    }
+}
+
 /// Whether so many bytes could be had just now.
 pub(crate) fn could_have(bytes: usize) -> bool {
     // Without the hint the compiler leaves an allocation out that nobody uses.
@@ -48,6 +58,17 @@ mod tests {
         assert_eq!(boxed(()).map(|nothing| *nothing), Ok(()));
         assert_eq!(vec_of("one").unwrap(), ["one"]);
         assert!(could_have(1 << 20));
+    }
+
+    #[test]
+    fn what_is_not_needed_is_given_back() {
+        for count in [0, 1, 1_000] {
+            let mut numbers: Vec<u64> = (0..2_000).collect();
+            numbers.truncate(count);
+            shrink(&mut numbers);
+            assert_eq!(numbers.capacity(), count);
+            assert!(numbers.into_iter().eq(0..count as u64));
+        }
     }
 
     #[test]

@@ -22,8 +22,9 @@ use crate::engine::{Conclusion, Engine, NoSocket, Start, WAKE};
 use crate::sys::memory::OutOfMemory;
 use crate::sys::os_error;
 
-/// Answers taken from the poller at once; each costs a few microseconds.
-const EVENTS: usize = 512;
+/// Answers taken from the poller at once; each costs a few microseconds. Less than 4 KiB of them, as mio would end the
+/// process if it could not have their memory.
+const EVENTS: usize = 4_095 / if cfg!(unix) { size_of::<mio::event::Event>() } else { 32 };
 /// Sockets closed before the loop looks at the poller again; each costs a few microseconds.
 const CLOSED_AT_ONCE: usize = 256;
 
@@ -285,12 +286,11 @@ impl SocketEngine {
         *check = None;
         let from_caller = *from_caller;
         let keep = clean && !*unwatchable && (self.short || !self.opener.is_short_of_descriptors());
-        if keep && !from_caller {
-            self.pool.put_idle(slot);
+        if keep && !from_caller && self.pool.put_idle(slot).is_ok() {
             return false;
         }
         let socket = self.remove(slot);
-        if keep {
+        if keep && from_caller {
             let _ = self.spare.keep(socket); // a sweep follows every check that ends in the loop
         }
         true

@@ -63,10 +63,13 @@ impl Pool {
         self.idle.iter().map(|idle| idle.slots.len()).sum()
     }
 
-    /// The slot's socket waits for the next check of its family.
-    pub fn put_idle(&mut self, slot: u32) {
+    /// The slot's socket waits for the next check of its family, unless there is no memory to find it again.
+    pub fn put_idle(&mut self, slot: u32) -> Result<(), OutOfMemory> {
         let family = usize::from(self.slots[slot as usize].socket.is_v6());
-        self.idle[family].slots.push(slot);
+        let idle = &mut self.idle[family].slots;
+        idle.try_reserve(1)?;
+        idle.push(slot);
+        Ok(())
     }
 
     pub fn take_idle(&mut self, v6: bool) -> Option<u32> {
@@ -119,7 +122,7 @@ mod tests {
         let mut pool = Pool::default();
         for &v6 in families {
             let slot = pool.insert(opener.open(v6, CloseMode::HALF_OPEN, 0).unwrap(), false);
-            pool.put_idle(slot);
+            pool.put_idle(slot).unwrap();
         }
         pool
     }
@@ -139,7 +142,7 @@ mod tests {
         let mut pool = pool_of(&[false, false, true]);
         pool.mark_untouched();
         let used = pool.take_idle(false).unwrap();
-        pool.put_idle(used);
+        pool.put_idle(used).unwrap();
         assert_eq!(pool.take_untouched(1), [0]);
         assert!(pool.has_untouched());
         assert_eq!(pool.take_untouched(8), [2]);

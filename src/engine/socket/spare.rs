@@ -2,6 +2,7 @@
 
 use super::tcp_socket::Socket;
 use crate::sys::lock::{Mutex, MutexGuard};
+use crate::sys::memory::vec_for;
 
 pub(crate) struct SpareSockets {
     state: Mutex<State>,
@@ -35,12 +36,12 @@ impl SpareSockets {
         Some(socket)
     }
 
-    /// Keeps a reset socket for the next caller; closes it when there are enough. True if the loop does not know yet
+    /// Keeps a reset socket for the next caller; closes it when there are enough, or no memory to keep it. True if the loop does not know yet
     /// that it has to sweep here.
     #[must_use]
     pub fn keep(&self, socket: Socket) -> bool {
         let mut state = self.lock();
-        if state.sockets.len() >= self.limit {
+        if state.sockets.len() >= self.limit || state.sockets.try_reserve(1).is_err() {
             drop(state);
             drop(socket); // a system call, and not under the lock
             return false;
@@ -54,7 +55,13 @@ impl SpareSockets {
     pub fn sweep(&self) -> bool {
         let mut state = self.lock();
         let untouched = state.untouched;
-        let unneeded: Vec<Socket> = state.sockets.drain(..untouched).collect();
+        // Closed when the lock is released, but for those that there is no memory for meanwhile.
+        let mut unneeded = vec_for(untouched).unwrap_or_default();
+        for socket in state.sockets.drain(..untouched) {
+            if unneeded.len() < unneeded.capacity() {
+                unneeded.push(socket);
+            }
+        }
         state.untouched = state.sockets.len();
         state.sweep_expected = state.untouched > 0;
         let some_left = state.sweep_expected;
