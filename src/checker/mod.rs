@@ -38,6 +38,7 @@ use crate::event_loop::{EventLoop, LoopEngine};
 use crate::permits::Permits;
 use crate::stats::Stats;
 use crate::sys::limits;
+use crate::sys::memory::vec_for;
 use crate::sys::netns;
 use crate::sys::os_error;
 use crate::sys::raw_socket;
@@ -81,7 +82,7 @@ impl Checker {
     /// Makes a checker, ready for use when this returns.
     ///
     /// # Errors
-    /// [`Error::LocalFault`] without descriptors or threads for its loops, or if the path of the network namespace is
+    /// [`Error::LocalFault`] without descriptors, threads or memory for its loops, or if the path of the network namespace is
     /// none's; [`Error::Unsupported`] when a setting needs privileges that this process does not have, such as
     /// [`EngineKind::Raw`], or for a caller-driven checker in a network namespace.
     pub fn new(config: &Config) -> Result<Checker, Error> {
@@ -111,8 +112,7 @@ impl Checker {
         // A loop without a permit for a check would be no use.
         let loops = if config.caller_driven { 1 } else { config.loops.min(all) };
         let cpus = std::thread::available_parallelism().map_or(1, |cpus| cpus.get() as u32);
-        let mut polls = Vec::new();
-        let mut handles = Vec::new();
+        let (mut polls, mut handles) = (vec_for(loops as usize)?, vec_for(loops as usize)?);
         for index in 0..loops {
             let limit = all / loops + u32::from(index < all % loops);
             let (poll, handle) = poll_and_handle(limit, 2 * cpus).map_err(|_| Status::LocalFault)?;
@@ -121,7 +121,7 @@ impl Checker {
         }
         let mut checker = Checker {
             shared: Arc::new(Shared::new(config.clone(), handles.clone())),
-            threads: Vec::new(),
+            threads: vec_for(loops as usize)?,
             next_id: AtomicU64::new(1),
             next_loop: AtomicUsize::new(0),
             driver: None,
