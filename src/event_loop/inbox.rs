@@ -7,6 +7,7 @@ use std::collections::LinkedList;
 use super::command::Command;
 use crate::check::verdict::Status;
 use crate::sys::lock::{AtomicBool, Mutex, MutexGuard, Ordering};
+use crate::sys::memory::vec_for;
 use crate::sys::waker::Waker;
 
 pub(crate) struct Inbox {
@@ -90,15 +91,15 @@ impl Inbox {
 
     /// Leaves commands for several loops, all of them or none: one lock and at most one wake-up each.
     pub fn give_all(shares: Vec<(&Inbox, Vec<Command>)>) -> Result<(), Status> {
+        let (mut states, mut inboxes) = (vec_for(shares.len())?, vec_for(shares.len())?);
         // Locked in the order of the loops, as everybody does who holds more than one.
-        let mut states: Vec<_> = shares.iter().map(|(inbox, _)| inbox.lock()).collect();
-        if let Some(status) = states.iter().find_map(|state| state.closed) {
+        states.extend(shares.iter().map(|(inbox, _)| inbox.lock()));
+        if let Some(status) = states.iter().find_map(|state: &MutexGuard<'_, State>| state.closed) {
             return Err(status);
         }
         for (state, (_, commands)) in states.iter_mut().zip(&shares) {
             state.commands.try_reserve(commands.len()).map_err(|_| Status::LocalFault)?;
         }
-        let mut inboxes = Vec::with_capacity(shares.len());
         for (state, (inbox, commands)) in states.iter_mut().zip(shares) {
             state.commands.extend(commands);
             inboxes.push(inbox);
