@@ -14,7 +14,7 @@ impl Checker {
     /// A queue for [`Checker::submit_to`]. It is closed once the checker was shut down and the last report is there.
     pub(crate) fn open_queue(&self) -> Result<Arc<CompletionQueue>, Status> {
         self.not_forked()?;
-        self.shared.open_queue().ok_or(Status::Closed)
+        self.shared.open_queue()
     }
 
     /// Takes reports from such a queue, as [`CompletionQueue::take_unless`](crate::completion::Queue::take_unless) does.

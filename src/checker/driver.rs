@@ -215,8 +215,9 @@ impl Driver {
     /// A descriptor that is readable while driving the loop would do anything, or one of these is.
     pub fn poll_set(&self, members: &[c_int]) -> Option<Arc<PollSet>> {
         let mut state = self.state.lock();
-        let set = self.new_set(&state, members)?;
         state.others.retain(|other| other.strong_count() > 0);
+        state.others.try_reserve(1).ok()?;
+        let set = self.new_set(&state, members)?;
         state.others.push(Arc::downgrade(&set));
         state.rest_anew();
         Some(set)

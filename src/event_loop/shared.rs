@@ -5,6 +5,7 @@ use std::sync::{Arc, Weak};
 
 use super::command::Command;
 use super::handle::LoopHandle;
+use crate::check::verdict::Status;
 use crate::completion::CompletionQueue;
 use crate::config::Config;
 #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -65,16 +66,17 @@ impl Shared {
         }
     }
 
-    /// A queue for results that go elsewhere than to [`Shared::completions`], closed when that one is. `None` once the
-    /// checker is shut down.
-    pub fn open_queue(&self) -> Option<Arc<CompletionQueue>> {
+    /// A queue for results that go elsewhere than to [`Shared::completions`], closed when that one is. Refused once the
+    /// checker is shut down, and without memory.
+    pub fn open_queue(&self) -> Result<Arc<CompletionQueue>, Status> {
         let queue = Arc::new(CompletionQueue::new());
         let mut others = self.other_queues.lock();
         others.retain(|other| other.strong_count() > 0);
+        others.try_reserve(1).map_err(|_| Status::LocalFault)?;
         others.push(Arc::downgrade(&queue));
         drop(others);
         // Looked at after the queue is in the list: a shutdown that is not seen here finds it there.
-        (!self.closed.load(Ordering::SeqCst)).then_some(queue)
+        if self.closed.load(Ordering::SeqCst) { Err(Status::Closed) } else { Ok(queue) }
     }
 
     /// Every result there will ever be is in its queue.

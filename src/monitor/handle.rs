@@ -61,7 +61,7 @@ impl Monitor {
     /// Makes a monitor of this checker, without any watch.
     ///
     /// # Errors
-    /// [`Error::LocalFault`] without a thread for it; [`Error::Closed`] if the checker was shut down, or
+    /// [`Error::LocalFault`] without a thread or memory for it; [`Error::Closed`] if the checker was shut down, or
     /// [`Error::Forked`] if it is the parent process's.
     pub fn new(checker: Arc<Checker>, config: &MonitorConfig) -> Result<Monitor, Error> {
         let results = checker.open_queue()?;
