@@ -97,7 +97,10 @@ impl CallersEngine {
         if state.slow.len() >= MOST_SLOW {
             state.slow.clear();
         }
-        state.slow.extend(slow);
+        // Without memory it is not remembered.
+        if state.slow.try_reserve(1).is_ok() {
+            state.slow.extend(slow);
+        }
         state.short = engine.is_none();
         state.idle = engine;
         state.in_use = false;

@@ -21,6 +21,7 @@ use super::resets::Resets;
 use super::routes::Routes;
 use super::segment::{parse_v4, parse_v6};
 use crate::check::close_mode::CloseMode;
+use crate::check::pieces::Pieces;
 use crate::check::slot::SlotKey;
 use crate::check::verdict::Status;
 use crate::engine::errno::Origin;
@@ -45,7 +46,7 @@ pub(crate) struct RawEngine {
     in_flight: InFlight,
     routes: Routes,
     /// Flows of which a SYN is to be sent at once, since a segment that came in says so, and where to.
-    repeats: Vec<(u32, SocketAddr)>,
+    repeats: Pieces<(u32, SocketAddr)>,
     resets: Resets,
     /// What the last event was.
     current: Option<(u32, Outcome)>,
@@ -86,7 +87,7 @@ impl RawEngine {
             families: [None, None],
             deaf,
             in_flight: InFlight::new(Ports::new(index, ports)),
-            repeats: Vec::new(),
+            repeats: Pieces::new(),
             resets: Resets::new(&wire),
             current: None,
             error_buffer: ErrorBuffer::new(),
@@ -220,7 +221,8 @@ impl RawEngine {
             self.families[usize::from(v6)] = Some(family);
         }
         self.resets.send(&mut self.families);
-        for (slot, target) in std::mem::take(&mut self.repeats) {
+        let mut repeats = std::mem::take(&mut self.repeats);
+        while let Some((slot, target)) = repeats.pop_front() {
             self.repeat(slot, target);
         }
         let all_is_heard = !self.families.iter().flatten().any(|family| family.readable);
@@ -236,7 +238,7 @@ impl RawEngine {
             Heard::Answer => {}
             Heard::Nothing => self.counts.heard_nothing(),
             Heard::OlderSyn(slot) | Heard::MaybeRefused(slot) => {
-                self.repeats.push((slot, incoming.sender(answer.source, answer.source_port)));
+                self.repeats.push_back((slot, incoming.sender(answer.source, answer.source_port)));
             }
         }
     }
@@ -303,7 +305,7 @@ impl Engine for RawEngine {
             let status = if os_error::is_forbidden(errno) { Status::Unsupported } else { Status::LocalFault };
             return Err(NoSocket { status, errno });
         }
-        self.in_flight.flows.grow()?;
+        self.in_flight.grow(mark)?;
         let destination = self.in_flight.flows.destination(target.ip(), target.port());
         let slot = loop {
             match self.in_flight.flows.open(destination, self.in_flight.ports.len()) {

@@ -175,6 +175,10 @@ impl Flows {
             let more = (self.flows.len() / 16).max(64);
             self.flows.try_reserve_exact(more).or_else(|_| self.flows.try_reserve_exact(1))?;
         }
+        self.reserve_pair()
+    }
+
+    fn reserve_pair(&mut self) -> Result<(), OutOfMemory> {
         let flows = &self.flows;
         let hash = |slot: &u32| hash_of(flows[*slot as usize].destination, flows[*slot as usize].port);
         self.pairs.try_reserve(1, hash).map_err(|_| OutOfMemory)
@@ -200,7 +204,10 @@ impl Flows {
     /// Has a flow go on from another port, if there is one that carries no check to its destination.
     pub fn change_port(&mut self, slot: u32, ports: u16) {
         let destination = self.flows[slot as usize].destination;
-        if let Some(port) = self.next_port(destination, ports) {
+        // A pair that is removed leaves its place, but not always room for another one.
+        if self.reserve_pair().is_ok()
+            && let Some(port) = self.next_port(destination, ports)
+        {
             self.remove_pair(slot);
             self.flows[slot as usize].port = port;
             self.insert_pair(slot);

@@ -14,6 +14,7 @@ use crate::check::pieces::Pieces;
 use crate::check::slot::SlotKey;
 use crate::check::verdict::{Status, Verdict};
 use crate::engine::errno::{Origin, status_of};
+use crate::sys::memory::OutOfMemory;
 use crate::sys::sockaddr::canonical;
 
 /// How often a bare ACK has a SYN sent again: a forged one must not have many leave.
@@ -104,6 +105,15 @@ impl InFlight {
         }
         let destination = self.flows.destination(answer.source, answer.source_port);
         self.flows.find(destination, self.ports.number(answer.port)?).map(|slot| self.mark_of(slot))
+    }
+
+    /// Makes room for one more flow, with this mark.
+    pub fn grow(&mut self, mark: u32) -> Result<(), OutOfMemory> {
+        self.flows.grow()?;
+        if mark != 0 {
+            self.marks.try_reserve(1)?;
+        }
+        Ok(())
     }
 
     pub fn set_mark(&mut self, slot: u32, mark: u32) {

@@ -10,6 +10,7 @@ use std::ops::Range;
 
 use socket2::{Domain, Protocol, Socket, Type};
 
+use crate::sys::memory::OutOfMemory;
 use crate::sys::{clock, limits, os_error};
 
 /// Ports are taken from a block of so many, 2 to this power, which begins at a multiple of its length.
@@ -110,16 +111,17 @@ impl Ports {
 
     /// `in_a_row`: not beyond a port that somebody else has.
     fn extend_to(&mut self, count: usize, in_a_row: bool) -> Result<(), i32> {
-        let reserved = reserved();
+        let reserved = reserved(self.first).map_err(|_| libc::ENOMEM)?;
         let before = self.held.len();
         let mut refusal = libc::EADDRINUSE;
         while self.held.len() < count && self.next < BLOCK {
             let port = self.first + self.next;
-            if reserved.iter().any(|range| range.contains(&u32::from(port))) {
+            if reserved[usize::from(self.next)] {
                 self.next += 1;
                 continue;
             }
-            match hold(port).map_err(|error| os_error::of(&error)) {
+            let room = self.held.try_reserve(1).map_err(|_| libc::ENOMEM);
+            match room.and_then(|()| hold(port).map_err(|error| os_error::of(&error))) {
                 Ok(socket) => self.held.push((port, socket)),
                 Err(errno) if is_of_the_port(errno) => {
                     refusal = errno;
@@ -202,14 +204,29 @@ fn blocks(ephemeral: &Range<u32>, chance: u64, index: u32) -> Vec<u16> {
     ordered
 }
 
-/// Ports that the administrator keeps for others (ip_local_reserved_ports, Documentation/networking/ip-sysctl.rst).
-fn reserved() -> Vec<Range<u32>> {
-    let text = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_reserved_ports").unwrap_or_default();
-    let range = |item: &str| {
-        let (first, last) = item.split_once('-').unwrap_or((item, item));
-        Some(first.parse().ok()?..last.parse::<u32>().ok()? + 1)
+/// Which ports of a block the administrator keeps for others (ip_local_reserved_ports,
+/// Documentation/networking/ip-sysctl.rst). There may be no memory for that text.
+fn reserved(block: u16) -> Result<[bool; BLOCK as usize], OutOfMemory> {
+    let text = match std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_reserved_ports") {
+        Err(error) if error.kind() == io::ErrorKind::OutOfMemory => return Err(OutOfMemory),
+        text => text.unwrap_or_default(),
     };
-    text.trim().split(',').filter_map(range).collect()
+    Ok(reserved_by(&text, block))
+}
+
+/// The same, as a list of ports and ranges has it.
+fn reserved_by(text: &str, block: u16) -> [bool; BLOCK as usize] {
+    let mut reserved = [false; BLOCK as usize];
+    for item in text.trim().split(',') {
+        let (first, last) = item.split_once('-').unwrap_or((item, item));
+        if let (Ok(first), Ok(last)) = (first.parse::<u16>(), last.parse::<u16>()) {
+            let (first, last) = (first.max(block), last.min(block + (BLOCK - 1)));
+            if first <= last {
+                reserved[usize::from(first - block)..=usize::from(last - block)].fill(true);
+            }
+        }
+    }
+    reserved
 }
 
 #[cfg(test)]
@@ -223,6 +240,17 @@ mod tests {
         assert!(blocks[4..32].iter().all(|block| (32_768..61_440).contains(block)));
         assert!(blocks[32..].iter().all(|block| (LOWEST..32_768).contains(block)));
         assert!(blocks.iter().all(|block| block % BLOCK == 0));
+    }
+
+    #[test]
+    fn ports_that_are_reserved_are_those_of_the_list_that_the_block_has() {
+        let of = |text: &str| -> Vec<usize> {
+            let reserved = reserved_by(text, 64_512);
+            (0..reserved.len()).filter(|index| reserved[*index]).collect()
+        };
+        assert_eq!(of("\n"), [0; 0]);
+        assert_eq!(of("80,64511,64513,64520-64522,65535\n"), [1, 8, 9, 10, 1_023]);
+        assert_eq!(of("1-64512,65534-65535,x,7-"), [0, 1_022, 1_023]);
     }
 
     #[test]

@@ -122,7 +122,10 @@ impl Routes {
                 if self.kept.len() >= MOST {
                     self.kept.clear();
                 }
-                self.kept.insert(key, kept);
+                // Without memory it is asked for again.
+                if self.kept.try_reserve(1).is_ok() {
+                    self.kept.insert(key, kept);
+                }
                 kept
             }
         };
