@@ -1,6 +1,7 @@
 //! The settings of a checker, each validated when it is set.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use crate::check::close_mode::CloseMode;
 use crate::check::error::Error;
@@ -55,7 +56,7 @@ pub struct Config {
     pub(crate) syn_interval_ms: u32,
     pub(crate) caller_driven: bool,
     pub(crate) zero_linger: bool,
-    pub(crate) network_namespace: Option<Box<str>>,
+    pub(crate) network_namespace: Option<Arc<String>>,
     pub(crate) wire: Wire,
 }
 
@@ -208,8 +209,8 @@ impl Config {
 
     /// The network namespace that checks leave from and names are looked up in, by its path ("/run/netns/blue").
     /// [`Checker::new`](crate::Checker::new) opens it, and needs CAP_SYS_ADMIN: it says [`Error::Unsupported`]
-    /// without, and [`Error::LocalFault`] if the path is no network namespace's. [`Error::Unsupported`] where there
-    /// are none.
+    /// without, and [`Error::LocalFault`] if the path is no network namespace's. [`Error::LocalFault`] without memory for
+    /// the path, and [`Error::Unsupported`] where there are no namespaces.
     ///
     /// The checker's own threads are in it, and no other. A zone's name (`%eth0`) is read where the target is parsed.
     pub fn set_network_namespace(&mut self, path: &str) -> Result<(), Error> {
@@ -219,7 +220,10 @@ impl Config {
         if !netns::EXIST {
             return Err(Error::Unsupported);
         }
-        self.network_namespace = Some(path.into());
+        let mut copy = String::new();
+        copy.try_reserve_exact(path.len()).map_err(|_| Error::LocalFault)?;
+        copy.push_str(path);
+        self.network_namespace = Some(Arc::new(copy));
         Ok(())
     }
 

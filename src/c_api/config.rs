@@ -253,8 +253,8 @@ pub unsafe extern "C" fn shaker_config_set_interface(config: *mut shaker_config,
 /// own: the name of a zone ("%eth0") means an interface here, and which name servers are asked is what the process's
 /// resolv.conf(5) says.
 ///
-/// Returns SHAKER_OK; SHAKER_ERR_INVALID for NULL or an empty text; SHAKER_ERR_UNSUPPORTED where there are no network
-/// namespaces: elsewhere than on Linux and Android.
+/// Returns SHAKER_OK; SHAKER_ERR_INVALID for NULL or an empty text; SHAKER_ERR_LOCAL if there is no memory for it;
+/// SHAKER_ERR_UNSUPPORTED where there are no network namespaces: elsewhere than on Linux and Android.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn shaker_config_set_network_namespace(
     config: *mut shaker_config,

@@ -121,23 +121,28 @@ pub unsafe extern "C" fn shaker_result_describe(
             // SAFETY: the caller's buffer.
             return unsafe { copy("", buffer, capacity) };
         };
-        let mut text = describe(result);
-        if !target.is_null() {
-            // SAFETY: the caller's NUL-terminated text.
-            let target = unsafe { CStr::from_ptr(target) }.to_string_lossy();
-            let shown: String = target.chars().map(|char| if is_odd(char) { '?' } else { char }).collect();
-            if address(result).is_none_or(|address| address.to_string() != shown) {
-                text = format!("{shown}: {text}");
+        let text = describe(result);
+        // SAFETY: NULL, or the caller's NUL-terminated text.
+        let target = (!target.is_null()).then(|| unsafe { CStr::from_ptr(target) });
+        let target = target
+            .filter(|target| address(result).is_none_or(|address| !shown(target).eq(address.to_string().chars())));
+        // SAFETY: the caller's buffer.
+        unsafe {
+            match target {
+                Some(target) => copy_chars(shown(target).chain(": ".chars()).chain(text.chars()), buffer, capacity),
+                None => copy(&text, buffer, capacity),
             }
         }
-        // SAFETY: the caller's buffer.
-        unsafe { copy(&text, buffer, capacity) }
     })
 }
 
-/// What could steer a terminal, or stands for bytes that are no text.
-fn is_odd(char: char) -> bool {
-    char.is_control() || char == char::REPLACEMENT_CHARACTER
+/// A target as it is shown: with ? for what could steer a terminal, or is no text. It may be long, and is copied nowhere.
+fn shown(target: &CStr) -> impl Iterator<Item = char> {
+    let is_odd = |char: char| char.is_control() || char == char::REPLACEMENT_CHARACTER;
+    target.to_bytes().utf8_chunks().flat_map(move |chunk| {
+        let no_text = (!chunk.invalid().is_empty()).then_some('?');
+        chunk.valid().chars().map(move |char| if is_odd(char) { '?' } else { char }).chain(no_text)
+    })
 }
 
 /// What a result's os_error means, in the system's words: of an errno, of an EAI_ code with SHAKER_ERR_RESOLVE, on
@@ -169,16 +174,33 @@ pub unsafe extern "C" fn shaker_result_error_str(
 /// # Safety
 /// `buffer` is NULL or has `capacity` bytes.
 unsafe fn copy(text: &str, buffer: *mut c_char, capacity: usize) -> usize {
-    if !buffer.is_null() && capacity > 0 {
-        let longest = text.len().min(capacity - 1);
-        let cut = (0..=longest).rev().find(|&end| text.is_char_boundary(end)).unwrap_or(0);
-        // SAFETY: the caller's buffer of `capacity` bytes, of which `cut` are less.
-        unsafe {
-            std::ptr::copy_nonoverlapping(text.as_ptr().cast(), buffer, cut);
-            buffer.add(cut).write(0);
+    // SAFETY: the caller's promise.
+    unsafe { copy_chars(text.chars(), buffer, capacity) }
+}
+
+/// The same, of a text that is nowhere as a whole.
+///
+/// # Safety
+/// As of [`copy`].
+unsafe fn copy_chars(text: impl Iterator<Item = char>, buffer: *mut c_char, capacity: usize) -> usize {
+    let longest = if buffer.is_null() { 0 } else { capacity.saturating_sub(1) };
+    let (mut length, mut written) = (0, 0);
+    for char in text {
+        let mut bytes = [0; 4];
+        let bytes = char.encode_utf8(&mut bytes).as_bytes();
+        // Nothing is written behind a character that did not fit.
+        if written == length && length + bytes.len() <= longest {
+            // SAFETY: the caller's buffer has `longest` bytes at least, and these end there or before.
+            unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr().cast(), buffer.add(written), bytes.len()) };
+            written += bytes.len();
         }
+        length += bytes.len();
     }
-    text.len()
+    if !buffer.is_null() && capacity > 0 {
+        // SAFETY: the caller's buffer of `capacity` bytes, of which `written` are less.
+        unsafe { buffer.add(written).write(0) };
+    }
+    length
 }
 
 fn describe(result: &shaker_result) -> String {

@@ -59,6 +59,10 @@ mod linux {
     /// Runs `body` on a thread of its own in the namespace of this path. Threads that it starts, and theirs, are in the
     /// same one (clone(2)): they need no privilege for it, which the process may have given up by then.
     pub(crate) fn run_in<T: Send + 'static>(path: &str, body: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {
+        // The path is copied, and the system takes no longer one (PATH_MAX, limits.h).
+        if path.len() + 1 >= libc::PATH_MAX as usize {
+            return Err(io::Error::from_raw_os_error(libc::ENAMETOOLONG));
+        }
         // Nobody may be at the other end of a FIFO.
         let namespace = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
         let result = Arc::new(Mutex::new(None));
