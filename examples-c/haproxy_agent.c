@@ -25,6 +25,7 @@
 #include "tcpshaker.h"
 
 enum { REREAD_MS = 2000, RETRY_MS = 200, TIME_LIMIT_MS = 5000 };
+enum { LONGEST_REPLY = 64 << 20 }; /* some 400,000 servers */
 enum { CHECK_ENABLED = 0x04, ANY_MAINTENANCE = 0x23 }; /* CHK_ST_ENABLED and SRV_ADMF_MAINT of HAProxy's sources */
 
 struct server {
@@ -166,7 +167,7 @@ static void read_refusals(void)
 static void end_exchange(const char *why)
 {
     if (why != NULL && !out_of_touch)
-        fprintf(stderr, "haproxy_agent: out of touch with HAProxy: %s\n", why);
+        fprintf(stderr, "haproxy_agent: out of touch with HAProxy: %.999s\n", why);
     else if (why == NULL && out_of_touch)
         fputs("haproxy_agent: in touch with HAProxy\n", stderr);
     out_of_touch = why != NULL;
@@ -216,10 +217,14 @@ static void continue_exchange(void)
             reply = or_exit(realloc(reply, reply_room += reply_room + 8192));
         length = recv(connection, reply + reply_length, reply_room - reply_length - 1, 0);
         reply_length += length > 0 ? (size_t)length : 0;
-    } while (length > 0);
+    } while (length > 0 && reply_length <= LONGEST_REPLY);
     reply[reply_length] = '\0';
     if (length < 0 && errno == EAGAIN)
         return;
+    if (length > 0 || strlen(reply) < reply_length) {
+        end_exchange(length > 0 ? "an answer without an end" : "an answer that is no text");
+        return;
+    }
     /* An answer ends in an empty line, or HAProxy has ended in the middle of it. */
     bool is_whole = length == 0 && reply_length > 0 && reply[reply_length - 1] == '\n';
     if (is_reading && (strncmp(reply, "1\n", 2) != 0 || strcmp(reply + reply_length - 2, "\n\n") != 0))
@@ -266,6 +271,16 @@ static void run_until_signal(int signals)
     }
 }
 
+/* Returns whether the text is a number of milliseconds that can be an interval. */
+static bool read_interval(const char *text)
+{
+    char *end;
+    unsigned long long ms = strtoull(text, &end, 10);
+
+    interval = (uint32_t)ms;
+    return *text >= '0' && *text <= '9' && *end == '\0' && ms >= 4 && ms <= UINT32_MAX;
+}
+
 int main(int argc, char **argv)
 {
     shaker_config *config = shaker_config_new();
@@ -274,7 +289,7 @@ int main(int argc, char **argv)
     sigset_t ends;
 
     if (argc < 2 || argc > 4 || strlen(argv[1]) >= sizeof haproxy.sun_path
-        || (argc > 2 && (interval = (uint32_t)strtoul(argv[2], NULL, 10)) < 4))
+        || (argc > 2 && !read_interval(argv[2])))
         return fputs("usage: haproxy_agent SOCKET [INTERVAL_MS [BACKEND]]\n", stderr), 2;
     strcpy(haproxy.sun_path, argv[1]);
     backend = argc > 3 ? argv[3] : "";

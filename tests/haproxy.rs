@@ -9,7 +9,7 @@ mod support;
 
 use std::io::{BufRead, BufReader, Write};
 use std::ops::Range;
-use std::os::unix::net::UnixListener;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -198,25 +198,31 @@ fn servers_that_come_move_and_go_are_followed_and_those_that_are_not_the_agents_
     servers.assert_untouched(admitted);
 }
 
+/// What the agent asks in HAProxy's place, and where the answer goes.
+fn asked(listener: &UnixListener) -> (String, UnixStream) {
+    listener.set_nonblocking(true).expect("O_NONBLOCK");
+    let mut accepted = None;
+    until("the agent", || {
+        accepted = listener.accept().ok();
+        accepted.is_some()
+    });
+    let (socket, _) = accepted.expect("the agent");
+    socket.set_nonblocking(false).expect("a blocking socket");
+    socket.set_read_timeout(Some(Duration::from_secs(60))).expect("SO_RCVTIMEO");
+    let mut request = String::new();
+    BufReader::new(&socket).read_line(&mut request).expect("a line");
+    (request, socket)
+}
+
 #[test]
 fn answer_that_comes_in_pieces_is_read_and_one_that_ends_too_soon_is_none() {
     let path = std::env::temp_dir().join(format!("tcpshaker-{}-haproxy.sock", std::process::id()));
     let listener = UnixListener::bind(&path).expect("a socket");
-    listener.set_nonblocking(true).expect("O_NONBLOCK");
     let agent = Running::start(command("static", "haproxy_agent").args([path.to_str().unwrap(), "100"]));
     let line = "1 b 1 dead 127.0.0.1 2 0 1 1 1 1 0 2 0 0 0 0 - 9 - 0 0 - - 0\n";
     let (mut told, mut readings) = (0, 0);
     while told < 2 {
-        let mut accepted = None;
-        until("the agent", || {
-            accepted = listener.accept().ok();
-            accepted.is_some()
-        });
-        let (mut socket, _) = accepted.expect("the agent");
-        socket.set_nonblocking(false).expect("a blocking socket");
-        socket.set_read_timeout(Some(Duration::from_secs(60))).expect("SO_RCVTIMEO");
-        let mut request = String::new();
-        BufReader::new(&socket).read_line(&mut request).expect("a line");
+        let (request, mut socket) = asked(&listener);
         if request == "set server b/dead health down\n" {
             told += 1;
             socket.write_all(b"\n").expect("it reads");
@@ -240,6 +246,37 @@ fn answer_that_comes_in_pieces_is_read_and_one_that_ends_too_soon_is_none() {
 }
 
 #[test]
+fn answer_that_is_no_text_or_has_no_end_is_none_and_takes_the_agent_no_memory() {
+    let path = std::env::temp_dir().join(format!("tcpshaker-{}-odd-haproxy.sock", std::process::id()));
+    let listener = UnixListener::bind(&path).expect("a socket");
+    let agent = Running::start(command("static", "haproxy_agent").args([path.to_str().unwrap(), "100"]));
+    let servers = "1\n# be_id be_name\n1 b 1 dead 127.0.0.1 2 0 1 1 1 1 0 2 0 0 0 0 - 9 - 0 0 - - 0\n\n";
+    let mut told = Vec::new();
+    while told.len() < 3 {
+        let (request, mut socket) = asked(&listener);
+        if request.starts_with("show servers state") {
+            socket.write_all(servers.as_bytes()).expect("it reads");
+            continue;
+        }
+        assert_eq!(request, "set server b/dead health down\n");
+        told.push(Instant::now());
+        match told.len() {
+            1 => socket.write_all(b"so\0 or so\n").expect("it reads"),
+            // Whoever writes without an end is left alone.
+            2 => while socket.write_all(&[b'x'; 1 << 16]).is_ok() {},
+            _ => socket.write_all(b"\n").expect("it reads"),
+        }
+    }
+    std::fs::remove_file(&path).expect("the socket");
+    assert!(told[1] - told[0] >= Duration::from_millis(200), "it asks again later, not at once: {told:?}");
+    let (finished, _) = end(agent);
+    let complaint =
+        |why| format!("haproxy_agent: out of touch with HAProxy: {why}\nhaproxy_agent: in touch with HAProxy\n");
+    let told = complaint("an answer that is no text") + &complaint("an answer without an end");
+    assert_eq!(finished.stderr, told, "{finished:?}");
+}
+
+#[test]
 fn bench_of_both_ways_to_check_tells_what_each_costs() {
     program("dynamic", "haproxy_agent");
     namespaced!("haproxy", "python3");
@@ -255,7 +292,9 @@ fn bench_of_both_ways_to_check_tells_what_each_costs() {
 
 #[test]
 fn agent_without_a_socket_or_with_no_number_for_the_interval_says_how_it_is_used() {
-    for arguments in [&[][..], &["/run/haproxy.sock", "often"], &["a", "100", "b", "c"]] {
+    let wrong = ["often", "3", "100ms", "-1", "4294967300", "99999999999999999999"].map(|interval| ["a", interval]);
+    let others = [&[][..], &["a", "100", "b", "c"]];
+    for arguments in wrong.iter().map(|wrong| &wrong[..]).chain(others) {
         let refused = finish(command("static", "haproxy_agent").args(arguments));
         assert_eq!(refused.code(), 2, "{refused:?}");
         assert!(refused.stderr.starts_with("usage: haproxy_agent SOCKET"), "{refused:?}");
