@@ -34,7 +34,11 @@ func (t target) lookUp(ctx context.Context, resolver *net.Resolver, network stri
 // unresolved says of a lookup that had not ended in time that it timed out, whatever it was at when it gave up.
 func (t target) unresolved(ctx context.Context, err error) error {
 	if ctx.Err() == context.DeadlineExceeded {
-		return &net.DNSError{Err: "i/o timeout", Name: t.host, IsTimeout: true, IsTemporary: true}
+		return t.timedOut()
 	}
 	return err
+}
+
+func (t target) timedOut() error {
+	return &net.DNSError{Err: "i/o timeout", Name: t.host, IsTimeout: true, IsTemporary: true}
 }

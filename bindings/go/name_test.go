@@ -220,3 +220,23 @@ func asked(t *testing.T, server *nameServer, questions int64) {
 	t.Helper()
 	eventually(t, "questions", func() int { return int(questions - server.asked.Load()) })
 }
+
+func TestSilenceOfANameThatWasKnownTooLateForAnAnswerIsNoVerdict(t *testing.T) {
+	port := netip.MustParseAddrPort(dead(t)).Port()
+	silentAt(t, "127.0.0.3", port)
+	server := serveNames(t, map[string][]string{"silent.test.": {"127.0.0.3"}})
+	checker := asking(t, &net.Resolver{
+		PreferGo: true,
+		Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
+			time.Sleep(400 * time.Millisecond)
+			return server.resolver.Dial(ctx, network, address)
+		},
+	})
+	t.Cleanup(start(t, checker))
+	opts := tcp.DefaultOptions().WithTimeout(500 * time.Millisecond)
+	result, err := checker.Check(context.Background(), "silent.test.:"+strconv.Itoa(int(port)), opts)
+	var unresolved *net.DNSError
+	if !errors.As(err, &unresolved) || !unresolved.IsTimeout || result.Status != tcp.StatusResolve || tcp.IsDown(err) {
+		t.Errorf("%+v, %v", result, err)
+	}
+}

@@ -10,6 +10,12 @@ import (
 // Attempt Delay).
 const attemptDelay = 250 * time.Millisecond
 
+// saysNothing says whether silence for so long, at the end of the whole time of a check, says nothing of its target:
+// this program asked so late that a live one may have had no time for its answer.
+func saysNothing(silence, whole time.Duration) bool {
+	return silence < min(300*time.Millisecond, whole/2)
+}
+
 // A check on its way through a ring.
 type check struct {
 	endpoint  endpoint
@@ -20,6 +26,7 @@ type check struct {
 	id        uint64  // the library's, once it was told
 	result    Result
 	errno     int32         // behind the result
+	asked     time.Time     // when its SYN left, or a little earlier; kept without the library alone
 	done      chan<- *check // has room for it
 }
 

@@ -47,6 +47,7 @@ func (s *session) check(ctx context.Context, a attempt) (Result, error) {
 	if err != nil {
 		return Result{Status: statusOf(err), Elapsed: time.Since(a.began)}, err
 	}
+	known := time.Now()
 	decisive := s.ring.race(ctx, endpoints, a.deadline, a.flags, a.mark)
 	if decisive == nil {
 		return Result{Status: StatusCancelled, Elapsed: time.Since(a.began)}, ctx.Err()
@@ -54,6 +55,9 @@ func (s *session) check(ctx context.Context, a attempt) (Result, error) {
 	result := decisive.result
 	if a.target.ips == nil {
 		result.Elapsed = time.Since(a.began)
+		if result.Status == StatusTimeout && saysNothing(a.deadline.Sub(known), a.deadline.Sub(a.began)) {
+			return Result{Status: StatusResolve, Elapsed: result.Elapsed}, a.target.timedOut()
+		}
 	}
 	return result, verdict(result.Status, decisive.errno, a.target.text)
 }

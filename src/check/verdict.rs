@@ -24,7 +24,7 @@ pub enum Status {
     Invalid = -1,
     /// Not an address; "host:port" was expected.
     BadAddress = -2,
-    /// The name could not be resolved, or not before the deadline. `os_error` is getaddrinfo's EAI_ code.
+    /// The name could not be resolved, or not early enough before the deadline. `os_error` is getaddrinfo's EAI_ code.
     Unresolved = -3,
     /// This machine could not make the check (no descriptor, no port, no permission). `os_error` says why.
     LocalFault = -4,
@@ -36,7 +36,7 @@ pub enum Status {
     Forked = -7,
     /// A blocking call made from one of the checker's own callbacks.
     Deadlock = -8,
-    /// The deadline passed while the check still waited for its turn.
+    /// The deadline passed while the check still waited for its turn, or before there was time for an answer.
     Busy = -9,
     /// Not on this platform, or not with these privileges.
     Unsupported = -10,

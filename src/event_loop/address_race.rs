@@ -3,10 +3,11 @@
 
 use std::net::SocketAddr;
 
+use super::check::says_nothing;
 use super::command::Terms;
 use super::outbox::ReplyTo;
 use crate::check::verdict::{Status, Verdict};
-use crate::resolver::Ticket;
+use crate::resolver::{NOT_IN_TIME, Ticket};
 use crate::sys::memory::{OutOfMemory, vec_for};
 use crate::sys::os_error::EAFNOSUPPORT;
 use crate::timer_wheel::Timer;
@@ -26,6 +27,9 @@ pub(super) struct AddressRace {
     /// Its name is being looked up.
     resolving: bool,
     addresses: Vec<Address>,
+    /// When they were known, and when the first SYN to one of them left: of a name only.
+    known_at: u64,
+    asked_at: Option<u64>,
     /// How many of them have had their turn.
     tried: usize,
     /// The checks under way.
@@ -92,6 +96,8 @@ impl AddressRace {
             paced: terms.paced,
             resolving: true,
             addresses: Vec::new(),
+            known_at: terms.submitted,
+            asked_at: None,
             tried: 0,
             running: Vec::new(),
             timer: None,
@@ -103,7 +109,9 @@ impl AddressRace {
     pub fn of_check(reply_to: ReplyTo, generation: u32, terms: Terms, address: SocketAddr, check: u32) -> AddressRace {
         let mut race = AddressRace::of_name(reply_to, generation, terms);
         race.resolving = false;
+        race.known_at = terms.submitted;
         race.addresses.push(untried(&address));
+        race.asked_at = Some(terms.submitted); // or later, but it has had no answer for a while
         race.tried = 1;
         race.is_checked_by(check, 0);
         race
@@ -137,10 +145,11 @@ impl AddressRace {
     }
 
     /// The answer to its name, if there is memory for it.
-    pub fn resolved(&mut self, addresses: &[SocketAddr]) -> Result<(), OutOfMemory> {
+    pub fn resolved(&mut self, addresses: &[SocketAddr], now: u64) -> Result<(), OutOfMemory> {
         self.addresses = vec_for(addresses.len())?;
         self.addresses.extend(addresses.iter().map(untried));
         self.resolving = false;
+        self.known_at = now;
         Ok(())
     }
 
@@ -188,7 +197,8 @@ impl AddressRace {
     }
 
     /// The SYN to one address leaves, after having waited its turn for `waited` ns.
-    pub fn starts(&mut self, waited: u64) {
+    pub fn starts(&mut self, waited: u64, now: u64) {
+        self.asked_at.get_or_insert(now);
         if self.paced {
             self.terms.submitted += waited;
         }
@@ -213,7 +223,11 @@ impl AddressRace {
             return Next::Address;
         }
         let all_refused = !self.has_more_addresses() && self.addresses.iter().all(Address::has_refused);
-        if self.running.is_empty() || all_refused { Next::End(self.outcome().unwrap_or(verdict)) } else { Next::Wait }
+        if self.running.is_empty() || all_refused {
+            Next::End(self.believed(self.outcome().unwrap_or(verdict), now))
+        } else {
+            Next::Wait
+        }
     }
 
     /// An early SYN was given up, which the kernel had sent again so many times.
@@ -235,6 +249,20 @@ impl AddressRace {
         let counting = || tried().filter(|best| (best.status, best.os_error) != (Status::LocalFault, EAFNOSUPPORT));
         let fault = counting().find(|best| (best.status as i32) < 0);
         fault.or_else(|| counting().next()).or_else(|| tried().next())
+    }
+
+    /// Silence says nothing of a name whose first address this host was too late to ask: it was not resolved in time, or
+    /// had no turn.
+    fn believed(&self, outcome: Verdict, now: u64) -> Verdict {
+        let silence = self.asked_at.map_or(u64::MAX, |asked_at| now.saturating_sub(asked_at));
+        if outcome.status != Status::TimedOut || !says_nothing(silence, self.terms.timeout_ms) {
+            return outcome;
+        }
+        let known_for = self.deadline().saturating_sub(self.known_at);
+        match self.paced || says_nothing(known_for, self.terms.timeout_ms) {
+            true => Verdict::without_segments(Status::Unresolved, NOT_IN_TIME),
+            false => Verdict { status: Status::Busy, os_error: 0, ..outcome },
+        }
     }
 
     /// SYNs to the address of a verdict beyond the first one, but for those that the kernel sent for checks under way.

@@ -9,6 +9,15 @@ use crate::check::close_mode::CloseMode;
 use crate::check::slot::SlotKey;
 use crate::timer_wheel::Timer;
 
+/// A SYN that left late has so many nanoseconds for its answer: as long as an early SYN is waited for by default.
+pub(super) const ANSWER_TIME: u64 = 300_000_000;
+
+/// Whether silence for so many nanoseconds says nothing of a target: of the time of its check this host has used the
+/// greater part before it asked, and a live one may have had no time for its answer.
+pub(super) fn says_nothing(silence: u64, timeout_ms: u32) -> bool {
+    silence < ANSWER_TIME.min(u64::from(timeout_ms) * 500_000)
+}
+
 /// One check of one address. There may be a million of them, so it is made small.
 pub(super) struct Check {
     owner: Owner,

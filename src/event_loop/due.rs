@@ -1,16 +1,15 @@
 //! The timer of a check was reached: its deadline has passed, or it has had no answer for as long as a SYN waits.
 
-use super::check::Stage;
+use super::check::{ANSWER_TIME, Owner, Stage, says_nothing};
 use super::checks::{Checks, LATE};
 use super::race_event::RaceEvent;
 use super::syn_schedule;
 use super::timers::TimerOwner;
+use crate::check::verdict::Status;
 use crate::engine::Engine;
 
 /// A further SYN that the loop has no time for waits for so many nanoseconds.
 const BEHIND: u64 = 1_000_000_000;
-/// A SYN that left late has so many nanoseconds for its answer: as long as an early SYN is waited for by default.
-const ANSWER_TIME: u64 = 300_000_000;
 
 impl<E: Engine> Checks<E> {
     /// The deadline has passed, or another SYN has its turn.
@@ -29,7 +28,10 @@ impl<E: Engine> Checks<E> {
             }
             Stage::InFlight { syn_at, .. } if self.awaits_answer_to_late_syn(slot, syn_at, now) => {}
             Stage::InFlight { slot: engine_slot, syn_at } => {
-                let conclusion = self.engine.last_look(engine_slot, &target, syn_at);
+                let mut conclusion = self.engine.last_look(engine_slot, &target, syn_at);
+                if conclusion.verdict.status == Status::TimedOut && self.had_its_turn_too_late(slot, syn_at, now) {
+                    conclusion.verdict.status = Status::Busy;
+                }
                 self.conclude(slot, conclusion);
             }
             Stage::Queued | Stage::Paced => self.settle_busy(slot),
@@ -66,6 +68,14 @@ impl<E: Engine> Checks<E> {
         }
         self.table.check(slot).timer = Some(self.timers.set_at(until, TimerOwner::Check(slot)));
         true
+    }
+
+    /// It waited for its turn until there was hardly any time for an answer. Of a race that is for the race to judge.
+    fn had_its_turn_too_late(&mut self, slot: u32, syn_at: u64, now: u64) -> bool {
+        let check = self.table.check(slot);
+        matches!(check.owner(), Owner::Submitter(_))
+            && syn_at >= check.submitted + LATE
+            && says_nothing(now.saturating_sub(syn_at), check.timeout_ms)
     }
 
     /// Sends another SYN of a check. It takes no place of another check, but it pays a token of the rate, unless it is

@@ -29,6 +29,7 @@ use crate::sys::memory::OutOfMemory;
 use crate::sys::waker::Waker;
 
 mod late_rounds;
+mod late_turns;
 mod names;
 
 const MS: u64 = 1_000_000;

@@ -113,7 +113,7 @@ impl Races {
         race.ticket = None;
         match addresses {
             Ok(addresses) if race.is_in_time(now) => {
-                if race.resolved(&addresses).is_err() {
+                if race.resolved(&addresses, now).is_err() {
                     return self.end(checks, slot, Verdict::out_of_memory(), now);
                 }
                 self.resolving -= 1;
@@ -230,7 +230,7 @@ impl Races {
             }
             RaceEvent::Started { race: slot, waited } => {
                 if let Some(race) = self.races.get_mut(slot as usize) {
-                    race.starts(waited);
+                    race.starts(waited, checks.clock.latest());
                     self.set_timer(checks, slot);
                 }
             }

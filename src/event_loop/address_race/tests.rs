@@ -14,7 +14,7 @@ fn race(addresses: u8, paced: bool) -> AddressRace {
     let mut race = AddressRace::of_name(reply_to, 1, terms(1000, paced));
     let addresses = (1..=addresses).map(|last| ([127, 0, 0, last], 80).into());
     assert!(race.is_resolving());
-    race.resolved(&addresses.collect::<Vec<_>>()).unwrap();
+    race.resolved(&addresses.collect::<Vec<_>>(), 0).unwrap();
     race
 }
 
@@ -81,7 +81,7 @@ fn a_paced_one_is_not_charged_for_the_wait_for_its_turn() {
     let mut race = race(2, true);
     race.begin_time(100 * MS);
     assert_eq!(take_turn(&mut race, 1, 100 * MS).timeout_ms, 1000);
-    race.starts(700 * MS);
+    race.starts(700 * MS, 800 * MS);
     assert_eq!(race.deadline(), 1800 * MS);
     assert_eq!(take_turn(&mut race, 2, 1050 * MS).timeout_ms, 750);
 }

@@ -182,3 +182,36 @@ fn places_of_names_are_enough_for_all_and_are_given_back() {
     bench.event_loop.races.shrink();
     assert_eq!(bench.event_loop.races.slots(), 0);
 }
+
+#[test]
+fn silence_of_a_name_that_was_known_too_late_for_an_answer_is_no_verdict() {
+    let unresolved = (1, Status::Unresolved, NOT_IN_TIME);
+    for (paced, timeout_ms, known_at, said) in [
+        (false, 500, 251, unresolved),
+        (false, 500, 250, (1, Status::TimedOut, 0)),
+        (false, 2_000, 1_701, unresolved),
+        (false, 2_000, 1_700, (1, Status::TimedOut, 0)),
+        (true, 500, 251, unresolved),
+        (true, 500, 250, (1, Status::TimedOut, 0)),
+    ] {
+        let mut bench = bench(0);
+        submit_names(&bench, 1, 1, timeout_ms, paced);
+        bench.run_until(0);
+        bench.handle.inbox.leave(Command::LookupBegan { race: 0, generation: 1 });
+        bench.run_until(known_at);
+        resolve(&bench, 0, Ok(&[1, 2]));
+        bench.run_until(u64::from(timeout_ms));
+        assert_eq!(statuses(&bench), [said], "of {timeout_ms} ms, known after {known_at}");
+    }
+}
+
+#[test]
+fn an_answer_counts_however_late_a_name_was_known() {
+    let mut bench = bench(0);
+    submit_names(&bench, 1, 1, 500, false);
+    bench.run_until(490);
+    resolve(&bench, 0, Ok(&[1]));
+    bench.wire.borrow_mut().answers.push((BEGIN + 495 * MS, 0));
+    bench.run_until(500);
+    assert_eq!(statuses(&bench), [(1, Status::Up, 0)]);
+}
