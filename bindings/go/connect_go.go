@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -35,14 +36,24 @@ func (r *ring) connect(ctx context.Context, c *check) {
 
 func (r *ring) connectOnce(ctx context.Context, c *check) {
 	address := netAddrOf(c.endpoint)
-	var began time.Time
+	c.asked = time.Time{}
 	var refusal error // of an option
+	var opened atomic.Value
+	// Package net gives up at a deadline without a look at the socket, where the answer may be, and this program be late.
+	dialing, giveUp := context.WithCancel(context.WithoutCancel(ctx))
+	defer giveUp()
+	defer context.AfterFunc(ctx, func() {
+		if socket, ok := opened.Load().(syscall.RawConn); !ok || ctx.Err() == context.Canceled || !isAnswered(socket) {
+			giveUp()
+		}
+	})()
 	dialer := net.Dialer{
 		KeepAlive: -1,
 		LocalAddr: r.config.source(c.endpoint.ip.Is4()),
 		Control: func(_, _ string, socket syscall.RawConn) error {
 			err := socket.Control(func(fd uintptr) { refusal = setOptions(fd, r.config.Interface, c.mark) })
-			began = time.Now()
+			c.asked = time.Now()
+			opened.Store(socket)
 			return errors.Join(err, refusal)
 		},
 	}
@@ -51,11 +62,11 @@ func (r *ring) connectOnce(ctx context.Context, c *check) {
 	if c.endpoint.ip.Is4() {
 		network = "tcp4"
 	}
-	conn, err := dialer.DialContext(ctx, network, address.String())
+	conn, err := dialer.DialContext(dialing, network, address.String())
 	c.result, c.errno = Result{}, 0
 	c.result.Address = address.AddrPort()
 	if err == nil {
-		c.result.RTT = max(time.Since(began), 1)
+		c.result.RTT = max(time.Since(c.asked), 1)
 		// The socket met itself: nobody listens there.
 		if conn.LocalAddr().String() == conn.RemoteAddr().String() {
 			c.result.Status, c.result.RTT = StatusRefused, 0
@@ -67,7 +78,6 @@ func (r *ring) connectOnce(ctx context.Context, c *check) {
 		return
 	}
 	var errno syscall.Errno
-	var timed net.Error
 	switch {
 	case errors.As(refusal, &errno):
 		c.result.Status = StatusLocal
@@ -77,15 +87,21 @@ func (r *ring) connectOnce(ctx context.Context, c *check) {
 	case errors.As(err, &errno):
 		errno = portable(errno)
 		c.result.Status = statusOfConnect(errno)
-	case errors.As(err, &timed) && timed.Timeout():
+	case ctx.Err() != nil:
 		c.result.Status = StatusTimeout
-		if began.IsZero() {
+		if c.asked.IsZero() {
 			c.result.Status = StatusBusy // nothing was sent
 		}
 	default:
 		c.result.Status = StatusInternal
 	}
 	c.errno = int32(errno)
+}
+
+// isAnswered says whether the handshake of a socket is complete.
+func isAnswered(socket syscall.RawConn) (answered bool) {
+	socket.Control(func(fd uintptr) { answered = hasPeer(fd) })
+	return answered
 }
 
 // netAddrOf is an endpoint as package net has it.

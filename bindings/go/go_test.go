@@ -7,6 +7,8 @@ import (
 	"errors"
 	"io"
 	"net"
+	"runtime"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -169,4 +171,41 @@ func TestWithoutTheLibraryAPausedWatchIsCheckedOnlyWhenAsked(t *testing.T) {
 	eventually(t, "the check that was asked for", func() int { return before + 1 - checks() })
 	monitor.Pause(ids[0], false)
 	eventually(t, "checks", func() int { return before + 5 - checks() })
+}
+
+func TestWithoutTheLibraryALiveTargetIsNeverDownForThisProgramBeingLate(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	checker, target := running(t), listen(t, "tcp4", "127.0.0.1")
+	defer close(busy(8))
+	for range 5 {
+		var checks sync.WaitGroup
+		for range 50 {
+			checks.Add(1)
+			go func() {
+				defer checks.Done()
+				if err := checker.CheckAddr(target.addr, 20*time.Millisecond); tcp.IsDown(err) {
+					t.Errorf("down: %v", err)
+				}
+			}()
+		}
+		checks.Wait()
+		accepted(t, target)
+	}
+}
+
+// busy keeps this program from its work, with so many goroutines, until the channel is closed.
+func busy(goroutines int) chan struct{} {
+	end := make(chan struct{})
+	for range goroutines {
+		go func() {
+			for {
+				select {
+				case <-end:
+					return
+				default:
+				}
+			}
+		}()
+	}
+	return end
 }

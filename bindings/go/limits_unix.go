@@ -15,3 +15,9 @@ func descriptorLimit() uint64 {
 
 // portable is an errno by the number that package syscall knows it by.
 func portable(errno syscall.Errno) syscall.Errno { return errno }
+
+// hasPeer says whether a socket is connected.
+func hasPeer(fd uintptr) bool {
+	_, err := syscall.Getpeername(int(fd))
+	return err == nil
+}

@@ -30,3 +30,9 @@ func portable(errno syscall.Errno) syscall.Errno {
 	}
 	return errno
 }
+
+// hasPeer says whether a socket is connected.
+func hasPeer(fd uintptr) bool {
+	_, err := syscall.Getpeername(syscall.Handle(fd))
+	return err == nil
+}

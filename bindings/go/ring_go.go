@@ -89,6 +89,10 @@ func (r *ring) make(ctx context.Context, c *check, began time.Time) {
 	if isTurn {
 		r.count(func(s *Stats) { s.Queued--; s.InFlight++ })
 		r.connect(ctx, c)
+		deadline, _ := ctx.Deadline()
+		if c.result.Status == StatusTimeout && saysNothing(deadline.Sub(c.asked), deadline.Sub(began)) {
+			c.result.Status, c.errno = StatusBusy, 0
+		}
 	} else {
 		c.result.Status = StatusBusy
 	}
