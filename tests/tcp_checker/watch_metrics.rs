@@ -1,7 +1,7 @@
 //! tcp-checker --metrics-file: what is watched, for node_exporter's textfile collector.
 
 use std::collections::BTreeMap;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -137,4 +137,30 @@ print(sorted((family.name, family.type) for family in text_string_to_metric_fami
     {
         assert!(read.stdout.contains(family), "{family}: {read:?}");
     }
+}
+
+#[test]
+fn a_device_or_a_pipe_is_refused_and_stays_and_a_link_stays_one_to_the_file() {
+    let directory = Directory::new("metrics-elsewhere");
+    let at = |name: &str| directory.0.join(name);
+    let (_listener, up) = live();
+    assert!(Command::new("mkfifo").arg(at("pipe")).status().unwrap().success());
+    let watch = |path: PathBuf| tool(&["watch", "-q", "-i", "10", "--metrics-file", path.to_str().unwrap(), &up]);
+    for path in [at("pipe"), directory.0.clone()] {
+        let run = finish(&mut watch(path));
+        assert_eq!(run.code(), USAGE, "{run:?}");
+        assert!(run.stderr.contains(": it is no regular file, and would be replaced\n"), "{run:?}");
+    }
+    assert!(std::fs::metadata(at("pipe")).unwrap().file_type().is_fifo());
+
+    std::fs::create_dir(at("elsewhere")).unwrap();
+    std::fs::write(at("elsewhere/tcp.prom"), "").unwrap();
+    std::os::unix::fs::symlink("elsewhere/tcp.prom", at("link.prom")).unwrap();
+    let running = Running::start(&mut watch(at("link.prom")));
+    until("the file is written", || {
+        std::fs::read_to_string(at("elsewhere/tcp.prom")).unwrap().contains("tcpshaker_up")
+    });
+    running.signal(libc::SIGINT);
+    assert_eq!(running.finish().code(), UP);
+    assert!(std::fs::symlink_metadata(at("link.prom")).unwrap().is_symlink());
 }

@@ -148,11 +148,28 @@ static int write_file(const struct watch *watch, struct watch_metrics *metrics)
     return error;
 }
 
+/* What is renamed takes the place of whatever is there: of a device, of a link to a file. */
+static void judge_path(struct watch_metrics *metrics)
+{
+    struct stat file;
+
+    if (stat(metrics->path, &file) == 0 && !S_ISREG(file.st_mode))
+        fail("--metrics-file %s: it is no regular file, and would be replaced", metrics->path);
+    if (lstat(metrics->path, &file) != 0 || !S_ISLNK(file.st_mode))
+        return;
+    if ((metrics->behind = realpath(metrics->path, NULL)) == NULL)
+        fail("--metrics-file %s: %s", metrics->path, strerror(errno));
+    metrics->path = metrics->behind;
+}
+
 void watch_metrics_start(const struct watch *watch, struct watch_metrics *metrics)
 {
     int error;
 
-    if (metrics->path != NULL && (error = write_file(watch, metrics)) != 0)
+    if (metrics->path == NULL)
+        return;
+    judge_path(metrics);
+    if ((error = write_file(watch, metrics)) != 0)
         fail("--metrics-file %s: %s", metrics->path, strerror(error));
 }
 
@@ -177,4 +194,5 @@ void watch_metrics_end(const struct watch *watch, struct watch_metrics *metrics)
 {
     if (metrics->path != NULL)
         write_or_tell(watch, metrics);
+    free(metrics->behind);
 }

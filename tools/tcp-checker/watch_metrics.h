@@ -6,6 +6,7 @@
 
 struct watch_metrics {
     const char *path; /* NULL: not asked for */
+    char *behind;     /* the file that the path is a link to; NULL: it is none */
     uint64_t due_us;
     bool changed;     /* since it was written */
     bool failed;      /* and that was told */
