@@ -1,8 +1,13 @@
 //! A line a check, for programs: JSON and comma-separated values.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::net::Ipv6Addr;
+use std::os::unix::ffi::OsStrExt;
+use std::process::Command;
 
 use crate::c_programs::{TextFile, dead, finish, live};
+use crate::support::targets::Listener;
 use crate::the_tool::*;
 
 #[test]
@@ -103,4 +108,30 @@ fn fields(line: &str) -> Vec<String> {
     }
     assert!(!quoted, "{line}");
     fields
+}
+
+#[test]
+fn the_address_is_told_whatever_the_interface_of_its_zone_is_called() {
+    namespaced!("ip");
+    let name = OsStr::from_bytes(b"a,\"\xff");
+    let ip = |arguments: &[&str], device: &OsStr, more: &[&str]| {
+        let made = Command::new("ip").args(arguments).arg(device).args(more).status().unwrap();
+        assert!(made.success(), "ip {arguments:?}");
+    };
+    ip(&["link", "add"], OsStr::new("near"), &["type", "veth", "peer", "name", "far"]);
+    ip(&["link", "set", "near", "name"], name, &[]);
+    ip(&["link", "set", "up"], OsStr::new("far"), &[]);
+    ip(&["link", "set"], name, &["up"]);
+    ip(&["addr", "add", "fe80::1/64", "dev"], name, &["nodad"]);
+    let listener = Listener::on(Ipv6Addr::UNSPECIFIED.into(), 0);
+    let port = listener.address().port();
+    let target = [b"[fe80::1%a,\"\xff]:", port.to_string().as_bytes()].concat();
+    let shown = format!("[fe80::1%a,\"\u{fffd}]:{port}");
+
+    let run = finish(tool(&["-j"]).arg(OsStr::from_bytes(&target)));
+    assert_eq!(run.code(), UP, "{run:?}");
+    assert_eq!(parse(run.stdout.trim_end())["address"], shown, "{run:?}");
+    let run = finish(tool(&["--csv"]).arg(OsStr::from_bytes(&target)));
+    let quoted = format!("\"{}\"", shown.replace('"', "\"\""));
+    assert_eq!((run.code(), run.stdout.matches(&quoted).count()), (UP, 2), "{run:?}");
 }

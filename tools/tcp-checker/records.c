@@ -26,17 +26,20 @@ void records_error(const shaker_result *result, char *text, size_t capacity)
         snprintf(text, capacity, "%s", shaker_status_str(result->status));
 }
 
-/* An empty text if no address was tried. */
+/* An empty text if no address was tried. A zone is named after its interface, whose name is any bytes. */
 static void address_text(const shaker_address *address, char *text, size_t capacity)
 {
-    char host[NI_MAXHOST], port[NI_MAXSERV];
+    char host[NI_MAXHOST], port[NI_MAXSERV], *clean;
     socklen_t length = address->sa.sa_family == AF_INET6 ? sizeof address->in6 : sizeof address->in;
 
     *text = '\0';
     if (address->sa.sa_family != AF_UNSPEC
         && getnameinfo(&address->sa, length, host, sizeof host, port, sizeof port, NI_NUMERICHOST | NI_NUMERICSERV)
-               == 0)
-        snprintf(text, capacity, address->sa.sa_family == AF_INET6 ? "[%s]:%s" : "%s:%s", host, port);
+               == 0) {
+        clean = text_utf8(host);
+        snprintf(text, capacity, address->sa.sa_family == AF_INET6 ? "[%s]:%s" : "%s:%s", clean, port);
+        free(clean);
+    }
 }
 
 void records_print_json(json_t *object, FILE *out)
@@ -49,7 +52,7 @@ void records_print_json(json_t *object, FILE *out)
 
 /* The parts of a record, in the order of the columns. */
 struct record {
-    char time[40], error[128], address[NI_MAXHOST + NI_MAXSERV];
+    char time[40], error[128], address[3 * (NI_MAXHOST + NI_MAXSERV)];
     const char *verdict;
     struct status_word status;
     bool half_open, zero_window;
@@ -113,8 +116,9 @@ static void print_csv(const struct target *target, const shaker_result *result, 
     print_field(name, out);
     fprintf(out, "%s,%s,%d,%d,", record.verdict, record.status.text, (int)result->status, (int)result->os_error);
     print_field(record.error, out);
-    fprintf(out, "%s,%lu,%lu,%llu,%s,%s\n", record.address, (unsigned long)result->rtt_us,
-            (unsigned long)result->syn_retransmits, (unsigned long long)result->elapsed_us,
+    print_field(record.address, out);
+    fprintf(out, "%lu,%lu,%llu,%s,%s\n", (unsigned long)result->rtt_us, (unsigned long)result->syn_retransmits,
+            (unsigned long long)result->elapsed_us,
             record.half_open ? "true" : "false", record.zero_window ? "true" : "false");
     free(name);
 }
