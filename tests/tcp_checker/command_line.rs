@@ -98,3 +98,27 @@ fn a_time_has_a_unit_or_is_of_milliseconds() {
         assert!((least..60.0).contains(&elapsed), "-t {time} took {elapsed} s");
     }
 }
+
+#[test]
+fn help_that_cannot_be_written_is_a_failure() {
+    for option in ["--help", "--usage", "--version"] {
+        let full = std::fs::File::create("/dev/full").unwrap();
+        let ended = tool(&[option]).stdout(full).output().unwrap();
+        let complaint = "tcp-checker: the output could not be written\n";
+        assert_eq!(
+            (ended.status.code(), ended.stderr.as_slice()),
+            (Some(NO_VERDICT), complaint.as_bytes()),
+            "{option}"
+        );
+    }
+}
+
+#[test]
+fn the_path_of_a_namespace_is_refused_and_not_cut_short_where_it_is_too_long() {
+    let (_listener, up) = live();
+    // As long as a path may be, without the end.
+    let longest = "/".repeat(4095 - "proc/self/ns/net".len()) + "proc/self/ns/net";
+    let run = finish(&mut tool(&["--netns", &format!("{longest}/more"), &up]));
+    assert_eq!(run.code(), USAGE, "{run:?}");
+    assert!(run.stderr.ends_with(": File name too long\n(tcp-checker --help lists the options)\n"), "{run:?}");
+}

@@ -1,10 +1,11 @@
 //! How a run ends before its time.
 
 use std::os::unix::process::ExitStatusExt;
-use std::process::Stdio;
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use crate::c_programs::{Running, live, silent};
+use crate::c_programs::{Running, finish, live, program, silent};
 use crate::support::process::until;
 use crate::the_tool::*;
 
@@ -82,5 +83,39 @@ fn a_reader_that_goes_away_ends_the_run() {
         drop(running.stdout.take());
         until("it ends", || running.try_wait().unwrap().is_some());
         assert_eq!(running.wait().unwrap().signal(), Some(libc::SIGPIPE));
+    }
+}
+
+#[test]
+fn a_reader_that_goes_away_ends_the_run_also_where_the_signal_was_ignored() {
+    let (_listener, up) = live();
+    for way in [&["-l", "-i", "10"][..], &["watch", "-j", "-i", "10"]] {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "trap '' PIPE; exec \"$@\"", "-"]).arg(program("dynamic", "tcp-checker"));
+        let mut running = shell.args(way).args([&up, "nowhere.invalid:1"]).stdout(Stdio::piped()).spawn().unwrap();
+        drop(running.stdout.take());
+        until("it ends", || running.try_wait().unwrap().is_some());
+        assert_eq!(running.wait().unwrap().signal(), Some(libc::SIGPIPE), "{way:?}");
+    }
+}
+
+#[test]
+fn nothing_is_printed_into_a_socket_where_the_standard_descriptors_were_closed() {
+    let (_listener, up) = live();
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "exec \"$@\" <&- >&- 2>&-", "-"]).arg(program("dynamic", "tcp-checker"));
+    let mut running = shell.args(["-l", "-i", "10", &up]).spawn().unwrap();
+    let is_held = |descriptor: u32| {
+        let held = std::fs::read_link(format!("/proc/{}/fd/{descriptor}", running.id()));
+        held.is_ok_and(|file| file == Path::new("/dev/null"))
+    };
+    until("the descriptors are nobody else's", || (0..3).all(is_held));
+    running.kill().unwrap();
+    running.wait().unwrap();
+    for (closed, code) in [(">&-", NO_VERDICT), ("2>&-", UP), ("<&-", UP)] {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &format!("exec \"$@\" {closed}"), "-"]).arg(program("dynamic", "tcp-checker"));
+        let run = finish(shell.arg(&up));
+        assert_eq!(run.code(), code, "{closed}: {run:?}");
     }
 }

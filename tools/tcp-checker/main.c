@@ -3,8 +3,10 @@
  * options.c reads the command line, settings.c puts together what it asks for, targets.c, ranges.c and addresses.c make
  * the list of targets. run.c makes the checks: schedule.c says whose turn it is, pace.c at what rate. report.c counts
  * what becomes of them and has it printed. watch.c has a monitor of the library make them instead. */
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "complain.h"
 #include "options.h"
@@ -31,6 +33,24 @@ static shaker_checker *make_checker(const struct options *options)
     return checker;
 }
 
+/* A standard descriptor that was closed by whoever started this would become a socket's or a poller's, and what is printed
+ * would go there. These can be neither read nor written, as before. */
+static void hold_standard_descriptors(void)
+{
+    for (int descriptor = STDIN_FILENO; descriptor <= STDERR_FILENO; descriptor++) {
+        if (fcntl(descriptor, F_GETFD) < 0)
+            open("/dev/null", descriptor == STDIN_FILENO ? O_WRONLY : O_RDONLY); /* the lowest number that is free */
+    }
+}
+
+static void complain_of_output(void)
+{
+    if (fflush(stdout) == 0 && ferror(stdout) == 0)
+        return;
+    fputs("tcp-checker: the output could not be written\n", stderr);
+    _exit(EXIT_NO_VERDICT);
+}
+
 int main(int argc, char **argv)
 {
     struct options options;
@@ -39,6 +59,8 @@ int main(int argc, char **argv)
     shaker_stats stats = {0};
     int exit_status;
 
+    hold_standard_descriptors();
+    atexit(complain_of_output);
     options_read(&options, argc, argv);
     checker = make_checker(&options);
     signals_catch();

@@ -166,10 +166,5 @@ int report_end(struct report *report, const shaker_stats *stats)
     if (report->options->metrics)
         metrics_print(stats, &report->rtt, &report->options->targets, stdout);
     rtt_clear(&report->rtt);
-
-    if (fflush(stdout) != 0 || ferror(stdout)) {
-        fputs("tcp-checker: the output could not be written\n", stderr);
-        return EXIT_NO_VERDICT;
-    }
     return exit_status(report);
 }

@@ -1,4 +1,5 @@
 /* What the options ask for together: which exclude each other, what is so by default, and the library's settings. */
+#include <errno.h>
 #include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -152,7 +153,11 @@ static void set_namespace(const struct options *options)
 {
     char path[4096];
 
-    snprintf(path, sizeof path, strchr(options->namespace, '/') != NULL ? "%s" : "/run/netns/%s", options->namespace);
+    const char *format = strchr(options->namespace, '/') != NULL ? "%s" : "/run/netns/%s";
+    int length = snprintf(path, sizeof path, format, options->namespace);
+
+    if ((size_t)length >= sizeof path)
+        fail("--netns %s: %s", options->namespace, strerror(ENAMETOOLONG));
     settings_judged(shaker_config_set_network_namespace(options->config, path), "--netns", options->namespace,
                     "not on this system");
 }

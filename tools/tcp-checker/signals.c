@@ -31,6 +31,8 @@ void signals_catch(void)
     struct sigaction end = {.sa_handler = leave_word, .sa_flags = (int)(SA_RESETHAND | SA_RESTART)};
     struct sigaction ask = {.sa_handler = leave_word, .sa_flags = SA_RESTART};
 
+    /* A reader that goes away ends the run, also where whoever started it ignores this, as systemd does. */
+    signal(SIGPIPE, SIG_DFL);
     descriptor = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     sigaction(SIGINT, &end, NULL);
     sigaction(SIGTERM, &end, NULL);

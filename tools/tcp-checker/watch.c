@@ -190,9 +190,5 @@ int watch_run(shaker_checker *checker, struct options *options)
     status = exit_status(&watch, malformed);
     shaker_monitor_free(watch.monitor);
     free(watch.items);
-    if (fflush(stdout) != 0 || ferror(stdout)) {
-        fputs("tcp-checker: the output could not be written\n", stderr);
-        return EXIT_NO_VERDICT;
-    }
     return status;
 }
