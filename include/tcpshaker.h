@@ -153,8 +153,8 @@ enum shaker_status
   SHAKER_ERR_INVALID = -1,
   // Not an address ("host:port" was expected), or one of a family that the check may not use.
   SHAKER_ERR_ADDRESS = -2,
-  // The name could not be resolved, or not before the deadline. os_error is getaddrinfo's EAI_ code, EAI_AGAIN
-  // for the deadline; gai_strerror(3) has its text.
+  // The name could not be resolved, or not before the deadline, or so late (as in SHAKER_ERR_BUSY) that the silence
+  // since says nothing. os_error is getaddrinfo's EAI_ code, EAI_AGAIN for the deadline; gai_strerror(3) has its text.
   SHAKER_ERR_RESOLVE = -3,
   // This machine could not make the check; os_error is the errno: EMFILE, ENFILE, ENOBUFS, ENOMEM, EADDRNOTAVAIL (no
   // port left, or no such source address), EACCES, EPERM, EAFNOSUPPORT, ENODEV ... On SHAKER_ENGINE_RAW also ENOBUFS
@@ -170,7 +170,8 @@ enum shaker_status
   // A blocking call made from one of the checker's own callbacks.
   SHAKER_ERR_DEADLOCK = -8,
   // The deadline passed while the check still waited for its turn (max_in_flight, max_rate, a port to its target on
-  // SHAKER_ENGINE_RAW, or descriptors: then os_error is EMFILE).
+  // SHAKER_ENGINE_RAW, or descriptors: then os_error is EMFILE); or its turn came so late that there was no answer in
+  // less than 300 ms, and in less than half of the check's time.
   SHAKER_ERR_BUSY = -9,
   // Not on this platform, or not with these privileges.
   SHAKER_ERR_UNSUPPORTED = -10,
