@@ -55,6 +55,13 @@ inline void must(const char *what, shaker_status status) {
 #endif
 }
 
+// Of a moved-from configuration nothing is left, which C would take for the defaults.
+template <typename Settings>
+Settings *settings(Settings *given) {
+  if (given == nullptr) must("a configuration that was moved from", SHAKER_ERR_INVALID);
+  return given;
+}
+
 // As C has it. A time that has run out is no reason to take another one, so it is at least `least`.
 inline std::uint32_t ms(milliseconds time, std::uint32_t least) noexcept {
   if (time.count() <= static_cast<std::int64_t>(least)) return least;
@@ -173,7 +180,7 @@ class Config {
 class Checker {
  public:
   Checker() : checker_(make(nullptr)) {}
-  explicit Checker(const Config &config) : checker_(make(config.get())) {}
+  explicit Checker(const Config &config) : checker_(make(detail::settings(config.get()))) {}
 
   // Waits for the verdict, for as long as the timeout; without one, for the checker's own.
   Result check(const std::string &addr, milliseconds timeout) { return check_for(addr, detail::ms(timeout, 1)); }

@@ -119,7 +119,7 @@ class MonitorConfig {
 class Monitor {
  public:
   explicit Monitor(Checker &checker) : monitor_(make(checker, nullptr)) {}
-  Monitor(Checker &checker, const MonitorConfig &config) : monitor_(make(checker, config.get())) {}
+  Monitor(Checker &checker, const MonitorConfig &config) : monitor_(make(checker, detail::settings(config.get()))) {}
 
   // Returns the watch's id.
   std::uint64_t add(const Watch &watch) {

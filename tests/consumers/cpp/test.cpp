@@ -205,6 +205,9 @@ static void what_is_moved_from_or_shut_down_checks_nothing() {
   std::vector<Result> results;
   EXPECT(second.check(live).up());
   EXPECT(first.check(live).status() == SHAKER_ERR_INVALID);  // NOLINT: moved from on purpose
+  Config gone;
+  const Config kept = std::move(gone.max_in_flight(1));
+  EXPECT(refused([&] { Checker none(gone); }) == SHAKER_ERR_INVALID);  // NOLINT: moved from on purpose
   EXPECT(refused([&] { first.engine(); }) == SHAKER_ERR_INVALID);
   EXPECT(first.fd() == -1 && first.reap(results, 1min) == 0);
   EXPECT(refused([&] { first.submit(live); }) == SHAKER_ERR_INVALID);
@@ -354,6 +357,9 @@ static void a_monitor_that_is_moved_from_or_shut_down_watches_nothing() {
   EXPECT(refused([&] { first.add(Watch(live)); }) == SHAKER_ERR_CLOSED);
   Checker moved = std::move(checker);
   EXPECT(refused([&] { Monitor none(checker); }) == SHAKER_ERR_INVALID);  // NOLINT: moved from on purpose
+  MonitorConfig gone;
+  const MonitorConfig kept = std::move(gone);
+  EXPECT(refused([&] { Monitor none(moved, gone); }) == SHAKER_ERR_INVALID);  // NOLINT: moved from on purpose
 }
 
 // Whether there are no more than so many; the kernel lists a thread for a moment longer than it runs.
