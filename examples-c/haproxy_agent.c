@@ -288,8 +288,7 @@ int main(int argc, char **argv)
     shaker_stats stats;
     sigset_t ends;
 
-    if (argc < 2 || argc > 4 || strlen(argv[1]) >= sizeof haproxy.sun_path
-        || (argc > 2 && !read_interval(argv[2])))
+    if (argc < 2 || argc > 4 || strlen(argv[1]) >= sizeof haproxy.sun_path || (argc > 2 && !read_interval(argv[2])))
         return fputs("usage: haproxy_agent SOCKET [INTERVAL_MS [BACKEND]]\n", stderr), 2;
     strcpy(haproxy.sun_path, argv[1]);
     backend = argc > 3 ? argv[3] : "";

@@ -118,8 +118,8 @@ static void print_csv(const struct target *target, const shaker_result *result, 
     print_field(record.error, out);
     print_field(record.address, out);
     fprintf(out, "%lu,%lu,%llu,%s,%s\n", (unsigned long)result->rtt_us, (unsigned long)result->syn_retransmits,
-            (unsigned long long)result->elapsed_us,
-            record.half_open ? "true" : "false", record.zero_window ? "true" : "false");
+            (unsigned long long)result->elapsed_us, record.half_open ? "true" : "false",
+            record.zero_window ? "true" : "false");
     free(name);
 }
 
