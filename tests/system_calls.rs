@@ -2,7 +2,8 @@
 //! program is tests/c/failing_calls.c; how it has them fail is in tests/c/interposed.h.
 //!
 //! `SYSTEM_CALLS=1000` has each of the first thousand calls of a run fail with every error, which is all of them. Without
-//! it each of the first six calls fails, with one error or another; of monitors' the first two.
+//! it each of the first six calls fails, with one error or another; of monitors' the first two. How many faults that were
+//! is printed.
 #![cfg(target_os = "linux")]
 
 #[macro_use]
@@ -12,14 +13,18 @@ mod c_programs;
 mod support;
 
 use std::process::Command;
+use std::time::Duration;
 
 use c::Flavour;
+use c_programs::PATIENCE;
 
 /// The C program with a kind of checker, and who makes the checks.
 fn run(test: &str, kind: &str, who: &str) {
     let most = if who == "checks" { "6" } else { "2" };
     let most = std::env::var("SYSTEM_CALLS").unwrap_or_else(|_| most.to_owned());
-    c::run(test, "failing_calls", Flavour::Shared, &[kind, who, &most]);
+    let calls: u32 = most.parse().expect("SYSTEM_CALLS is a number");
+    let patience = PATIENCE + calls * Duration::from_secs(4);
+    c::run_telling(test, "failing_calls", Flavour::Shared, &[kind, who, &most], patience);
 }
 
 /// Each in a network of its own, in which nobody else changes what is open, and raw sockets may be had.
@@ -43,6 +48,7 @@ mod that_fails_is_no_verdict_loses_nothing_and_leaves_nothing {
         on_the_socket_engine: "socket" "checks",
         on_the_raw_engine: "raw" "checks",
         where_callers_drive: "driven" "checks",
+        where_callers_drive_the_raw_engine: "raw-driven" "checks",
         in_another_network_namespace: "namespace" "checks",
     }
 }
@@ -54,6 +60,7 @@ mod that_fails_while_a_monitor_works_changes_no_state_but_to_the_true_one {
         on_the_socket_engine: "socket" "monitors",
         on_the_raw_engine: "raw" "monitors",
         where_callers_drive: "driven" "monitors",
+        where_callers_drive_the_raw_engine: "raw-driven" "monitors",
     }
 }
 

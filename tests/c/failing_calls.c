@@ -2,10 +2,11 @@
  * once or from some time on: no target is down or up for it, nothing is lost or left, and once the fault is gone the
  * checker goes on.
  *
- *     failing_calls socket|raw|driven|namespace checks|monitors calls
+ *     failing_calls socket|raw|driven|raw-driven|namespace checks|monitors calls
  *
  * The kind of checker, who makes the checks, and how many of the calls of each function fail in turn. */
 #include "interposed.h"
+#include "kinds.h"
 #include "process.h"
 #include "target.h"
 
@@ -18,7 +19,6 @@ enum { EVERY_CALL = 1000 };
 
 static struct target up, up6, down, mute;
 static char name[40];
-static const char *kind;
 static int watches; /* whether monitors make the checks */
 
 /* What is checked, and what is true of it. */
@@ -54,10 +54,22 @@ static void dies(int signal) {
   _exit(written > 0 ? 3 : 4);
 }
 
+/* Two faults are told by another errno than that of the call. Checks on sockets bind only who asks as a stranger whether
+ * two checks have met: without it that stays open, whatever hindered it, and EADDRINUSE says so. On the raw engine a
+ * segment may have been lost that recvmmsg(2) told of and could not be had: ENOBUFS, as where the kernel dropped it. */
+static int is_told_otherwise(int error) {
+  if (fault.call == CALL_bind) return !is_raw_kind() && error == EADDRINUSE;
+  return fault.call == CALL_recvmmsg && fault.error == ENOMEM && error == ENOBUFS;
+}
+
 static void judge(const char *how, const struct step *step, int status, int error) {
   char what[120];
-  if (status < 0 ? status != SHAKER_ERR_INTERNAL && (status != SHAKER_ERR_LOCAL || error != 0) : status == step->truth)
-    return;
+  int something_fails = fault.call != CALLS, is_named = step->addr == name;
+  if (status == step->truth && error == (status == SHAKER_REFUSED ? ECONNREFUSED : 0)) return;
+  if (something_fails && status == SHAKER_ERR_LOCAL && (error == fault.error || is_told_otherwise(error))) return;
+  if (status == SHAKER_ERR_BUSY) return; /* a check of 2 ms, on a busy machine */
+  if (fault.call == CALL_getaddrinfo && status == SHAKER_ERR_RESOLVE && is_named) return;
+  if (status == SHAKER_ERR_CANCELLED && step == &steps[STEPS - 1] && strcmp(how, "submitted") == 0) return;
   snprintf(what, sizeof what, "%s, %s (%d): status %d, error", step->addr, how, step->truth, status);
   complain(what, error);
 }
@@ -126,8 +138,8 @@ static shaker_checker *make(void) {
   shaker_config *config = shaker_config_new();
   NEED(config != NULL);
   NEED(shaker_config_set_syn_interval(config, 1) == SHAKER_OK);
-  NEED(strcmp(kind, "raw") != 0 || shaker_config_set_engine(config, SHAKER_ENGINE_RAW) == SHAKER_OK);
-  NEED(strcmp(kind, "driven") != 0 || shaker_config_set_caller_driven(config, true) == SHAKER_OK);
+  NEED(!is_raw_kind() || shaker_config_set_engine(config, SHAKER_ENGINE_RAW) == SHAKER_OK);
+  NEED(shaker_config_set_caller_driven(config, is_driven_kind()) == SHAKER_OK);
   NEED(strcmp(kind, "namespace") != 0 || shaker_config_set_network_namespace(config, "/proc/self/ns/net") == SHAKER_OK);
   int status = shaker_checker_new(config, &checker);
   if (status != SHAKER_OK && status != SHAKER_ERR_LOCAL && status != SHAKER_ERR_UNSUPPORTED) {
@@ -283,7 +295,7 @@ static void set_the_stage(void) {
   down = dead(AF_INET);
   mute = silent();
   snprintf(name, sizeof name, "localhost:%u", ntohs(up.address.in.sin_port));
-  uint32_t full = strcmp(kind, "raw") == 0 ? 0 : SHAKER_FULL_HANDSHAKE;
+  uint32_t full = is_raw_kind() ? 0 : SHAKER_FULL_HANDSHAKE;
   struct step list[STEPS] = {
     {up.text, 0, LONG_MS, SHAKER_OK},         {down.text, 0, LONG_MS, SHAKER_REFUSED},
     {up6.text, 0, LONG_MS, SHAKER_OK},        {up.text, full, LONG_MS, SHAKER_OK},
@@ -322,5 +334,6 @@ int main(int count, char **arguments) {
     }
   }
   EXPECT(faults > (watches ? 50 : 100));
+  printf("%d faults\n", faults);
   return outcome();
 }

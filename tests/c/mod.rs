@@ -8,8 +8,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
-use crate::c_programs::{Finished, finish};
+use crate::c_programs::{Finished, PATIENCE, finish, finish_within};
 use crate::support::handshake::{is_at_its_best, not_on_this_path};
 use crate::support::namespace::{find_program, skip};
 
@@ -161,17 +162,39 @@ pub fn run(test: &str, program: &str, flavour: Flavour, arguments: &[&str]) {
 /// The same, with variables of its environment.
 #[track_caller]
 pub fn run_with(test: &str, program: &str, flavour: Flavour, arguments: &[&str], environment: &[(&str, &str)]) {
+    let said = outcome(test, program, flavour, arguments, environment, PATIENCE);
+    assert!(said.is_none_or(|said| said.is_empty()), "{program}, {flavour:?}: it prints something");
+}
+
+/// The same of a program that tells how much it did, which is printed, and may take so long.
+#[track_caller]
+pub fn run_telling(test: &str, program: &str, flavour: Flavour, arguments: &[&str], patience: Duration) {
+    if let Some(said) = outcome(test, program, flavour, arguments, &[], patience) {
+        print!("{program} {}: {said}", arguments.join(" "));
+        assert_eq!(said.lines().count(), 1, "{program}, {flavour:?}: {said}");
+    }
+}
+
+/// What a program says on standard output, if it can be run here and finds nothing amiss.
+#[track_caller]
+fn outcome(
+    test: &str,
+    program: &str,
+    flavour: Flavour,
+    arguments: &[&str],
+    environment: &[(&str, &str)],
+    patience: Duration,
+) -> Option<String> {
     use Flavour::{Archive, Static, UnlinkedValgrind, Valgrind};
     if !is_at_its_best() && matches!(flavour, Archive | Static | Valgrind | UnlinkedValgrind) {
-        return not_on_this_path(
-            test,
-            "it is the same however a program is linked, and the sanitizers see leaks as well",
-        );
+        not_on_this_path(test, "it is the same however a program is linked, and the sanitizers see leaks as well");
+        return None;
     }
     let leaks = flavour != Flavour::ForkingValgrind;
     let under_valgrind = matches!(flavour, Valgrind | UnlinkedValgrind) || !leaks;
     if under_valgrind && find_program("valgrind").is_none() {
-        return skip(test, "there is no valgrind on this machine");
+        skip(test, "there is no valgrind on this machine");
+        return None;
     }
     let executable = build(program, flavour);
     let mut command = Command::new(&executable);
@@ -188,10 +211,11 @@ pub fn run_with(test: &str, program: &str, flavour: Flavour, arguments: &[&str],
     command.env("RUST_BACKTRACE", "1");
     // Makes the allocator's own count of memory in use exact.
     command.env("GLIBC_TUNABLES", "glibc.malloc.tcache_count=0");
-    let finished = finish(&mut command);
+    let finished = finish_within(&mut command, "", patience);
     let said = format!("{program}, {flavour:?}: {}\n{}{}", finished.status, finished.stdout, finished.stderr);
     assert!(finished.status.success(), "{said}");
-    assert!(finished.stdout.is_empty() && finished.stderr.is_empty(), "it prints something: {said}");
+    assert!(finished.stderr.is_empty(), "it prints something: {said}");
+    Some(finished.stdout)
 }
 
 /// One test for each way to run a program, in a module whose name begins the sentence.

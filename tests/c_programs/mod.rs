@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use crate::support::targets::{DEAD_PORT, FullListener, Listener, V4, at};
 
 /// Nothing here takes a hundredth of this; it only keeps a hang from lasting for ever.
-const PATIENCE: Duration = Duration::from_secs(120);
+pub const PATIENCE: Duration = Duration::from_secs(120);
 /// What is printed by a program that was killed comes at once, or never.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 

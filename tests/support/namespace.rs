@@ -26,10 +26,12 @@ fn time_limit() -> Duration {
 
 /// How much longer a test may take, where it is told to.
 fn time_told() -> Option<Duration> {
-    let told = ["STORM_SECONDS", "SOAK_SECONDS"].map(|name| std::env::var(name).ok());
-    let seconds = told.iter().flatten().filter_map(|seconds| seconds.parse::<u64>().ok()).max();
-    let full_size = is_full().then_some(Duration::from_secs(3_000));
-    seconds.map(|seconds| Duration::from_secs(2 * seconds)).max(full_size)
+    let told = |name: &str| std::env::var(name).ok().and_then(|number| number.parse::<u64>().ok());
+    let seconds = ["STORM_SECONDS", "SOAK_SECONDS"].into_iter().filter_map(told).map(|seconds| 2 * seconds);
+    // Some calls are tried with each of twenty errors, and where nothing can be had, a try takes as long as its checks.
+    let calls = told("SYSTEM_CALLS").map(|calls| 4 * calls);
+    let full_size = is_full().then_some(3_000);
+    seconds.chain(calls).chain(full_size).max().map(Duration::from_secs)
 }
 
 /// Whether other tests may run at the same time.
