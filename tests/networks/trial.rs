@@ -1,13 +1,16 @@
-//! Many checks in one network, on each engine and in each way that there is; and whether a verdict is wrong.
+//! Many checks in one network, on each engine and in each way that there is, and watches beside; and whether a verdict is
+//! wrong, or a change.
 
 use std::net::IpAddr;
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tcpshaker::{Checker, Config, Request, Status, Verdict};
+use tcpshaker::{Change, Checker, Config, Monitor, Request, State, Status, Verdict, Watch};
 
 use crate::support::engine::{choose_raw, makes_segments};
 use crate::support::lists::{DESCRIPTORS, tagged, with_timeout};
+use crate::support::monitors::monitor_with;
 use crate::support::rlimit::set_descriptor_limit;
 use crate::support::targets::at;
 
@@ -34,6 +37,14 @@ impl Truth {
         let is_true = self.may_be.contains(&verdict.status) && self.errno.is_none_or(|errno| errno == verdict.os_error);
         is_no_verdict || is_true
     }
+
+    fn allows(&self, state: State) -> bool {
+        match state {
+            State::Up => self.may_be.contains(&Status::Up),
+            State::Down => self.may_be.iter().any(|status| *status != Status::Up),
+            _ => true,
+        }
+    }
 }
 
 pub const LIVE: Truth = Truth::new("live", &[Status::Up]);
@@ -59,12 +70,14 @@ pub fn checks() -> usize {
     std::env::var("NETWORK_CHECKS").map_or(2_000, |checks| checks.parse().expect("NETWORK_CHECKS is a number"))
 }
 
-/// What came of the checks of one engine.
+/// What came of the checks of one checker.
 pub struct Outcome {
     pub checks: usize,
     /// How many had more than one SYN.
     pub repeated: usize,
     pub elapsed: Duration,
+    /// How many changes the watches beside had.
+    changes: usize,
     /// What the target is, what was said of it, and how often.
     counts: Vec<(&'static str, Status, usize)>,
     wrong: Vec<String>,
@@ -117,48 +130,74 @@ impl<'a> Trial<'a> {
         Trial { condition, none_percent: 1, parts: 1, syn_interval_ms, in_flight, only_sockets: false, case }
     }
 
-    /// Makes the checks on both engines. No verdict is wrong.
+    /// Makes the checks on both engines, half of each by threads of the checker's and half where callers drive it. No
+    /// verdict is wrong, and no change.
     #[track_caller]
     pub fn run(&self) -> Vec<Outcome> {
         set_descriptor_limit(DESCRIPTORS);
-        let checker = |raw: bool| {
+        let checker = |raw: bool, caller_driven: bool| {
             let mut config = Config::default();
+            config.set_caller_driven(caller_driven).unwrap();
             config.set_syn_interval(self.syn_interval_ms).unwrap();
             config.set_max_in_flight(self.in_flight).unwrap();
             if raw {
                 choose_raw(&mut config).unwrap();
             }
-            Checker::new(&config).expect("a checker")
+            Arc::new(Checker::new(&config).expect("a checker"))
         };
         let engines: &[bool] = if self.only_sockets { &[false] } else { &[false, true] };
-        let outcomes: Vec<Outcome> = engines.iter().map(|&raw| self.run_on(&checker(raw))).collect();
+        let kinds = engines.iter().flat_map(|&raw| [(raw, false), (raw, true)]);
+        let run_on = |(raw, driven)| self.run_on(&checker(raw, driven), if driven { ", caller-driven" } else { "" });
+        let outcomes: Vec<Outcome> = kinds.map(run_on).collect();
         for outcome in &outcomes {
             let first = &outcome.wrong[..outcome.wrong.len().min(5)];
-            assert!(first.is_empty(), "{}: {} wrong verdicts: {first:#?}", self.condition, outcome.wrong.len());
+            assert!(
+                first.is_empty(),
+                "{}: {} wrong verdicts or changes: {first:#?}",
+                self.condition,
+                outcome.wrong.len()
+            );
             let none = outcome.without_verdict();
             assert!(none * 100 <= outcome.checks * self.none_percent, "{none} checks came to no verdict");
         }
         outcomes
     }
 
-    fn run_on(&self, checker: &Checker) -> Outcome {
+    fn run_on(&self, checker: &Arc<Checker>, driven: &str) -> Outcome {
         let (counts, wrong) = (Vec::new(), Vec::new());
-        let mut outcome = Outcome { checks: 0, repeated: 0, elapsed: Duration::ZERO, counts, wrong };
+        let mut outcome = Outcome { checks: 0, repeated: 0, elapsed: Duration::ZERO, changes: 0, counts, wrong };
+        let watches = self.watch(checker);
         let begun = Instant::now();
-        let size = checks().div_ceil(self.parts);
-        for part in 0..self.parts {
+        let parts = self.parts.div_ceil(2);
+        let size = checks().div_ceil(2 * parts);
+        for part in 0..parts {
             self.run_part(checker, part * size, size, &mut outcome);
-            std::thread::sleep(Duration::from_millis(if self.parts > 1 { 50 } else { 0 }));
+            std::thread::sleep(Duration::from_millis(if parts > 1 { 50 } else { 0 }));
         }
         outcome.elapsed = begun.elapsed();
+        watches.judge(&mut outcome);
         let engine = if makes_segments(checker) { "raw" } else { "sockets" };
-        let Outcome { checks, repeated, elapsed, counts, wrong } = &outcome;
+        let Outcome { checks, repeated, elapsed, changes, counts, wrong } = &outcome;
         println!(
-            "{}, {engine}: {checks} checks in {elapsed:.1?}, {repeated} had several SYNs, {} wrong: {counts:?}",
+            "{}, {engine}{driven}: {checks} checks in {elapsed:.1?}, {repeated} had several SYNs, {changes} changes of \
+             {WATCHES} watches, {} wrong: {counts:?}",
             self.condition,
             wrong.len(),
         );
         outcome
+    }
+
+    /// Watches of the first targets, each of them checked ten times a second or oftener.
+    fn watch(&self, checker: &Arc<Checker>) -> Watches {
+        let monitor = monitor_with(checker, |config| config.set_max_spread(0).unwrap());
+        let watch = |number: usize| {
+            let (Request { target, timeout_ms, .. }, truth) = (self.case)(number);
+            let interval_ms = 40 + number as u32;
+            let watch = Watch { interval_ms, timeout_ms: timeout_ms.min(2_000), ..Watch::new(target) };
+            (monitor.add(&[watch]).expect("a live monitor")[0], truth)
+        };
+        let truths = (0..WATCHES).map(watch).collect();
+        Watches { monitor, truths }
     }
 
     /// Half of the checks in a list, most of the others submitted, and a few by callers that wait for each.
@@ -184,6 +223,36 @@ impl<'a> Trial<'a> {
         });
         assert_eq!(verdicts.len(), count);
         verdicts.iter().for_each(|(number, verdict)| outcome.add(&case(*number).1, verdict));
+    }
+}
+
+/// So many targets are watched while others are checked.
+const WATCHES: usize = 60;
+
+/// Targets that are watched, and what is true of them.
+struct Watches {
+    monitor: Monitor,
+    truths: Vec<(u64, Truth)>,
+}
+
+impl Watches {
+    /// What was told of them, which is the truth; some of them have changed by then, or do soon.
+    fn judge(self, outcome: &mut Outcome) {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        let mut changes: Vec<Change> = Vec::new();
+        while {
+            self.monitor.reap(&mut changes, 10_000, Some(Duration::from_millis(1)));
+            changes.len() < WATCHES / 2
+        } {
+            assert!(Instant::now() < deadline, "only {} changes of {WATCHES} watches came", changes.len());
+        }
+        outcome.changes = changes.len();
+        for change in &changes {
+            let (_, truth) = self.truths.iter().find(|(id, _)| *id == change.id).expect("a watch of this monitor");
+            if !truth.allows(change.to) {
+                outcome.wrong.push(format!("a watch of a {} target: {change:?}", truth.name));
+            }
+        }
     }
 }
 
