@@ -13,19 +13,40 @@ use std::path::Path;
 use std::process::Command;
 
 /// Unit tests of these are run. Others that ask nothing of the system are about odds or sizes, and take Miri minutes.
-const MODULES: [&str; 11] = [
+const MODULES: [&str; 18] = [
     "check::address::",
     "check::pieces::tests::items",
     "check::slab::tests::memory",
+    "engine::raw::checksum::",
+    "engine::raw::isn::tests::edge",
+    "engine::raw::segment::",
     "event_loop::gate::",
     "event_loop::ids::",
     "event_loop::syn_schedule::",
+    "monitor::hysteresis::",
     "permits::",
     "rate::",
     "resolver::answers::tests::a",
     "resolver::slow_hosts::tests::a",
     // Of what cannot be had Miri makes an end of its own.
     "sys::memory::tests::what_can_be_had",
+    "timer_wheel::tests::a_timer_",
+    "timer_wheel::tests::nothing_",
+    "timer_wheel::tests::those_",
+];
+
+/// Of those, the ones that try hundreds of inputs or sizes.
+const LEFT_OUT: [&str; 10] = [
+    "segment::tests::checksum_is_that_of_a_sum_over_all_bytes",
+    "segment::tests::header_whose_length_is_wrong_is_no_answer",
+    "segment::tests::parsers_take_any_bytes",
+    "segment::tests::what_is_written_is_read_again",
+    "checksum::tests::any_bytes_are_read",
+    "checksum::tests::each_bit_of_a_segment_by_ipv6",
+    "checksum::tests::what_this_library_sends_is_undamaged",
+    "hysteresis::tests::a_verdict_changes_the_state",
+    "hysteresis::tests::doubting_never_changes_the_state",
+    "hysteresis::tests::the_state_is_that_of_the_latest_run",
 ];
 
 fn nightly() -> Command {
@@ -58,10 +79,11 @@ fn modules_that_ask_nothing_of_the_system_have_no_undefined_behaviour() {
     let mut cargo = nightly();
     cargo.env("CARGO_TARGET_DIR", target).env("MIRIFLAGS", "-Zmiri-disable-isolation");
     cargo.args(["cargo", "miri", "test", "--locked", "--lib", "--"]).args(MODULES);
+    cargo.args(LEFT_OUT.iter().flat_map(|test| ["--skip", test]));
     let ran = cargo.output().expect("rustup starts");
     let said = String::from_utf8_lossy(&ran.stdout);
     assert!(ran.status.success(), "{said}{}", String::from_utf8_lossy(&ran.stderr));
     let passed = said.lines().filter(|line| line.ends_with("... ok")).count();
     println!("{passed} unit tests by Miri");
-    assert!(passed > 15, "only {passed} unit tests were run:\n{said}");
+    assert!(passed > 50, "only {passed} unit tests were run:\n{said}");
 }
