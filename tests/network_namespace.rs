@@ -14,8 +14,10 @@ use std::time::Duration;
 use support::counters::Syns;
 use support::etc;
 use support::far_host::FarHost;
+use support::firewall::{self, Hook};
 use support::lists::{PORT, checker, reap};
 use support::name_server::{Answer, NameServer};
+use support::network::{ip, lay_cable, listen_to_all};
 use support::privileges::drop_capabilities;
 use support::process::{Forked, sh, threads};
 use support::targets::{Listener, V4, V6, at};
@@ -320,6 +322,63 @@ fn a_caller_that_is_elsewhere_has_the_verdicts_of_the_checkers_own_namespace_and
                 [[Status::Up, Status::Refused]; 3],
                 "raw: {is_raw}, elsewhere first: {is_first_elsewhere}"
             );
+        }
+    }
+}
+
+/// Whose answer it was, another check in flight has a stranger ask: from the namespace of the checker.
+#[test]
+fn a_caller_that_is_elsewhere_has_the_true_verdict_while_another_check_waits() {
+    namespaced!("nft");
+    const SILENT: u16 = PORT + 1;
+    const EPHEMERAL: u16 = 45_678;
+    firewall::add(Hook::Input, &[&format!("tcp dport {SILENT} drop")]);
+    let _here = Listener::on(V4, EPHEMERAL);
+    let (far, live) = (FarHost::new(), Request::new(at(V4, EPHEMERAL)));
+    let checker = Arc::new(Checker::new(&Config::default()).expect("a checker"));
+    for _ in 0..10 {
+        checker.submit(vec![Request::new(at(V4, SILENT))]).expect("an open checker");
+        assert_eq!(checker.check(&live).status, Status::Up); // its socket is for the next caller
+        let (elsewhere, live) = (checker.clone(), live.clone());
+        assert_eq!(far.run(move || elsewhere.check(&live)).status, Status::Up);
+        assert_eq!(reap(&checker, 1)[0].verdict.status, Status::TimedOut);
+    }
+}
+
+/// The thread that drives a checker opens its sockets.
+#[test]
+fn who_drives_a_checker_from_elsewhere_has_no_false_verdict_and_spoils_nobody_elses() {
+    namespaced!();
+    const THERE_ALONE: u16 = PORT + 1;
+    let far = FarHost::new();
+    lay_cable(&far, 1);
+    let _far = far.run(listen_to_all);
+    let _here = listen_to_all();
+    let elsewhere = FarHost::new();
+    let _there = elsewhere.run(|| Listener::on(V4, THERE_ALONE));
+    let targets = [
+        (at(V4, PORT), Status::Up),
+        (at(V4, THERE_ALONE), Status::Refused),
+        (at(ip("10.1.0.2"), PORT), Status::Up),
+        (at(ip("10.1.0.2"), THERE_ALONE), Status::Refused),
+        (at(ip("fd01::2"), PORT), Status::Up),
+    ];
+    for engine in [EngineKind::Socket, EngineKind::Raw] {
+        for (first, _) in targets {
+            let mut config = Config::default();
+            config.set_engine(engine).unwrap();
+            config.set_caller_driven(true).unwrap();
+            let checker = Arc::new(Checker::new(&config).expect("a checker"));
+            let driven = checker.clone();
+            elsewhere.run(move || driven.check(&Request::new(first)));
+            for (target, truth) in targets {
+                let driven = checker.clone();
+                let there = elsewhere.run(move || driven.check(&Request::new(target)));
+                let is_none = (there.status, there.os_error) == (Status::LocalFault, libc::EXDEV);
+                assert!(is_none || there.status == truth, "{engine:?}, {first} first: {there:?}");
+                let here = checker.check(&Request::new(target));
+                assert_eq!(here.status, truth, "{engine:?}, {first} first: {here:?}");
+            }
         }
     }
 }

@@ -1,9 +1,9 @@
 //! Network namespaces (network_namespaces(7)).
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
-pub(crate) use linux::{Home, run_in};
+pub(crate) use linux::{ELSEWHERE, Home, run_in};
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
-pub(crate) use nothing::{Home, run_in};
+pub(crate) use nothing::{ELSEWHERE, Home, run_in};
 
 /// Whether this system has them.
 pub(crate) const EXIST: bool = cfg!(any(target_os = "linux", target_os = "android"));
@@ -24,8 +24,11 @@ mod linux {
     /// For what makes a checker.
     const STACK: usize = 256 << 10;
 
+    /// The errno of what would open a socket in another one than the checker was made in.
+    pub(crate) const ELSEWHERE: i32 = libc::EXDEV;
+
     /// The namespace that a checker was made in; `None` where the kernel does not tell (Linux before 5.14).
-    #[derive(Clone, Copy)]
+    #[derive(Clone, Copy, Default)]
     pub(crate) struct Home(Option<u64>);
 
     impl Home {
@@ -86,7 +89,10 @@ mod linux {
 mod nothing {
     use std::io;
 
-    #[derive(Clone, Copy)]
+    /// Which nothing has.
+    pub(crate) const ELSEWHERE: i32 = crate::sys::os_error::ENETDOWN;
+
+    #[derive(Clone, Copy, Default)]
     pub(crate) struct Home;
 
     impl Home {
@@ -95,6 +101,10 @@ mod nothing {
         }
 
         pub fn has<S>(self, _socket: &S) -> bool {
+            true
+        }
+
+        pub fn is_here(self) -> bool {
             true
         }
     }

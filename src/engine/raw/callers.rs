@@ -13,7 +13,7 @@ use crate::check::slot::SlotKey;
 use crate::engine::wire::Wire;
 use crate::engine::{Conclusion, Engine, Start};
 use crate::sys::lock::Mutex;
-use crate::sys::netns::Home;
+use crate::sys::netns::{ELSEWHERE, Home};
 
 /// Ports that the callers' engine takes.
 const PORTS: u16 = 16;
@@ -124,6 +124,7 @@ impl CallersEngine {
 /// Why a caller's check has no answer at once.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum NotAnswered {
+    /// The target, or the caller, who is in another namespace.
     Elsewhere,
     NoRoom,
     /// Its SYN has left.
@@ -135,9 +136,13 @@ fn ask_at_once(engine: &mut RawEngine, target: &SocketAddr, mark: u32, syn_at: u
     if !engine.is_here(target, mark) {
         return Err(NotAnswered::Elsewhere);
     }
-    let slot = engine.acquire(target, CloseMode::HALF_OPEN, mark, u32::MAX).map_err(|_| NotAnswered::NoRoom)?;
+    let is_elsewhere = |errno: i32| errno == ELSEWHERE;
+    let slot = engine.acquire(target, CloseMode::HALF_OPEN, mark, u32::MAX).map_err(|none| match none {
+        none if is_elsewhere(none.errno) => NotAnswered::Elsewhere,
+        _ => NotAnswered::NoRoom,
+    })?;
     if let Start::Concluded(conclusion) = engine.start(slot, SlotKey::of(0), target, syn_at) {
-        return Ok(conclusion);
+        return if is_elsewhere(conclusion.verdict.os_error) { Err(NotAnswered::Elsewhere) } else { Ok(conclusion) };
     }
     // Once more for those of whom another SYN has to ask (`Heard`).
     for _ in 0..2 {

@@ -155,6 +155,7 @@ impl RawEngine {
         }
         let block = self.in_flight.ports.block();
         let deaf = &mut self.deaf[usize::from(v6)];
+        self.routes.may_open(v6, deaf.is_some())?;
         let family = Family::open(v6, &self.wire, block, self.poll.registry(), deaf)?;
         self.families[usize::from(v6)] = Some(family);
         Ok(())

@@ -11,6 +11,7 @@ use std::ops::Range;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::sys::memory::OutOfMemory;
+use crate::sys::netns::{ELSEWHERE, Home};
 use crate::sys::{clock, limits, os_error};
 
 /// Ports are taken from a block of so many, 2 to this power, which begins at a multiple of its length.
@@ -40,11 +41,13 @@ pub(super) struct Ports {
     hasher: RandomState,
     /// Until when only a few are tried.
     searched_until: Option<u64>,
+    /// The namespace of all of them.
+    home: Home,
 }
 
 impl Ports {
     pub fn new(index: u32, at_first: u16) -> Ports {
-        Ports { index, at_first: at_first.into(), ..Ports::default() }
+        Ports { index, at_first: at_first.into(), home: Home::new(), ..Ports::default() }
     }
 
     pub fn len(&self) -> u16 {
@@ -120,8 +123,9 @@ impl Ports {
                 self.next += 1;
                 continue;
             }
+            let at_home = |socket| if self.home.has(&socket) { Ok(socket) } else { Err(ELSEWHERE) };
             let room = self.held.try_reserve(1).map_err(|_| libc::ENOMEM);
-            match room.and_then(|()| hold(port).map_err(|error| os_error::of(&error))) {
+            match room.and_then(|()| hold(port).map_err(|error| os_error::of(&error))).and_then(at_home) {
                 Ok(socket) => self.held.push((port, socket)),
                 Err(errno) if is_of_the_port(errno) => {
                     refusal = errno;

@@ -14,6 +14,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use super::raw_socket::{NO_GROUP_V4, hear_nothing};
 use crate::engine::wire::Wire;
+use crate::sys::netns::{ELSEWHERE, Home};
 use crate::sys::os_error;
 use crate::sys::sockaddr::{canonical, to_sockaddr_in, to_sockaddr_in6};
 
@@ -32,6 +33,8 @@ struct Kept {
 
 pub(super) struct Routes {
     wire: Wire,
+    /// Where they are those that count.
+    home: Home,
     /// A socket to ask with, and the mark that it has.
     v4: Option<(Socket, u32)>,
     kept: HashMap<(Ipv4Addr, u32), Kept>,
@@ -41,7 +44,7 @@ pub(super) struct Routes {
 
 impl Routes {
     pub fn new(wire: Wire) -> Routes {
-        Routes { wire, v4: None, kept: HashMap::new(), latest: None }
+        Routes { wire, home: Home::new(), v4: None, kept: HashMap::new(), latest: None }
     }
 
     /// Where segments for a target go: an address that means "this host" is one of this host.
@@ -131,6 +134,12 @@ impl Routes {
         };
         self.latest = Some((key, kept));
         Ok(kept.source)
+    }
+
+    /// Whether the calling thread may open a socket: not where it is in another namespace. One that is there already does
+    /// not matter.
+    pub fn may_open(&self, v6: bool, is_there: bool) -> Result<(), i32> {
+        if is_there { Ok(()) } else { self.open(v6, 0).map(|_| ()) }
     }
 
     /// The address of IPv6 that the configuration has all segments leave from.
@@ -230,7 +239,8 @@ impl Routes {
             }
             Ok(socket)
         };
-        open().map_err(|error: io::Error| os_error::of(&error))
+        let socket = open().map_err(|error: io::Error| os_error::of(&error))?;
+        if self.home.has(&socket) { Ok(socket) } else { Err(ELSEWHERE) }
     }
 
     #[cfg(test)]

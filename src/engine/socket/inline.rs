@@ -39,7 +39,7 @@ pub(crate) fn start(
     let v6 = is_v6(target);
     let spare_one = if reuses_socket(close_mode) { spare.take(v6) } else { None };
     let marked = spare_one.and_then(|mut socket| socket.set_mark(mark).is_ok().then_some(socket));
-    let opened = || opener.open(v6, close_mode, mark).ok().filter(|socket| socket.is_of(opener.home()));
+    let opened = || opener.open(v6, close_mode, mark).ok();
     let Some(mut socket) = marked.or_else(opened) else {
         // The loop knows whether it is worth waiting for a descriptor, and is at home where this thread may not be.
         return InlineStart::NotStarted;
@@ -50,8 +50,8 @@ pub(crate) fn start(
             spare.close_all(); // they are bound to the same interface number
         }
         match opener.open_like(&socket) {
-            Ok(fresh) if fresh.is_of(opener.home()) => socket = fresh,
-            _ => return InlineStart::NotStarted,
+            Ok(fresh) => socket = fresh,
+            Err(_) => return InlineStart::NotStarted,
         }
         observation = connect(&mut socket, target, syn_at);
     }
@@ -60,14 +60,17 @@ pub(crate) fn start(
             socket.is_left_waiting();
             return InlineStart::Waiting(socket);
         }
+        if meeting::is_in_doubt(opener, &socket, &observation, target) && !opener.home().is_here() {
+            return InlineStart::NotStarted; // a stranger would ask from another namespace
+        }
         observation = meeting::judged(opener, &socket, observation, target);
         let ended = socket.conclude(observation, target, syn_at);
         if !opener.doubts(&socket, &ended, target) {
             break ended;
         }
         match opener.open_like(&socket) {
-            Ok(fresh) if fresh.is_of(opener.home()) => socket = fresh,
-            _ => break ended,
+            Ok(fresh) => socket = fresh,
+            Err(_) => break ended,
         }
         socket.asks_again();
         observation = connect(&mut socket, target, syn_at);

@@ -18,8 +18,9 @@ const ASKS: usize = 16;
 /// What was found, once it is known whether it was a listener that answered. If that cannot be known of a port that
 /// checks may have, it is no verdict.
 pub(super) fn judged(opener: &Opener, socket: &Socket, mut found: Observation, target: &SocketAddr) -> Observation {
+    let is_in_doubt = is_in_doubt(opener, socket, &found, target);
     if let Observation::Answered(answer) | Observation::Closed(answer) = &mut found
-        && may_have_met_a_check(opener, socket, answer, target)
+        && is_in_doubt
     {
         match is_refused_to_a_stranger(opener, socket.mark(), target) {
             Some(is_refused) => answer.met_a_check |= is_refused,
@@ -28,6 +29,12 @@ pub(super) fn judged(opener: &Opener, socket: &Socket, mut found: Observation, t
         }
     }
     found
+}
+
+/// Whether a stranger has to ask whose answer it was.
+pub(super) fn is_in_doubt(opener: &Opener, socket: &Socket, found: &Observation, target: &SocketAddr) -> bool {
+    matches!(found, Observation::Answered(answer) | Observation::Closed(answer)
+        if may_have_met_a_check(opener, socket, answer, target))
 }
 
 /// Whether the answer may be that of another check on this host, whose socket took the SYN for one that crossed its own.

@@ -11,7 +11,7 @@ use crate::check::close_mode::CloseMode;
 use crate::check::verdict::Status;
 use crate::engine::NoSocket;
 use crate::engine::wire::Wire;
-use crate::sys::netns::Home;
+use crate::sys::netns::{ELSEWHERE, Home};
 use crate::sys::{limits, os_error};
 
 pub(crate) struct Opener {
@@ -35,7 +35,7 @@ impl Opener {
 
     /// A socket whose connections bear `mark`.
     pub fn open(&self, v6: bool, close_mode: CloseMode, mark: u32) -> Result<Socket, NoSocket> {
-        let opened = Socket::open(v6, close_mode, &self.wire, &self.held);
+        let opened = self.open_at_home(v6, close_mode, &self.wire);
         let mut socket = opened.map_err(|errno| NoSocket { status: Status::LocalFault, errno })?;
         match socket.set_mark(mark) {
             Ok(()) => Ok(socket),
@@ -93,7 +93,13 @@ impl Opener {
             SocketAddr::V4(source) => wire.source_v4 = Some(*source),
             SocketAddr::V6(source) => wire.source_v6 = Some(*source),
         }
-        Socket::open(source.is_ipv6(), CloseMode::HALF_OPEN, &wire, &self.held)
+        self.open_at_home(source.is_ipv6(), CloseMode::HALF_OPEN, &wire)
+    }
+
+    /// A socket is of the namespace of the thread that opens it, which may have moved since the checker was made.
+    fn open_at_home(&self, v6: bool, close_mode: CloseMode, wire: &Wire) -> Result<Socket, i32> {
+        let socket = Socket::open(v6, close_mode, wire, &self.held)?;
+        if socket.is_of(self.home) { Ok(socket) } else { Err(ELSEWHERE) }
     }
 
     /// Where sockets are counted, those of others too.
