@@ -10,7 +10,7 @@ use std::net::{SocketAddr, SocketAddrV6, TcpListener};
 use support::engine::{UP, every_way, raw, said, with_sockets};
 use support::far_host::FarHost;
 use support::firewall::{self, Hook};
-use support::lists::{PORT, with_timeout};
+use support::lists::{PORT, SILENT_PORT, reap, with_timeout};
 use support::network::{Network, ip, lay_cable, listen_to_all, scope_of};
 use support::process::{sh, sysctl, until};
 use support::targets::{Listener, at};
@@ -212,6 +212,64 @@ mod from_a_source {
             }
             sh(&format!("ip addr add {add}"));
             assert_all(&checkers, plain(target), UP, "it is back");
+        }
+    }
+
+    /// Hosts that wait to take an address over let sockets be bound to it before (ip_nonlocal_bind).
+    #[test]
+    fn that_this_host_has_not_got_yet_no_target_is_down_where_sockets_may_be_bound_to_it() {
+        namespaced!("nft");
+        let _network = Network::new();
+        for family in ["ipv4", "ipv6"] {
+            sysctl(&format!("net/{family}/ip_nonlocal_bind"), "1");
+        }
+        for (source, add, target) in [
+            ("10.1.0.7", "10.1.0.7/24 dev near1", "10.1.0.2"),
+            ("10.1.0.7", "10.1.0.7/24 dev near1", "127.0.0.1"),
+            ("fd01::7", "fd01::7/64 dev near1 nodad", "fd01::2"),
+        ] {
+            let checkers = both(|config| config.set_source(source).unwrap());
+            let gone = (Status::LocalFault, libc::EADDRNOTAVAIL);
+            assert_all(&checkers, plain(target), gone, source);
+            sh(&format!("ip addr add {add}"));
+            assert_all(&checkers, plain(target), UP, "it is there");
+            assert_all(&checkers, at(ip(target), PORT + 2), (Status::Refused, libc::ECONNREFUSED), "it is there");
+            assert_silent(&checkers, target);
+            sh(&format!("ip addr del {}", add.replace(" nodad", "")));
+            assert_all(&checkers, plain(target), gone, source);
+        }
+        // Of these networks this host has all addresses.
+        sh("ip route add local 10.9.0.0/24 dev lo; ip route add local fd09::/64 dev lo");
+        for (source, target) in [("10.9.0.7", "10.1.0.1"), ("fd09::7", "fd01::1")] {
+            let checkers = both(|config| config.set_source(source).unwrap());
+            assert_all(&checkers, plain(target), UP, source);
+            assert_silent(&checkers, target);
+        }
+    }
+
+    #[test]
+    fn that_leaves_the_host_while_a_check_waits_the_target_is_not_down() {
+        namespaced!("nft");
+        let _network = Network::new();
+        for (source, add, target) in
+            [("10.1.0.7", "10.1.0.7/24 dev near1", "10.1.0.2"), ("fd01::7", "fd01::7/64 dev near1 nodad", "fd01::2")]
+        {
+            for checker in both(|config| config.set_source(source).unwrap()) {
+                sh(&format!("ip addr add {add}"));
+                checker.submit(vec![with_timeout(250, at(ip(target), SILENT_PORT))]).expect("an open checker");
+                sh(&format!("ip addr del {}", add.replace(" nodad", "")));
+                let report = &reap(&checker, 1)[0];
+                assert_eq!(said(&report.verdict), (Status::LocalFault, libc::EADDRNOTAVAIL), "{source}: {report:?}");
+            }
+        }
+    }
+
+    /// A port that drops what comes is silent, whatever the source is.
+    #[track_caller]
+    fn assert_silent(checkers: &[Checker], target: &str) {
+        for checker in checkers {
+            let verdict = checker.check(&with_timeout(250, at(ip(target), SILENT_PORT)));
+            assert_eq!(said(&verdict), (Status::TimedOut, 0), "{verdict:?}");
         }
     }
 }

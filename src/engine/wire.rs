@@ -2,6 +2,11 @@
 
 use std::net::{SocketAddr, SocketAddrV4, SocketAddrV6};
 
+use crate::check::verdict::{Status, Verdict};
+use crate::sys::netns::Home;
+use crate::sys::os_error::EADDRNOTAVAIL;
+use crate::sys::own_address;
+
 /// The settings that change the segments on the wire.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Wire {
@@ -16,5 +21,17 @@ impl Wire {
     /// The source address of a family.
     pub fn source(&self, v6: bool) -> Option<SocketAddr> {
         if v6 { self.source_v6.map(SocketAddr::V6) } else { self.source_v4.map(SocketAddr::V4) }
+    }
+
+    /// That a target is down says nothing of it where this host lacks the source address, to which no answer comes. It may
+    /// have left since the check began, and where ip_nonlocal_bind is set a socket is bound to it all the same.
+    pub fn doubt(&self, verdict: &mut Verdict, home: Home) {
+        if let Status::TimedOut | Status::Unreachable = verdict.status
+            && let Some(target) = verdict.address
+            && let Some(source) = self.source(target.ip().to_canonical().is_ipv6())
+            && own_address::is_here(&source, self.interface.as_deref(), home) == Some(false)
+        {
+            (verdict.status, verdict.os_error) = (Status::LocalFault, EADDRNOTAVAIL);
+        }
     }
 }

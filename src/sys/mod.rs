@@ -13,6 +13,7 @@ pub(crate) mod memory;
 mod musl_unwinder;
 pub(crate) mod netns;
 pub(crate) mod os_error;
+pub(crate) mod own_address;
 #[cfg(all(any(target_os = "linux", target_os = "android"), feature = "forced-handshake"))]
 pub(crate) mod platform;
 pub(crate) mod poll_set;

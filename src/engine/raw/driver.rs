@@ -253,7 +253,8 @@ impl RawEngine {
     }
 
     fn conclude(&mut self, slot: u32, outcome: Option<Outcome>, target: &SocketAddr, syn_at: u64) -> Conclusion {
-        let verdict = self.in_flight.conclude(slot, outcome, target, syn_at);
+        let mut verdict = self.in_flight.conclude(slot, outcome, target, syn_at);
+        self.routes.doubt(&mut verdict);
         Conclusion { verdict, at: self.now, closed: false }
     }
 }

@@ -13,6 +13,7 @@ use std::os::fd::AsRawFd;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::raw_socket::{NO_GROUP_V4, hear_nothing};
+use crate::check::verdict::Verdict;
 use crate::engine::wire::Wire;
 use crate::sys::netns::{ELSEWHERE, Home};
 use crate::sys::os_error;
@@ -140,6 +141,11 @@ impl Routes {
     /// not matter.
     pub fn may_open(&self, v6: bool, is_there: bool) -> Result<(), i32> {
         if is_there { Ok(()) } else { self.open(v6, 0).map(|_| ()) }
+    }
+
+    /// See [`Wire::doubt`].
+    pub fn doubt(&self, verdict: &mut Verdict) {
+        self.wire.doubt(verdict, self.home);
     }
 
     /// The address of IPv6 that the configuration has all segments leave from.

@@ -244,7 +244,7 @@ impl SocketEngine {
 
     fn conclude(&mut self, slot: u32, observation: Observation, target: &SocketAddr, syn_at: u64) -> Conclusion {
         let ended = self.end(slot, observation, target, syn_at);
-        self.opener.doubts(&self.pool.slot(slot).socket, &ended, target); // there is no time to ask again
+        self.opener.must_ask_again(&self.pool.slot(slot).socket, &ended, target); // there is no time to ask again
         self.conclusion(slot, ended)
     }
 
@@ -258,7 +258,7 @@ impl SocketEngine {
     ) -> Option<Conclusion> {
         loop {
             let ended = self.end(slot, observation, target, syn_at);
-            if !self.opener.doubts(&self.pool.slot(slot).socket, &ended, target) || self.renew(slot).is_err() {
+            if !self.opener.must_ask_again(&self.pool.slot(slot).socket, &ended, target) || self.renew(slot).is_err() {
                 return Some(self.conclusion(slot, ended));
             }
             self.pool.slot(slot).socket.asks_again();
@@ -272,7 +272,9 @@ impl SocketEngine {
     fn end(&mut self, slot: u32, observation: Observation, target: &SocketAddr, syn_at: u64) -> Ended {
         self.unwatch_if_it_closes(slot);
         let observation = meeting::judged(&self.opener, &self.pool.slot(slot).socket, observation, target);
-        self.pool.slot(slot).socket.conclude(observation, target, syn_at)
+        let mut ended = self.pool.slot(slot).socket.conclude(observation, target, syn_at);
+        self.opener.doubt(&mut ended.verdict);
+        ended
     }
 
     fn conclusion(&mut self, slot: u32, ended: Ended) -> Conclusion {

@@ -64,8 +64,9 @@ pub(crate) fn start(
             return InlineStart::NotStarted; // a stranger would ask from another namespace
         }
         observation = meeting::judged(opener, &socket, observation, target);
-        let ended = socket.conclude(observation, target, syn_at);
-        if !opener.doubts(&socket, &ended, target) {
+        let mut ended = socket.conclude(observation, target, syn_at);
+        opener.doubt(&mut ended.verdict);
+        if !opener.must_ask_again(&socket, &ended, target) {
             break ended;
         }
         match opener.open_like(&socket) {

@@ -8,7 +8,7 @@ use super::lately_up::LatelyUp;
 use super::options::{self, MARKS};
 use super::tcp_socket::{Ended, Socket};
 use crate::check::close_mode::CloseMode;
-use crate::check::verdict::Status;
+use crate::check::verdict::{Status, Verdict};
 use crate::engine::NoSocket;
 use crate::engine::wire::Wire;
 use crate::sys::netns::{ELSEWHERE, Home};
@@ -73,7 +73,7 @@ impl Opener {
     }
 
     /// Whether a check that has ended is to ask its target once more, which refused it and was up a moment ago.
-    pub(super) fn doubts(&self, socket: &Socket, ended: &Ended, target: &SocketAddr) -> bool {
+    pub(super) fn must_ask_again(&self, socket: &Socket, ended: &Ended, target: &SocketAddr) -> bool {
         if !socket.withholds_ack() {
             return false; // no half-open connection is left at its target
         }
@@ -84,6 +84,11 @@ impl Opener {
             _ => {}
         }
         false
+    }
+
+    /// See [`Wire::doubt`].
+    pub fn doubt(&self, verdict: &mut Verdict) {
+        self.wire.doubt(verdict, self.home);
     }
 
     /// A socket that asks from this address.
