@@ -11,9 +11,10 @@ use std::time::Duration;
 use support::counters::Syns;
 use support::firewall::{self, Hook};
 use support::handshake::{make_room_for_completed_handshakes, often, withholds_ack};
-use support::lists::{checker, reap, tagged, with_timeout};
+use support::lists::{PORT, checker, reap, tagged, with_timeout};
+use support::network::ip;
 use support::peer::{ACK, Action, Peer, RST, SYN, Segment};
-use support::process::{sysctl, until};
+use support::process::{sh, sysctl, until};
 use support::targets::{Listener, V4, V6, at};
 use tcpshaker::{Checker, Request, Status, Verdict};
 
@@ -110,6 +111,67 @@ mod two_checks_that_meet {
             }
         }
         assert!(up.is_empty(), "{} are up and nobody listens: {up:?}", up.len());
+    }
+
+    /// The kernel gives the next socket this port.
+    fn give_out(port: u16) {
+        let others = if port == *PORTS.start() { "40001-40003" } else { "40000,40002-40003" };
+        sysctl("net/ipv4/ip_local_reserved_ports", others);
+    }
+
+    /// A check from the first port to the second waits for its answer, since its SYN is lost. The other way a SYN goes
+    /// through, and meets it.
+    fn crossing(waits: &Checker, waits_at: IpAddr, asks: &Checker, asked_from: IpAddr) -> Verdict {
+        let [first, second] = [0, 1].map(|number| PORTS.start() + number);
+        let family = if waits_at.is_ipv4() { "ip" } else { "ip6" };
+        let lost = format!("{family} daddr {asked_from} tcp dport {second} tcp flags & (syn | ack) == syn drop");
+        firewall::add(Hook::Input, &[&lost]);
+        give_out(first);
+        waits.submit(vec![with_timeout(900, at(asked_from, second))]).expect("an open checker");
+        let state = format!("ss -tnH state syn-sent sport = :{first}");
+        until("it waits", || !sh(&state).is_empty());
+        give_out(second);
+        let verdict = asks.check(&with_timeout(500, at(waits_at, first)));
+        firewall::open();
+        reap(waits, 1);
+        verdict
+    }
+
+    #[test]
+    fn checks_between_two_addresses_of_this_host_are_not_up_for_having_met() {
+        needs_sockets!("no connection could meet another");
+        only_where!(withholds_ack(), "TCP alone knows whom a connection met");
+        namespaced!("nft", "ss");
+        narrow_range();
+        sh(
+            "ip addr add fd09::1/128 dev lo nodad; ip addr add fd09::2/128 dev lo nodad; ip addr add 10.9.0.1/32 dev lo",
+        );
+        for (one, other) in [("127.0.0.1", "127.0.0.2"), ("10.9.0.1", "127.0.0.1"), ("fd09::1", "fd09::2")] {
+            for (one, other) in [(one, other), (other, one)] {
+                let from = |ip: &str| checker(|config| config.set_source(ip).unwrap());
+                let verdict = crossing(&from(one), ip(one), &from(other), ip(other));
+                assert_eq!(verdict.status, Status::Refused, "{other} asks {one}, and nobody listens: {verdict:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn checks_are_not_up_for_having_met_after_the_range_of_ports_was_changed() {
+        needs_sockets!("no connection could meet another");
+        only_where!(withholds_ack(), "TCP alone knows whom a connection met");
+        namespaced!("nft", "ss");
+        let (waits, asks) = (checker(|_| ()), checker(|_| ()));
+        sysctl("net/ipv4/ip_local_port_range", "50000 50003");
+        let listener = Listener::on(V4, 50_001);
+        firewall::add(Hook::Input, &[&format!("tcp dport {PORT} drop")]);
+        waits.submit(vec![with_timeout(300, at(V4, PORT))]).expect("an open checker");
+        assert_eq!(asks.check(&Request::new(listener.address())).status, Status::Up); // it knows the range by now
+        firewall::open();
+        reap(&waits, 1);
+        narrow_range();
+        std::thread::sleep(Duration::from_millis(1_100));
+        let verdict = crossing(&waits, V4, &asks, V4);
+        assert_eq!(verdict.status, Status::Refused, "nobody listens: {verdict:?}");
     }
 }
 

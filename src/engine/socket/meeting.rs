@@ -42,7 +42,7 @@ pub(super) fn is_in_doubt(opener: &Opener, socket: &Socket, found: &Observation,
 /// one that the kernel gives to sockets.
 fn may_have_met_a_check(opener: &Opener, socket: &Socket, answer: &Answer, target: &SocketAddr) -> bool {
     let another_may_wait = || withholds_ack() && socket.has_others() && opener.is_ephemeral(target.port());
-    (answer.syn_retransmits > 0 || another_may_wait()) && socket.stays_here(target)
+    (answer.syn_retransmits > 0 || another_may_wait()) && socket.stays_here(target, opener.home())
 }
 
 /// Whether a port of this host refuses a SYN from a port that no check asks about, so that nobody but a listener would

@@ -12,7 +12,10 @@ use crate::check::verdict::{Status, Verdict};
 use crate::engine::NoSocket;
 use crate::engine::wire::Wire;
 use crate::sys::netns::{ELSEWHERE, Home};
-use crate::sys::{limits, os_error};
+use crate::sys::{clock, limits, os_error};
+
+/// How long the range of ports is believed, in nanoseconds: the administrator may change it at any time.
+const RANGE_LIFE: u64 = 1_000_000_000;
 
 pub(crate) struct Opener {
     wire: Wire,
@@ -21,16 +24,19 @@ pub(crate) struct Opener {
     held: Arc<AtomicU64>,
     /// How many loops found no descriptor left. While there is one, idle sockets are closed, not kept.
     short_loops: AtomicU32,
-    /// The first and the last port that the kernel gives to sockets, in 16 bits each; 0 until somebody has to know.
+    /// The first and the last port that the kernel gives to sockets, or gave, in 16 bits each; 0 until somebody has to know.
     ephemeral_ports: AtomicU32,
+    /// How long that is believed.
+    ephemeral_until: AtomicU64,
     lately_up: LatelyUp,
 }
 
 impl Opener {
     pub fn new(wire: Wire) -> Opener {
         let (held, short_loops) = (Arc::new(AtomicU64::new(0)), AtomicU32::new(0));
-        let (ephemeral_ports, lately_up) = (AtomicU32::new(0), LatelyUp::default());
-        Opener { wire, home: Home::new(), held, short_loops, ephemeral_ports, lately_up }
+        let (ephemeral_ports, ephemeral_until) = (AtomicU32::new(0), AtomicU64::new(0));
+        let lately_up = LatelyUp::default();
+        Opener { wire, home: Home::new(), held, short_loops, ephemeral_ports, ephemeral_until, lately_up }
     }
 
     /// A socket whose connections bear `mark`.
@@ -61,13 +67,16 @@ impl Opener {
         self.wire.mark.unwrap_or(0)
     }
 
-    /// Whether the kernel may give this port to a socket that connects.
+    /// Whether the kernel may give this port to a socket that connects, or may have given it to one that still does.
     pub fn is_ephemeral(&self, port: u16) -> bool {
         let mut ports = self.ephemeral_ports.load(Ordering::Relaxed);
-        if ports == 0 {
+        let now = clock::now();
+        if now >= self.ephemeral_until.load(Ordering::Relaxed) {
             let range = limits::ephemeral_ports();
-            ports = range.start << 16 | (range.end - 1);
+            let (first, last) = if ports == 0 { (u32::MAX, 0) } else { (ports >> 16, ports & 0xffff) };
+            ports = first.min(range.start) << 16 | last.max(range.end - 1);
             self.ephemeral_ports.store(ports, Ordering::Relaxed);
+            self.ephemeral_until.store(now + RANGE_LIFE, Ordering::Relaxed);
         }
         ((ports >> 16) as u16..=ports as u16).contains(&port)
     }

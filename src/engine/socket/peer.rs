@@ -36,7 +36,8 @@ pub(super) fn met_itself(stream: &TcpStream, target: &SocketAddr) -> Result<bool
 
 /// Whether a connection stays on this host.
 pub(super) fn stays_here(stream: &TcpStream, target: &SocketAddr) -> Result<bool, i32> {
-    stream.local_addr().map(|local| is_same_host(&local, target)).map_err(|error| os_error::of(&error))
+    let is_loopback = target.ip().to_canonical().is_loopback(); // from whatever address
+    stream.local_addr().map(|local| is_loopback || is_same_host(&local, target)).map_err(|error| os_error::of(&error))
 }
 
 /// Connecting to the unspecified address connects to this host.

@@ -21,6 +21,8 @@ use crate::engine::wire::Wire;
 use crate::sys::clock;
 use crate::sys::netns::Home;
 use crate::sys::os_error::{self, EIO, ENODEV};
+use crate::sys::own_address;
+use crate::sys::sockaddr::canonical;
 
 /// How long after the SYN-ACK an ACK certainly has not left by itself: TCP_DELACK_MAX (200 ms) less two ticks of the
 /// slowest kernel clock (10 ms each), in which ages are counted.
@@ -267,8 +269,10 @@ impl Socket {
     }
 
     /// Whether its connection to the target stays on this host. If that cannot be found out, it may.
-    pub fn stays_here(&self, target: &SocketAddr) -> bool {
-        self.stream.as_ref().is_some_and(|stream| stays_here(stream, target) != Ok(false))
+    pub fn stays_here(&self, target: &SocketAddr, home: Home) -> bool {
+        let is_between_addresses =
+            || self.source.is_some() && own_address::is_here(&canonical(target), None, home) != Some(false);
+        self.stream.as_ref().is_some_and(|stream| stays_here(stream, target) != Ok(false)) || is_between_addresses()
     }
 
     fn collect_error(&self, target: &SocketAddr) -> Result<i32, i32> {
