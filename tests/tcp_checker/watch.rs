@@ -189,4 +189,6 @@ fn a_small_terminal_shows_what_it_has_room_for_and_what_is_down_first() {
             assert_eq!(screen.matches("  down").count(), 3, "what is down comes first:\n{screen}");
         }
     }
+    let terminal = Terminal::start("small40x2", 40, 2, "", &arguments);
+    terminal.wait_for("0 of 5 targets");
 }

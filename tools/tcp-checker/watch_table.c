@@ -172,7 +172,7 @@ static int print_those(const struct watch *watch, int32_t state, const struct la
 static void draw(const struct watch *watch, uint64_t now)
 {
     struct layout layout = lay_out(watch);
-    int lines = terminal_lines(stdout) - 2; /* below the titles, above the line where the cursor ends up */
+    int lines = terminal_lines(stdout) - 2, shown; /* below the titles, above the line where the cursor ends up */
 
     fputs("\033[H", stdout);
     print_titles(&layout);
@@ -181,10 +181,11 @@ static void draw(const struct watch *watch, uint64_t now)
             print_line(watch, &watch->items[i], &layout, now);
     } else {
         /* Not all of them have room: those that need somebody come first. */
-        lines = print_those(watch, SHAKER_STATE_DOWN, &layout, lines - 1, now);
+        shown = lines > 1 ? lines - 1 : 0;
+        lines = print_those(watch, SHAKER_STATE_DOWN, &layout, shown, now);
         lines = print_those(watch, SHAKER_STATE_UNKNOWN, &layout, lines, now);
         print_those(watch, SHAKER_STATE_UP, &layout, lines, now);
-        printf("%d of %zu targets\033[K\r\n", terminal_lines(stdout) - 3, watch->count);
+        printf("%d of %zu targets\033[K\r\n", shown, watch->count);
     }
     fputs("\033[J", stdout);
     fflush(stdout);
