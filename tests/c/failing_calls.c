@@ -54,12 +54,15 @@ static void dies(int signal) {
   _exit(written > 0 ? 3 : 4);
 }
 
-/* Two faults are told by another errno than that of the call. Checks on sockets bind only who asks as a stranger whether
- * two checks have met: without it that stays open, whatever hindered it, and EADDRINUSE says so. On the raw engine a
- * segment may have been lost that recvmmsg(2) told of and could not be had: ENOBUFS, as where the kernel dropped it. */
+/* Where the call that failed is not why the check has no verdict, the error is another one. Checks on sockets bind only
+ * who asks as a stranger whether two checks have met: without it that stays open, whatever hindered it, and EADDRINUSE
+ * says so. On the raw engine ENOBUFS says that an answer may have been lost on this host, as it may where one that
+ * recvmmsg(2) told of cannot be had; or that until the deadline there was no room for the SYN, which is what
+ * sendmmsg(2) means by EAGAIN and ENOMEM, too. */
 static int is_told_otherwise(int error) {
   if (fault.call == CALL_bind) return !is_raw_kind() && error == EADDRINUSE;
-  return fault.call == CALL_recvmmsg && fault.error == ENOMEM && error == ENOBUFS;
+  if (fault.call == CALL_sendmmsg) return (fault.error == EAGAIN || fault.error == ENOMEM) && error == ENOBUFS;
+  return fault.call == CALL_recvmmsg && error == ENOBUFS;
 }
 
 static void judge(const char *how, const struct step *step, int status, int error) {
