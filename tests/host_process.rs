@@ -120,6 +120,7 @@ mod wall_clock_that_is_set_forth_and_back_changes_no_verdict {
         c::library_directory();
         namespaced!();
         c::run("on_the_raw_engine_whose_answers_the_kernel_stamps_by_it", "clock", Flavour::Shared, &["raw"]);
+        c::run("where_callers_drive_the_raw_engine", "clock", Flavour::Shared, &["raw-driven"]);
     }
 }
 

@@ -258,8 +258,9 @@ mod proc_file_system {
 
     fn verdicts(listener: &Listener) -> Vec<Status> {
         let mut told = Vec::new();
-        for is_raw in [false, true] {
+        for (is_raw, is_driven) in [(false, false), (false, true), (true, false), (true, true)] {
             let mut config = Config::default();
+            config.set_caller_driven(is_driven).unwrap();
             if is_raw {
                 support::engine::choose_raw(&mut config).unwrap();
             }
@@ -275,7 +276,7 @@ mod proc_file_system {
     fn that_is_read_only_or_not_there_changes_no_verdict() {
         namespaced!();
         let listener = Listener::on(V4, PORT);
-        let expected = [Status::Up, Status::Refused].repeat(4);
+        let expected = [Status::Up, Status::Refused].repeat(8);
         sh("mount --bind /proc /proc && mount -o remount,bind,ro /proc");
         assert_eq!(verdicts(&listener), expected, "read-only");
         sh("mount -t tmpfs none /proc");

@@ -34,6 +34,8 @@ macro_rules! sandboxed {
     };
 }
 
+#[path = "sandbox/kinds.rs"]
+mod kinds;
 #[path = "sandbox/profiles.rs"]
 mod profiles;
 
@@ -86,7 +88,7 @@ mod refused_but_for_what_is_needed {
 
     /// What checks need, those of the C library's threads and names included. Where clone3(2) is refused by ENOSYS, the C
     /// library takes clone(2).
-    const NEEDED: &[libc::c_long] = &[
+    pub const NEEDED: &[libc::c_long] = &[
         libc::SYS_socket,
         libc::SYS_bind,
         libc::SYS_connect,

@@ -53,7 +53,7 @@ fn first_state(monitor: &Monitor, id: u64) -> State {
 }
 
 /// A child for each kind of checker, which enters the profile first.
-fn assert_true_verdicts(enter: &(dyn Fn() + Sync)) {
+pub fn assert_true_verdicts(enter: &(dyn Fn() + Sync)) {
     let _targets = targets();
     let children: Vec<Child<'_>> = KINDS
         .iter()
