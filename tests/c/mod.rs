@@ -1,5 +1,5 @@
 //! The C programs of this directory as tests see them: built against the library of this very profile, linked each
-//! way, run bare or under a memory checker. A program prints nothing and exits with 0, or something is wrong.
+//! way, run bare or under a memory checker. A program exits with 0 and prints nothing, or one line of how much it did.
 #![allow(dead_code, unused_macros)] // each test binary uses its part
 
 pub mod header;

@@ -143,7 +143,7 @@ static void send_to_all(void) {
   closedir(directory);
 }
 
-/* A thousand times a second, or as often as the machine has time for it. Returns how often. */
+/* A thousand times a second, or as often as the machine has time for it. Returns how often each was sent. */
 static long send_for(int seconds) {
   long rounds = 0;
   for (long long begun = now_ms(); now_ms() < begun + seconds * 1000LL; rounds++) {
@@ -177,7 +177,10 @@ int main(int count, char **arguments) {
   pthread_t workers[WORKERS];
   void *(*const bodies[WORKERS])(void *) = {check, check, reap, watch};
   for (int i = 0; i < WORKERS; i++) NEED(pthread_create(&workers[i], NULL, bodies[i], NULL) == 0);
-  long rounds = send_for(atoi(arguments[2]));
+  int seconds = atoi(arguments[2]);
+  long long begun = now_ms();
+  long rounds = send_for(seconds);
+  long long took_ms = now_ms() - begun;
   is_over = 1;
   /* Whoever waits in a call is sent some more. */
   for (int i = 0; i < 20; i++) {
@@ -185,7 +188,8 @@ int main(int count, char **arguments) {
     pause_ms(1);
   }
   for (int i = 0; i < WORKERS; i++) NEED(pthread_join(workers[i], NULL) == 0);
-  EXPECT(rounds > 100 && handled > rounds && restarting > rounds / 2);
+  /* A thousand rounds a second are due; a machine that is ten times slower has time for a hundred. */
+  EXPECT(rounds >= 100 * seconds && handled > rounds && restarting > rounds / 2);
   EXPECT_EQ(elsewhere, 0);
   EXPECT_EQ(beside_the_stack, 0);
   EXPECT_EQ(broken_pipes, 0);
@@ -197,5 +201,6 @@ int main(int count, char **arguments) {
   close_target(&up);
   close_target(&down);
   close_target(&mute);
+  printf("%ld signals handled, %lld times a second each to every thread\n", handled, rounds * 1000LL / took_ms);
   return outcome();
 }

@@ -27,7 +27,8 @@ fn time_limit() -> Duration {
 /// How much longer a test may take, where it is told to.
 fn time_told() -> Option<Duration> {
     let told = |name: &str| std::env::var(name).ok().and_then(|number| number.parse::<u64>().ok());
-    let seconds = ["STORM_SECONDS", "SOAK_SECONDS"].into_iter().filter_map(told).map(|seconds| 2 * seconds);
+    let seconds =
+        ["STORM_SECONDS", "SOAK_SECONDS", "SIGNAL_SECONDS"].into_iter().filter_map(told).map(|seconds| 2 * seconds);
     // Some calls are tried with each of twenty errors, and where nothing can be had, a try takes as long as its checks.
     let calls = told("SYSTEM_CALLS").map(|calls| 4 * calls);
     let full_size = is_full().then_some(3_000);
