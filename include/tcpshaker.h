@@ -32,9 +32,9 @@
  * signal handler or changes the process. After the last shaker_checker_free no thread and no descriptor of the
  * library is left, and it may be unloaded.
  *
- * Memory. Checks that need 4 KiB or more at once, and cannot have them, are refused or end as SHAKER_ERR_LOCAL (ENOMEM).
- * The one exception to the promises: where less than that cannot be had, Rust's standard library prints a line and
- * aborts the process.
+ * Memory. Checks, and whatever else needs 4 KiB or more at once and cannot have them, are refused or end as
+ * SHAKER_ERR_LOCAL (ENOMEM); what would only be kept for later is not kept. The one exception to the promises: where less
+ * than that cannot be had, Rust's standard library prints a line and aborts the process.
  *
  * Fork. After fork() a checker belongs to the parent: the child's calls on it return SHAKER_ERR_FORKED, disturb
  * nothing there, and shaker_checker_free only releases memory. shaker_checker_default() in the child is a new one.
@@ -622,8 +622,8 @@ shaker_status shaker_config_set_interface(struct shaker_config *config, const ch
 // own: the name of a zone ("%eth0") means an interface here, and which name servers are asked is what the process's
 // resolv.conf(5) says.
 //
-// Returns SHAKER_OK; SHAKER_ERR_INVALID for NULL or an empty text; SHAKER_ERR_UNSUPPORTED where there are no network
-// namespaces: elsewhere than on Linux and Android.
+// Returns SHAKER_OK; SHAKER_ERR_INVALID for NULL or an empty text; SHAKER_ERR_LOCAL if there is no memory for it;
+// SHAKER_ERR_UNSUPPORTED where there are no network namespaces: elsewhere than on Linux and Android.
 shaker_status shaker_config_set_network_namespace(struct shaker_config *config, const char *path);
 
 // The firewall mark of checks that name none (SO_MARK, socket(7)). Needs CAP_NET_ADMIN, or since Linux 5.17
@@ -641,15 +641,15 @@ shaker_status shaker_config_set_tos(struct shaker_config *config, uint8_t tos);
 // Makes a checker with these settings; NULL means the defaults. It is ready for use when this returns.
 //
 // Returns SHAKER_OK, and in *checker the checker, to be freed with shaker_checker_free. Otherwise *checker is
-// NULL, and the status is SHAKER_ERR_INVALID (checker is NULL), SHAKER_ERR_LOCAL (no descriptors or threads for
-// the loops, or no network namespace at the path that was set) or SHAKER_ERR_UNSUPPORTED (a setting, such as
+// NULL, and the status is SHAKER_ERR_INVALID (checker is NULL), SHAKER_ERR_LOCAL (no descriptors, threads or
+// memory for the loops, or no network namespace at the path that was set) or SHAKER_ERR_UNSUPPORTED (a setting, such as
 // SHAKER_ENGINE_RAW, needs privileges that this process does not have, or does not go together with another one).
 shaker_status shaker_checker_new(const struct shaker_config *config, struct shaker_checker **checker);
 
 // The checker of the process, made with default settings when first asked for. In a forked child it is a new one.
 //
 // Returns it; it is never freed (shaker_checker_free refuses it), and keeps the library loaded. NULL if there are
-// no descriptors or threads for it; a later call tries again.
+// no descriptors, threads or memory for it; a later call tries again.
 struct shaker_checker *shaker_checker_default(void);
 
 // Which engine a checker has, as it was decided when it was made (shaker_config_set_engine).
@@ -839,8 +839,8 @@ shaker_status shaker_monitor_config_set_max_down_percent(struct shaker_monitor_c
 // (shaker_config_set_max_in_flight, shaker_config_set_max_rate).
 //
 // Returns SHAKER_OK, and in *monitor the monitor, to be freed with shaker_monitor_free before its checker. Otherwise
-// *monitor is NULL, and the status is SHAKER_ERR_INVALID (checker or monitor is NULL), SHAKER_ERR_LOCAL (no thread for
-// it), SHAKER_ERR_CLOSED or SHAKER_ERR_FORKED.
+// *monitor is NULL, and the status is SHAKER_ERR_INVALID (checker or monitor is NULL), SHAKER_ERR_LOCAL (no thread or
+// memory for it), SHAKER_ERR_CLOSED or SHAKER_ERR_FORKED.
 shaker_status shaker_monitor_new(struct shaker_checker *checker,
                                  const struct shaker_monitor_config *config,
                                  struct shaker_monitor **monitor);
@@ -925,7 +925,7 @@ size_t shaker_monitor_reap(struct shaker_monitor *monitor,
 //
 // Returns the descriptor, which stays the same, belongs to the monitor, and is closed with it: never read, write or close
 // it. -1 if monitor is NULL, in a forked child, where the platform has none (SHAKER_CAN_POLL_FD), or if the process has
-// none left, in which case a later call tries again.
+// none left or no memory, in which case a later call tries again.
 int shaker_monitor_fd(const struct shaker_monitor *monitor);
 
 // How many changes to SHAKER_STATE_DOWN were held back since the monitor was made, as this program was late itself, or too

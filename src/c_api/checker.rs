@@ -27,8 +27,8 @@ impl shaker_checker {
 /// Makes a checker with these settings; NULL means the defaults. It is ready for use when this returns.
 ///
 /// Returns SHAKER_OK, and in *checker the checker, to be freed with shaker_checker_free. Otherwise *checker is
-/// NULL, and the status is SHAKER_ERR_INVALID (checker is NULL), SHAKER_ERR_LOCAL (no descriptors or threads for
-/// the loops, or no network namespace at the path that was set) or SHAKER_ERR_UNSUPPORTED (a setting, such as
+/// NULL, and the status is SHAKER_ERR_INVALID (checker is NULL), SHAKER_ERR_LOCAL (no descriptors, threads or
+/// memory for the loops, or no network namespace at the path that was set) or SHAKER_ERR_UNSUPPORTED (a setting, such as
 /// SHAKER_ENGINE_RAW, needs privileges that this process does not have, or does not go together with another one).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn shaker_checker_new(
@@ -63,7 +63,7 @@ static DEFAULT: AtomicPtr<shaker_checker> = AtomicPtr::new(std::ptr::null_mut())
 /// The checker of the process, made with default settings when first asked for. In a forked child it is a new one.
 ///
 /// Returns it; it is never freed (shaker_checker_free refuses it), and keeps the library loaded. NULL if there are
-/// no descriptors or threads for it; a later call tries again.
+/// no descriptors, threads or memory for it; a later call tries again.
 #[unsafe(no_mangle)]
 pub extern "C" fn shaker_checker_default() -> *mut shaker_checker {
     guard(std::ptr::null_mut(), || {

@@ -99,8 +99,8 @@ pub struct shaker_monitor(Monitor);
 /// (shaker_config_set_max_in_flight, shaker_config_set_max_rate).
 ///
 /// Returns SHAKER_OK, and in *monitor the monitor, to be freed with shaker_monitor_free before its checker. Otherwise
-/// *monitor is NULL, and the status is SHAKER_ERR_INVALID (checker or monitor is NULL), SHAKER_ERR_LOCAL (no thread for
-/// it), SHAKER_ERR_CLOSED or SHAKER_ERR_FORKED.
+/// *monitor is NULL, and the status is SHAKER_ERR_INVALID (checker or monitor is NULL), SHAKER_ERR_LOCAL (no thread or
+/// memory for it), SHAKER_ERR_CLOSED or SHAKER_ERR_FORKED.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn shaker_monitor_new(
     checker: *mut shaker_checker,
@@ -313,7 +313,7 @@ pub unsafe extern "C" fn shaker_monitor_reap(
 ///
 /// Returns the descriptor, which stays the same, belongs to the monitor, and is closed with it: never read, write or close
 /// it. -1 if monitor is NULL, in a forked child, where the platform has none (SHAKER_CAN_POLL_FD), or if the process has
-/// none left, in which case a later call tries again.
+/// none left or no memory, in which case a later call tries again.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn shaker_monitor_fd(monitor: *const shaker_monitor) -> c_int {
     guard(-1, || {
