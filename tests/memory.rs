@@ -1,5 +1,9 @@
 //! Memory that cannot be had ends no process of a program that asks for much: what needs four kibibytes or more at once is
-//! refused, or is a local fault. The programs are tests/c/failing_memory.c and tests/c/kept_without_memory.c.
+//! refused, or is a local fault. The programs are tests/c/one_failure.c, tests/c/failing_memory.c and
+//! tests/c/kept_without_memory.c.
+//!
+//! Each place that asks for so much fails once. `MEMORY_SWEEP=1` has each allocation fail instead, one at a time, which
+//! takes ten minutes on two slow processors; `MEMORY_SWEEP=5` each fifth.
 #![cfg(all(target_os = "linux", target_env = "gnu"))]
 
 #[macro_use]
@@ -13,6 +17,7 @@ use std::time::Duration;
 use c::Flavour;
 use support::etc;
 use support::name_server::{Answer, NameServer};
+use support::process::sh;
 use support::targets::V4;
 
 /// A check needs less at a time, and a thousand of them no more: results are kept in pieces.
@@ -40,6 +45,62 @@ mod that_fails_once_or_from_some_time_on_is_a_local_fault {
         c::library_directory();
         namespaced!();
         c::run("where_callers_drive", "failing_memory", Flavour::Shared, &["driven", KIBIBYTES]);
+    }
+}
+
+mod that_fails_once_wherever_it_is_asked_for_ends_nothing {
+    use super::*;
+
+    fn fail_once(test: &str, kind: &str) {
+        c::library_directory();
+        c::run(test, "one_failure", Flavour::Shared, &[kind]);
+    }
+
+    #[test]
+    fn on_the_socket_engine() {
+        c::library_directory();
+        namespaced!();
+        fail_once("on_the_socket_engine", "socket");
+    }
+
+    #[test]
+    fn on_the_raw_engine() {
+        c::library_directory();
+        namespaced!("ip");
+        have_far_addresses();
+        fail_once("on_the_raw_engine", "raw");
+    }
+
+    #[test]
+    fn where_callers_drive() {
+        c::library_directory();
+        namespaced!();
+        fail_once("where_callers_drive", "driven");
+    }
+
+    #[test]
+    fn where_callers_drive_the_raw_engine() {
+        c::library_directory();
+        namespaced!("ip");
+        have_far_addresses();
+        fail_once("where_callers_drive_the_raw_engine", "raw-driven");
+    }
+
+    #[test]
+    fn with_names() {
+        c::library_directory();
+        namespaced!();
+        c::build("one_failure", Flavour::Shared);
+        etc::replace();
+        let mut hosts: String = (0..1_500).map(|number| format!("127.0.0.1 name-{number}.test\n")).collect();
+        hosts.extend((1..=64).map(|number| format!("127.0.0.{number} many.test\n")));
+        std::fs::write("/etc/hosts", hosts).unwrap();
+        fail_once("with_names", "names");
+    }
+
+    /// This host has them: what goes there stays in the namespace.
+    fn have_far_addresses() {
+        sh("ip route add local 10.254.0.0/16 dev lo");
     }
 }
 

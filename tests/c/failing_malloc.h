@@ -12,11 +12,12 @@ extern void *__libc_malloc(size_t), *__libc_calloc(size_t, size_t), *__libc_real
 static size_t least; /* so large are those that fail */
 static atomic_int counting, asked; /* and how many were asked for */
 static int from, to; /* the first and the last that fail, in the order they are asked for */
+static int (*is_chosen)(int number); /* says instead of those whether one fails; asked on each thread */
 
 static int fails(size_t size) {
   if (!counting || size < least) return 0;
   int number = ++asked;
-  if (number < from || number > to) return 0;
+  if (is_chosen != NULL ? !is_chosen(number) : number < from || number > to) return 0;
   errno = ENOMEM;
   return 1;
 }

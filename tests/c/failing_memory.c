@@ -114,12 +114,19 @@ static void watch(shaker_checker *checker) {
   EXPECT_EQ(shaker_monitor_free(monitor), SHAKER_OK);
 }
 
+/* Who has no memory for it makes it when there is some again. */
 static shaker_checker *make(void) {
   shaker_checker *checker = NULL;
   shaker_config *config = shaker_config_new();
   NEED(shaker_config_set_caller_driven(config, strcmp(kind, "driven") == 0) == SHAKER_OK);
   NEED(strcmp(kind, "raw") != 0 || shaker_config_set_engine(config, SHAKER_ENGINE_RAW) == SHAKER_OK);
-  NEED(shaker_checker_new(config, &checker) == SHAKER_OK);
+  int status = shaker_checker_new(config, &checker);
+  if (status != SHAKER_OK) {
+    EXPECT_EQ(status, SHAKER_ERR_LOCAL);
+    counting = 0;
+    NEED(shaker_checker_new(config, &checker) == SHAKER_OK);
+    counting = 1;
+  }
   shaker_config_free(config);
   return checker;
 }
@@ -132,9 +139,9 @@ static int end_of_a_child(int first, int last, int *count) {
   if (child == 0) {
     alarm(60);
     failures = 0; /* of the children before it */
-    shaker_checker *checker = make();
     from = first, to = last;
     counting = 1;
+    shaker_checker *checker = make();
     submit(checker, 0);
     submit(checker, 1);
     check_many(checker);

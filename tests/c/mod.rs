@@ -211,6 +211,8 @@ fn outcome(
     command.env("RUST_BACKTRACE", "1");
     // Makes the allocator's own count of memory in use exact.
     command.env("GLIBC_TUNABLES", "glibc.malloc.tcache_count=0");
+    let sweeps = std::env::var_os("MEMORY_SWEEP").is_some(); // see tests/memory.rs
+    let patience = if sweeps { patience.max(Duration::from_secs(3_000)) } else { patience };
     let finished = finish_within(&mut command, "", patience);
     let said = format!("{program}, {flavour:?}: {}\n{}{}", finished.status, finished.stdout, finished.stderr);
     assert!(finished.status.success(), "{said}");

@@ -31,7 +31,8 @@ fn time_told() -> Option<Duration> {
         ["STORM_SECONDS", "SOAK_SECONDS", "SIGNAL_SECONDS"].into_iter().filter_map(told).map(|seconds| 2 * seconds);
     // Some calls are tried with each of twenty errors, and where nothing can be had, a try takes as long as its checks.
     let calls = told("SYSTEM_CALLS").map(|calls| 4 * calls);
-    let full_size = is_full().then_some(3_000);
+    let is_long = is_full() || std::env::var_os("MEMORY_SWEEP").is_some();
+    let full_size = is_long.then_some(3_000);
     seconds.chain(calls).chain(full_size).max().map(Duration::from_secs)
 }
 
