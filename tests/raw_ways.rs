@@ -264,6 +264,25 @@ mod from_a_source {
         }
     }
 
+    /// As long as no address of its own is known to be unique, after it has started.
+    #[test]
+    fn of_loopback_for_want_of_another_one_no_target_is_down() {
+        namespaced!("nft");
+        let _network = Network::new();
+        sh("ip -6 addr flush dev near1; ip -6 route add fd01::/64 dev near1; ip route add local fd09::/64 dev lo");
+        let checkers = both(|_| ());
+        for checker in &checkers {
+            let verdict = checker.check(&with_timeout(500, plain("fd01::2")));
+            assert_eq!(said(&verdict), (Status::LocalFault, libc::EADDRNOTAVAIL), "{verdict:?}");
+        }
+        assert_all(&checkers, plain("::1"), UP, "this host");
+        assert_silent(&checkers, "::1");
+        assert_silent(&checkers, "fd09::7");
+        sh("ip -6 addr add fd01::1/64 dev near1 nodad");
+        assert_all(&checkers, plain("fd01::2"), UP, "it has one");
+        assert_silent(&checkers, "fd01::2");
+    }
+
     /// A port that drops what comes is silent, whatever the source is.
     #[track_caller]
     fn assert_silent(checkers: &[Checker], target: &str) {

@@ -24,14 +24,21 @@ impl Wire {
     }
 
     /// That a target is down says nothing of it where this host lacks the source address, to which no answer comes. It may
-    /// have left since the check began, and where ip_nonlocal_bind is set a socket is bound to it all the same.
+    /// have left since the check began, and where ip_nonlocal_bind is set a socket is bound to it all the same. A host that
+    /// has no address of IPv6 yet asks from that of loopback.
     pub fn doubt(&self, verdict: &mut Verdict, home: Home) {
         if let Status::TimedOut | Status::Unreachable = verdict.status
             && let Some(target) = verdict.address
-            && let Some(source) = self.source(target.ip().to_canonical().is_ipv6())
-            && own_address::is_here(&source, self.interface.as_deref(), home) == Some(false)
+            && self.lacks_an_address(&target, home)
         {
             (verdict.status, verdict.os_error) = (Status::LocalFault, EADDRNOTAVAIL);
         }
+    }
+
+    fn lacks_an_address(&self, target: &SocketAddr, home: Home) -> bool {
+        let (v6, interface) = (target.ip().to_canonical().is_ipv6(), self.interface.as_deref());
+        let source = self.source(v6);
+        source.is_some_and(|source| own_address::is_here(&source, interface, home) == Some(false))
+            || v6 && own_address::is_cut_off(target, source, interface, home)
     }
 }

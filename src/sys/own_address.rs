@@ -34,13 +34,37 @@ fn open(address: &SocketAddr, interface: Option<&[u8]>) -> io::Result<Socket> {
     Ok(socket)
 }
 
+/// Whether segments for another host's address of IPv6 leave from that of loopback, to which no answer comes: from `source`, or
+/// from what the kernel chooses where it has no better one.
+pub(crate) fn is_cut_off(
+    target: &SocketAddr,
+    source: Option<SocketAddr>,
+    interface: Option<&[u8]>,
+    home: Home,
+) -> bool {
+    let chosen = || {
+        let socket = open(target, interface).ok().filter(|socket| home.has(socket))?;
+        socket.connect(&(*target).into()).ok()?;
+        socket.local_addr().ok()?.as_socket()
+    };
+    let is_elsewhere = !target.ip().is_loopback() && !target.ip().is_unspecified();
+    is_elsewhere
+        && source.or_else(chosen).is_some_and(|source| source.ip().is_loopback())
+        && goes_through_loopback(target, home) == Some(false)
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn goes_through_loopback(_target: &SocketAddr, _home: Home) -> Option<bool> {
+    None
+}
+
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 fn is_more_than_bound(_socket: &Socket, _address: &SocketAddr, _interface: Option<&[u8]>) -> Option<bool> {
     Some(true)
 }
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
-use linux::is_more_than_bound;
+use linux::{goes_through_loopback, is_more_than_bound};
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
 mod linux {
@@ -67,17 +91,23 @@ mod linux {
                 }
             }
             SocketAddr::V6(v6) => {
-                // Through loopback goes what is for this host, and addresses of which it has the whole network.
-                let through_loopback = || {
-                    let socket = open(address, Some(b"lo")).ok()?;
-                    has_way(&socket, &itself)
-                };
-                if interface.is_none() && through_loopback() == Some(true) {
+                if interface.is_none() && through_loopback(&itself) == Some(true) {
                     return Some(true);
                 }
                 is_listed(v6.ip())
             }
         }
+    }
+
+    /// Through loopback goes what is for this host, and for networks of which it has all addresses.
+    fn through_loopback(target: &SocketAddr) -> Option<bool> {
+        has_way(&open(target, Some(b"lo")).ok()?, target)
+    }
+
+    pub(super) fn goes_through_loopback(target: &SocketAddr, home: Home) -> Option<bool> {
+        let mut target = *target;
+        target.set_port(PORT);
+        home.is_here().then(|| through_loopback(&target)).flatten()
     }
 
     fn has_way(socket: &Socket, target: &SocketAddr) -> Option<bool> {
