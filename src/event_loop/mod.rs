@@ -24,6 +24,7 @@ mod rounds;
 pub(crate) mod shared;
 mod shortage;
 mod silent;
+mod starts;
 mod syn_schedule;
 mod take_over;
 mod timers;

@@ -128,7 +128,7 @@ impl RawEngine {
             None => {}
         }
         let opened = self.open_anew(v6);
-        if opened.is_err() && !self.is_open() {
+        if opened.is_err() && !self.has_idle() {
             self.close(); // the ports
         }
         self.count_sockets();
@@ -172,10 +172,6 @@ impl RawEngine {
         self.routes.clear();
         self.in_flight.lost_at = [None; 2];
         self.count_sockets();
-    }
-
-    fn is_open(&self) -> bool {
-        self.families.iter().any(Option::is_some)
     }
 
     fn count_sockets(&mut self) {
@@ -375,11 +371,11 @@ impl Engine for RawEngine {
     fn set_short_of_descriptors(&mut self, _short: bool) {}
 
     fn has_idle(&self) -> bool {
-        self.is_open()
+        self.families.iter().any(Option::is_some)
     }
 
     fn close_idle(&mut self, _most: usize) -> bool {
-        let closes = self.in_flight.flows.is_empty() && self.is_open();
+        let closes = self.in_flight.flows.is_empty() && self.has_idle();
         if closes {
             self.close();
         }
