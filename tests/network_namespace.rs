@@ -15,7 +15,7 @@ use support::counters::Syns;
 use support::etc;
 use support::far_host::FarHost;
 use support::firewall::{self, Hook};
-use support::lists::{PORT, checker, reap};
+use support::lists::{PORT, checker, reap, with_timeout};
 use support::name_server::{Answer, NameServer};
 use support::network::{ip, lay_cable, listen_to_all};
 use support::privileges::drop_capabilities;
@@ -370,13 +370,13 @@ fn who_drives_a_checker_from_elsewhere_has_no_false_verdict_and_spoils_nobody_el
             config.set_caller_driven(true).unwrap();
             let checker = Arc::new(Checker::new(&config).expect("a checker"));
             let driven = checker.clone();
-            elsewhere.run(move || driven.check(&Request::new(first)));
+            elsewhere.run(move || driven.check(&with_timeout(10_000, first)));
             for (target, truth) in targets {
                 let driven = checker.clone();
-                let there = elsewhere.run(move || driven.check(&Request::new(target)));
+                let there = elsewhere.run(move || driven.check(&with_timeout(10_000, target)));
                 let is_none = (there.status, there.os_error) == (Status::LocalFault, libc::EXDEV);
                 assert!(is_none || there.status == truth, "{engine:?}, {first} first: {there:?}");
-                let here = checker.check(&Request::new(target));
+                let here = checker.check(&with_timeout(10_000, target));
                 assert_eq!(here.status, truth, "{engine:?}, {first} first: {here:?}");
             }
         }
