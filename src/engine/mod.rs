@@ -75,7 +75,7 @@ pub(crate) trait Engine {
     fn wants_poll_at(&self) -> Option<u64>;
 
     /// Whether this loop has no descriptor left, and needs what lies idle itself.
-    fn set_short_of_descriptors(&mut self, short: bool);
+    fn set_short_of_descriptors(&mut self, _short: bool) {}
 
     fn has_idle(&self) -> bool;
 

@@ -157,8 +157,6 @@ impl Engine for FakeEngine {
         self.wire().wants_poll_at
     }
 
-    fn set_short_of_descriptors(&mut self, _: bool) {}
-
     fn has_idle(&self) -> bool {
         false
     }

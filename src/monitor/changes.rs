@@ -210,6 +210,39 @@ mod tests {
         assert!(!is_readable(fd) && changes.take().is_none());
     }
 
+    #[test]
+    fn there_is_room_for_a_change_of_each_watch_and_for_more_of_one_that_has_two() {
+        let mut changes = Changes::new();
+        let mut pending = [Pending::NOTHING; 100];
+        for (watch, pending) in (0..).zip(&mut pending) {
+            for run in 0..3 {
+                assert!(changes.has_room(*pending));
+                let room = changes.entries.capacity();
+                assert!(room > changes.entries.len() || run == 2, "there is memory for it now");
+                changes.put(watch, pending, change(watch, run));
+                assert_eq!(changes.entries.capacity(), room);
+            }
+        }
+        let room = changes.entries.capacity();
+        assert!(changes.has_room(pending[0]), "it takes the place of the second one");
+        assert_eq!((changes.entries.len(), changes.entries.capacity()), (200, room));
+    }
+
+    #[test]
+    fn what_many_changes_took_is_given_back_when_the_last_has_come_out() {
+        for (count, is_kept) in [(ROOM_KEPT / 2, true), (2 * ROOM_KEPT, false)] {
+            let mut changes = Changes::new();
+            (0..count as u32).for_each(|watch| changes.put(watch, &mut Pending::NOTHING.clone(), change(watch, 1)));
+            let room = changes.entries.capacity();
+            for _ in 1..count {
+                changes.take();
+            }
+            assert_eq!(changes.entries.capacity(), room, "one is left");
+            changes.take();
+            assert_eq!(changes.entries.capacity() == room, is_kept, "of {count}");
+        }
+    }
+
     #[derive(Clone, Debug)]
     enum Step {
         Put(u32),

@@ -368,8 +368,6 @@ impl Engine for RawEngine {
         self.families.iter().flatten().filter_map(Family::sends_at).min()
     }
 
-    fn set_short_of_descriptors(&mut self, _short: bool) {}
-
     fn has_idle(&self) -> bool {
         self.families.iter().any(Option::is_some)
     }
@@ -387,7 +385,9 @@ impl Engine for RawEngine {
     }
 
     fn close_unneeded(&mut self) -> bool {
-        let _ = self.used || self.close_idle(1);
+        if !self.used {
+            self.close_idle(1);
+        }
         true
     }
 

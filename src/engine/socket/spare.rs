@@ -36,8 +36,8 @@ impl SpareSockets {
         Some(socket)
     }
 
-    /// Keeps a reset socket for the next caller; closes it when there are enough, or no memory to keep it. True if the loop does not know yet
-    /// that it has to sweep here.
+    /// Keeps a reset socket for the next caller; closes it when there are enough, or no memory to keep it. True if the loop
+    /// does not know yet that it has to sweep here.
     #[must_use]
     pub fn keep(&self, socket: Socket) -> bool {
         let mut state = self.lock();

@@ -132,3 +132,20 @@ fn room_for_more_watches_is_room_for_their_settings_too() {
         assert_eq!(records.settings.capacity(), room, "it grew where nobody can be refused");
     }
 }
+
+#[test]
+fn what_many_watches_took_is_given_back_when_none_is_left_and_what_few_took_is_kept() {
+    for (count, is_kept) in [(ROOM_KEPT as u32 / 2, true), (2 * ROOM_KEPT as u32, false)] {
+        let mut records = Records::new();
+        let watches: Vec<u32> = (0..count).map(|number| add(&mut records, number, |_| ())).collect();
+        for &watch in &watches {
+            assert!(!records.shrink());
+            let probe = records.watch(watch).probe;
+            records.remove(watch);
+            assert!(!records.shrink(), "a probe is left");
+            records.remove_probe(probe);
+        }
+        assert_eq!(records.shrink(), !is_kept, "{count} watches");
+        assert_eq!(records.watches.capacity() >= count as usize, is_kept);
+    }
+}
