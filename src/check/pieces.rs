@@ -168,7 +168,23 @@ mod tests {
             assert!(one.is_empty());
             one.push_back(7);
             assert_eq!((one.pop_front(), one.pop_front()), (Some(7), None));
+            one.shrink();
+            assert_eq!(one.room(), 0);
         }
+    }
+
+    #[test]
+    fn a_piece_is_never_larger_than_it_may_be_and_none_has_room_for_its_neighbour() {
+        let pieces = || Pieces::<usize, 4>::new();
+        let sizes = |pieces: &Pieces<usize, 4>| pieces.pieces.iter().map(VecDeque::len).collect::<Vec<_>>();
+        let (mut behind, mut before) = (pieces(), pieces());
+        behind.push_back(0);
+        behind.extend(1..10);
+        (0..10).for_each(|number| before.push_front(number));
+        assert_eq!((sizes(&behind), sizes(&before)), (vec![4, 4, 2], vec![2, 4, 4]));
+        let mut one = pieces();
+        one.push_front(0);
+        assert_eq!(one.room(), 1, "many have one item at most");
     }
 
     proptest! {

@@ -161,10 +161,34 @@ mod tests {
                     _ => slab.shrink_to_fit(),
                 }
                 prop_assert_eq!(slab.len(), map.len());
-                prop_assert!((0..slab.capacity() + 1).all(|key| slab.get(key) == map.get(&key)));
-                prop_assert!(map.iter().all(|(key, item)| slab.contains(*key) && slab[*key] == *item));
+                prop_assert_eq!(slab.is_empty(), map.is_empty());
+                prop_assert!(slab.capacity() >= map.keys().last().map_or(0, |key| key + 1));
+                for key in 0..slab.capacity() + 1 {
+                    let mut held = map.get(&key).copied();
+                    prop_assert_eq!(slab.contains(key), held.is_some());
+                    prop_assert_eq!((slab.get(key).copied(), slab.get_mut(key)), (held, held.as_mut()));
+                }
+                prop_assert!(map.iter().all(|(key, item)| slab[*key] == *item));
             }
         }
+    }
+
+    #[test]
+    fn there_is_room_for_as_many_as_were_asked_for_and_hardly_more() {
+        let mut slab = Slab::new();
+        for count in [1, 64, 200, 10_000] {
+            slab.grow_by(count).unwrap();
+            let room = slab.capacity();
+            assert!((slab.len() + count..=slab.len() + count.max(64)).contains(&room), "{room}");
+            while slab.len() < room {
+                slab.grow().unwrap();
+                slab.insert(0);
+            }
+            assert_eq!(slab.capacity(), room);
+        }
+        let (full, sixteenth) = (slab.len(), slab.len() / 16);
+        slab.grow().unwrap();
+        assert!((full + sixteenth..full + sixteenth + 64).contains(&slab.capacity()));
     }
 
     #[test]

@@ -269,4 +269,43 @@ mod tests {
         assert_eq!(due(&mut schedule, late + 51 * MS), [2]);
         assert!(!schedule.was_late_since(late), "a little later than its time is not late");
     }
+
+    #[test]
+    fn while_it_is_made_up_for_something_the_next_look_is_when_something_is_due() {
+        let mut schedule = Schedule::new(Looks::Thread, NOW);
+        schedule.set(NOW, 1);
+        let late = NOW + 190 * MS;
+        assert_eq!(due(&mut schedule, late), [1]);
+        schedule.set(late + 3_000 * MS, 2);
+        // The wheel's coarser levels have somebody look in between, for nothing.
+        let mut now = late;
+        let came = loop {
+            let next = schedule.next().unwrap();
+            assert!(next > now, "each look is a wake-up");
+            now = next;
+            let due = due(&mut schedule, now);
+            if !due.is_empty() {
+                break due;
+            }
+        };
+        assert_eq!(came, [2]);
+        assert!((late + 3_000 * MS - 190 * MS..=late + 3_001 * MS).contains(&now));
+    }
+
+    #[test]
+    fn a_schedule_that_gave_its_memory_back_goes_on_at_its_time() {
+        let mut schedule = Schedule::new(Looks::Thread, NOW);
+        schedule.set(NOW, 1);
+        let late = NOW + 7_000 * MS;
+        assert_eq!(due(&mut schedule, late), [1]);
+        assert!(schedule.behind() > 0);
+        schedule.grow_to(10_000).unwrap();
+        assert!(schedule.room() >= 10_000);
+        schedule.shrink();
+        assert!(schedule.room() < 1_000);
+        schedule.set(late + 50 * MS, 2);
+        assert!(schedule.next().is_some_and(|next| (late + 1..=late + 51 * MS).contains(&next)));
+        assert_eq!(due(&mut schedule, late + 49 * MS), []);
+        assert_eq!(due(&mut schedule, late + 51 * MS), [2]);
+    }
 }

@@ -65,7 +65,7 @@ static void child(shaker_checker *parents_default) {
   EXPECT(own != NULL && own != parents_default && own == shaker_checker_default());
   EXPECT_EQ(shaker_check_addr(own, up.text, PATIENCE_MS, NULL), SHAKER_OK);
   EXPECT_EQ(shaker_check_addr(own, down.text, PATIENCE_MS, NULL), SHAKER_REFUSED);
-  EXPECT_EQ(shaker_check_addr(own, mute.text, 50, NULL), SHAKER_TIMEOUT);
+  EXPECT_EQ(shaker_check_addr(own, mute.text, 100, NULL), SHAKER_TIMEOUT);
   char name[32];
   snprintf(name, sizeof name, "localhost:%u", ntohs(up.address.in.sin_port));
   EXPECT_EQ(shaker_check_addr(own, name, PATIENCE_MS, NULL), SHAKER_OK);

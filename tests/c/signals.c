@@ -166,7 +166,7 @@ int main(void) {
   int until_now = handled;
   kill(getpid(), SIGUSR1);
   EXPECT_EQ(shaker_check_addr(checker, up.text, PATIENCE_MS, NULL), SHAKER_OK);
-  EXPECT_EQ(shaker_check_addr(checker, mute.text, 50, NULL), SHAKER_TIMEOUT);
+  EXPECT_EQ(shaker_check_addr(checker, mute.text, 100, NULL), SHAKER_TIMEOUT);
   NEED(sigpending(&pending) == 0);
   EXPECT(sigismember(&pending, SIGUSR1) == 1 && handled == until_now);
   NEED(pthread_sigmask(SIG_SETMASK, &before, NULL) == 0);

@@ -97,7 +97,7 @@ static void use(const struct process *before, shaker_checker *checker, const str
   shaker_result_str(&result, text, sizeof text);
   EXPECT_EQ(shaker_check_addr(checker, down.text, PATIENCE_MS, &result), SHAKER_REFUSED);
   shaker_result_str(&result, text, sizeof text);
-  EXPECT_EQ(shaker_check_addr(checker, mute.text, 50, &result), SHAKER_TIMEOUT);
+  EXPECT_EQ(shaker_check_addr(checker, mute.text, 100, &result), SHAKER_TIMEOUT);
   EXPECT_EQ(shaker_check_addr(checker, name, PATIENCE_MS, &result), SHAKER_OK);
   EXPECT_EQ(shaker_check_addr(checker, "no such name.invalid:80", 1, NULL) < 0, 1);
   compare_with(before, __LINE__);
