@@ -37,6 +37,12 @@ impl NameServer {
 
     /// The same, with each answer given only after `delay`.
     pub fn start_slow(delay: Duration, table: &[(&str, Answer)]) -> NameServer {
+        NameServer::start_waiting(move || std::thread::sleep(delay), table)
+    }
+
+    /// The same, with each answer given only after `wait` has returned.
+    pub fn start_waiting(wait: impl Fn() + Send + Sync + 'static, table: &[(&str, Answer)]) -> NameServer {
+        let wait = Arc::new(wait);
         let table: HashMap<String, Answer> =
             table.iter().map(|(name, answer)| (name.to_string(), answer.clone())).collect();
         let questions = Arc::new(Mutex::new(HashMap::new()));
@@ -56,8 +62,9 @@ impl NameServer {
                     reply[6..8].fill(0);
                 }
                 let socket = socket.try_clone().expect("a second handle");
+                let wait = wait.clone();
                 std::thread::spawn(move || {
-                    std::thread::sleep(delay);
+                    wait();
                     let _ = socket.send_to(&reply, client);
                 });
             }
