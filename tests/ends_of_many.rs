@@ -16,7 +16,7 @@ use support::engine::is_raw;
 use support::etc;
 use support::handshake::{often, withholds_ack};
 use support::lists::*;
-use support::process::{sh, threads, until};
+use support::process::{sh, share_one_processor, threads, until};
 use support::rlimit::set_descriptor_limit;
 use support::targets::{Listener, V4, at};
 use tcpshaker::{Checker, Report, Request, Status, Verdict};
@@ -36,19 +36,6 @@ mod in_flight {
     const LATE: usize = 500;
     /// Threads that want the loop's processor, too.
     const RIVALS: usize = 6;
-
-    /// Keeps this thread, and those that it starts from now on, to one processor.
-    fn share_one_processor() {
-        // SAFETY: the set is this function's own, and whole whatever its bits are.
-        unsafe {
-            let mut set: libc::cpu_set_t = std::mem::zeroed();
-            assert_eq!(libc::sched_getaffinity(0, size_of_val(&set), &mut set), 0);
-            let first = (0..libc::CPU_SETSIZE as usize).find(|cpu| libc::CPU_ISSET(*cpu, &set)).expect("a processor");
-            libc::CPU_ZERO(&mut set);
-            libc::CPU_SET(first, &mut set);
-            assert_eq!(libc::sched_setaffinity(0, size_of_val(&set), &set), 0);
-        }
-    }
 
     /// Takes processor time until it is dropped, so that resetting all sockets in one go takes longer than the 200 ms
     /// for which the kernel withholds an ACK; but no thread waits as long for its turn.

@@ -102,3 +102,16 @@ pub fn stop_parent_during(pause: impl FnOnce()) {
     unsafe { libc::kill(parent, libc::SIGCONT) };
     assert!(outcome.is_ok(), "the pause panicked");
 }
+
+/// Keeps this thread, and those that it starts from now on, to one processor.
+pub fn share_one_processor() {
+    // SAFETY: the set is this function's own, and whole whatever its bits are.
+    unsafe {
+        let mut set: libc::cpu_set_t = std::mem::zeroed();
+        assert_eq!(libc::sched_getaffinity(0, size_of_val(&set), &mut set), 0);
+        let first = (0..libc::CPU_SETSIZE as usize).find(|cpu| libc::CPU_ISSET(*cpu, &set)).expect("a processor");
+        libc::CPU_ZERO(&mut set);
+        libc::CPU_SET(first, &mut set);
+        assert_eq!(libc::sched_setaffinity(0, size_of_val(&set), &set), 0);
+    }
+}
