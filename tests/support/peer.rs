@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::far_host::FarHost;
 use super::network::{bytes_of, mac_of};
-use super::process::sh;
+use super::process::{sh, share_one_processor};
 
 pub const FIN: u8 = 1;
 pub const SYN: u8 = 2;
@@ -97,6 +97,8 @@ impl Peer {
         let near_mac = bytes_of(&mac_of("near"));
         let socket = far.run(move || Cable::open("far", &near_mac));
         std::thread::spawn(move || {
+            // Linux queues what comes by a veth for each processor, so that packets sent by two of them may overtake.
+            share_one_processor();
             loop {
                 let Some(segment) = Segment::parse(&socket.receive()) else { continue };
                 if *segment.destination.ip() != PEER {
