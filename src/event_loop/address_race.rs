@@ -12,6 +12,7 @@ use crate::sys::memory::{OutOfMemory, vec_for};
 use crate::sys::os_error::EAFNOSUPPORT;
 use crate::timer_wheel::Timer;
 
+const NANOSECONDS_PER_MS: u64 = 1_000_000;
 /// How long the next address waits for an answer of the one before it (RFC 8305, section 5: Connection Attempt Delay).
 const ATTEMPT_DELAY_MS: u32 = 250;
 /// SYNs to one address, the kernel's own retransmissions not counted.
@@ -26,12 +27,16 @@ pub(super) struct AddressRace {
     paced: bool,
     /// Its name is being looked up.
     resolving: bool,
+    /// Its addresses were known when there was hardly any time for an answer.
+    known_late: bool,
+    /// A SYN has left.
+    asked: bool,
+    /// When the first one did, in milliseconds on the loop's clock modulo 2^32. There may be a race for each silent check,
+    /// so it is made small.
+    asked_ms: u32,
     addresses: Vec<Address>,
-    /// When they were known, and when the first SYN to one of them left: of a name only.
-    known_at: u64,
-    asked_at: Option<u64>,
     /// How many of them have had their turn.
-    tried: usize,
+    tried: u32,
     /// The checks under way.
     running: Vec<Running>,
     /// The deadline of the lookup; then the turn of the next SYN.
@@ -55,6 +60,11 @@ struct Running {
     check: u32,
     /// The number of its address.
     address: u32,
+}
+
+/// Modulo 2^32.
+fn milliseconds(time: u64) -> u32 {
+    (time / NANOSECONDS_PER_MS) as u32
 }
 
 fn untried(&address: &SocketAddr) -> Address {
@@ -96,8 +106,9 @@ impl AddressRace {
             paced: terms.paced,
             resolving: true,
             addresses: Vec::new(),
-            known_at: terms.submitted,
-            asked_at: None,
+            known_late: false,
+            asked: false,
+            asked_ms: 0,
             tried: 0,
             running: Vec::new(),
             timer: None,
@@ -109,9 +120,8 @@ impl AddressRace {
     pub fn of_check(reply_to: ReplyTo, generation: u32, terms: Terms, address: SocketAddr, check: u32) -> AddressRace {
         let mut race = AddressRace::of_name(reply_to, generation, terms);
         race.resolving = false;
-        race.known_at = terms.submitted;
         race.addresses.push(untried(&address));
-        race.asked_at = Some(terms.submitted); // or later, but it has had no answer for a while
+        race.is_asked(terms.submitted); // or later, but it has had no answer for a while
         race.tried = 1;
         race.is_checked_by(check, 0);
         race
@@ -149,14 +159,14 @@ impl AddressRace {
         self.addresses = vec_for(addresses.len())?;
         self.addresses.extend(addresses.iter().map(untried));
         self.resolving = false;
-        self.known_at = now;
+        self.known_late = says_nothing(self.deadline().saturating_sub(now), self.terms.timeout_ms);
         Ok(())
     }
 
     /// What has its turn now.
     pub fn next_turn(&mut self, now: u64) -> Option<Turn> {
-        if let Some(&Address { address, .. }) = self.addresses.get(self.tried) {
-            let number = self.tried;
+        let number = self.tried as usize;
+        if let Some(&Address { address, .. }) = self.addresses.get(number) {
             self.tried += 1;
             let terms = if self.paced {
                 let left = self.deadline().saturating_sub(now).div_ceil(1_000_000);
@@ -198,14 +208,20 @@ impl AddressRace {
 
     /// The SYN to one address leaves, after having waited its turn for `waited` ns.
     pub fn starts(&mut self, waited: u64, now: u64) {
-        self.asked_at.get_or_insert(now);
+        self.is_asked(now);
         if self.paced {
             self.terms.submitted += waited;
         }
     }
 
+    fn is_asked(&mut self, now: u64) {
+        if !self.asked {
+            (self.asked, self.asked_ms) = (true, milliseconds(now));
+        }
+    }
+
     fn has_more_addresses(&self) -> bool {
-        self.tried < self.addresses.len()
+        (self.tried as usize) < self.addresses.len()
     }
 
     /// A check of one address has its verdict.
@@ -254,12 +270,11 @@ impl AddressRace {
     /// Silence says nothing of a name whose first address this host was too late to ask: it was not resolved in time, or
     /// had no turn.
     fn believed(&self, outcome: Verdict, now: u64) -> Verdict {
-        let silence = self.asked_at.map_or(u64::MAX, |asked_at| now.saturating_sub(asked_at));
-        if outcome.status != Status::TimedOut || !says_nothing(silence, self.terms.timeout_ms) {
+        let silence = u64::from(milliseconds(now).wrapping_sub(self.asked_ms)) * NANOSECONDS_PER_MS;
+        if outcome.status != Status::TimedOut || !self.asked || !says_nothing(silence, self.terms.timeout_ms) {
             return outcome;
         }
-        let known_for = self.deadline().saturating_sub(self.known_at);
-        match self.paced || says_nothing(known_for, self.terms.timeout_ms) {
+        match self.paced || self.known_late {
             true => Verdict::without_segments(Status::Unresolved, NOT_IN_TIME),
             false => Verdict { status: Status::Busy, os_error: 0, ..outcome },
         }
