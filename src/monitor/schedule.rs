@@ -308,4 +308,34 @@ mod tests {
         assert_eq!(due(&mut schedule, late + 49 * MS), []);
         assert_eq!(due(&mut schedule, late + 51 * MS), [2]);
     }
+
+    /// How far it is behind, and whether it was late, when somebody looks so many milliseconds after a timer was due.
+    fn late_by(ms: u64) -> (u64, bool) {
+        let now = 5_000 * MS;
+        let mut schedule = Schedule::new(Looks::Thread, now);
+        schedule.set(now + MS, 1);
+        assert_eq!(due(&mut schedule, now + MS + ms * MS), [1]);
+        (schedule.behind() / MS, schedule.was_late_since(now))
+    }
+
+    #[test]
+    fn more_than_ten_milliseconds_move_it_and_more_than_two_hundred_are_late() {
+        assert_eq!(
+            [0, 10, 11, 200, 201].map(late_by),
+            [(0, false), (0, false), (11, false), (200, false), (201, true)]
+        );
+    }
+
+    #[test]
+    fn who_looks_seldom_is_late_only_while_a_check_is_in_flight() {
+        let most = LOOKS + LATE;
+        for (in_flight, away, is_late) in [(false, 100 * most, false), (true, most, false), (true, most + 1, true)] {
+            let mut schedule = Schedule::new(Looks::Thread, NOW);
+            if in_flight {
+                schedule.begin_check();
+            }
+            schedule.look(NOW + away);
+            assert_eq!(schedule.was_late_since(NOW), is_late, "in flight: {in_flight}, away for {away} ns");
+        }
+    }
 }

@@ -121,4 +121,42 @@ mod tests {
         assert!(drawn.iter().all(|drawn| (900..=1_100).contains(drawn)));
         assert!(drawn.iter().any(|&drawn| drawn < 920) && drawn.iter().any(|&drawn| drawn > 1_080));
     }
+
+    #[test]
+    fn a_place_is_one_of_the_clock_whenever_it_is_asked_for() {
+        let window = 2 * SECOND;
+        let of = |now: u64| -> Vec<u64> {
+            let mut spread = Spread::new();
+            (0..100).map(|_| spread.first(now, window) % window).collect()
+        };
+        assert!([1, window, 5 * SECOND, 123_456_789_012].iter().all(|&now| of(now) == of(0)));
+    }
+
+    /// How many of all events have come after so many intervals, of events that come at intervals from 1 - jitter to
+    /// 1 + jitter.
+    fn part_until(time: f64, jitter: f64) -> f64 {
+        if time <= 1.0 - jitter { time } else { 1.0 - (1.0 + jitter - time).powi(2) / (4.0 * jitter) }
+    }
+
+    #[test]
+    fn first_checks_with_jitter_come_as_if_there_had_been_some_for_ever() {
+        let (now, interval) = (123_456_789_012, 2 * SECOND);
+        for percent in [0, 1, 10, 50] {
+            let (mut spread, mut plain, jitter) = (Spread::new(), Spread::new(), f64::from(percent) / 100.0);
+            for _ in 0..1_000 {
+                let at = spread.first_with_jitter(now, interval, percent);
+                let part = (plain.first(now, interval) - now) as f64 / interval as f64;
+                let time = (at - now) as f64 / interval as f64;
+                assert!((part_until(time, jitter) - part).abs() < 1e-4, "{time} of {percent} %, and {part}");
+            }
+        }
+    }
+
+    #[test]
+    fn each_interval_that_jitter_allows_is_as_likely_as_another() {
+        let mut spread = Spread::new();
+        let mut counts = [0; 3];
+        (0..9_000).for_each(|_| counts[spread.jittered(10, 10) as usize - 9] += 1);
+        assert!(counts.iter().all(|count| (2_500..3_500).contains(count)), "{counts:?}");
+    }
 }

@@ -274,3 +274,16 @@ fn generations_are_compared_across_their_end() {
     assert!(is_before(1, 2) && !is_before(2, 1) && !is_before(2, 2));
     assert!(is_before(u32::MAX, 0) && !is_before(0, u32::MAX));
 }
+
+#[test]
+fn what_came_before_another_is_older_also_when_generations_have_wrapped_around() {
+    let mut table = CheckTable::default();
+    for passed in [7, u32::MAX - 8, 5] {
+        table.pass_generations(passed);
+        let latest = table.next_generation();
+        let other = latest.wrapping_sub(2);
+        let older = |distance: u32| table.is_older(other.wrapping_sub(distance), other);
+        assert!(older(1) && older(1_000) && older(1 << 31));
+        assert!(!older(0) && !table.is_older(latest, other) && !table.is_older(other.wrapping_add(1), other));
+    }
+}
