@@ -189,7 +189,8 @@ pub fn explains(
     let link_was_down = || kind.is_far() && was_there(Fault::LinkDown);
     match (verdict.status, verdict.os_error) {
         (Status::Up, 0) => kind.is_live() || kind == Kind::Changing && was_there(Fault::Listening),
-        (Status::Refused, libc::ECONNREFUSED) => match kind {
+        // Without an errno it was a stranger who was refused, who asked whether two checks had met.
+        (Status::Refused, libc::ECONNREFUSED | 0) => match kind {
             Kind::Dead | Kind::FarDead => true,
             Kind::Changing => was_there(Fault::NotListening),
             _ => false,
