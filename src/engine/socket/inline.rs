@@ -60,10 +60,12 @@ pub(crate) fn start(
             socket.is_left_waiting();
             return InlineStart::Waiting(socket);
         }
-        if meeting::is_in_doubt(opener, &socket, &observation, target) && !opener.home().is_here() {
-            return InlineStart::NotStarted; // a stranger would ask from another namespace
+        if meeting::is_in_doubt(opener, &socket, &observation, target) {
+            if !opener.home().is_here() {
+                return InlineStart::NotStarted; // a stranger would ask from another namespace
+            }
+            observation = meeting::told_by_a_stranger(opener, &socket, observation, target);
         }
-        observation = meeting::judged(opener, &socket, observation, target);
         let mut ended = socket.conclude(observation, target, syn_at);
         opener.doubt(&mut ended.verdict);
         if !opener.must_ask_again(&socket, &ended, target) {

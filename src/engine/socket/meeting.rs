@@ -15,13 +15,19 @@ use crate::sys::sockaddr::canonical;
 /// How often a stranger asks: where checks meet, SYNs are lost, and those of strangers, too.
 const ASKS: usize = 16;
 
-/// What was found, once it is known whether it was a listener that answered. If that cannot be known of a port that
-/// checks may have, it is no verdict.
-pub(super) fn judged(opener: &Opener, socket: &Socket, mut found: Observation, target: &SocketAddr) -> Observation {
-    let is_in_doubt = is_in_doubt(opener, socket, &found, target);
-    if let Observation::Answered(answer) | Observation::Closed(answer) = &mut found
-        && is_in_doubt
-    {
+/// What was found, once it is known whether it was a listener that answered.
+pub(super) fn judged(opener: &Opener, socket: &Socket, found: Observation, target: &SocketAddr) -> Observation {
+    if is_in_doubt(opener, socket, &found, target) { told_by_a_stranger(opener, socket, found, target) } else { found }
+}
+
+/// The same of an answer that is in doubt. If it cannot be known of a port that checks may have, it is no verdict.
+pub(super) fn told_by_a_stranger(
+    opener: &Opener,
+    socket: &Socket,
+    mut found: Observation,
+    target: &SocketAddr,
+) -> Observation {
+    if let Observation::Answered(answer) | Observation::Closed(answer) = &mut found {
         match is_refused_to_a_stranger(opener, socket.mark(), target) {
             Some(is_refused) => answer.met_a_check |= is_refused,
             None if opener.is_ephemeral(target.port()) => return Observation::Fault { errno: EADDRINUSE },
