@@ -189,8 +189,15 @@ pub fn explains(
     let link_was_down = || kind.is_far() && was_there(Fault::LinkDown);
     match (verdict.status, verdict.os_error) {
         (Status::Up, 0) => kind.is_live() || kind == Kind::Changing && was_there(Fault::Listening),
-        // Without an errno it was a stranger who was refused, who asked whether two checks had met.
-        (Status::Refused, libc::ECONNREFUSED | 0) => match kind {
+        // It answered, and then refused the stranger who asked whether two checks had met, which only who has lost a SYN has
+        // to know.
+        (Status::Refused, 0) => {
+            kind == Kind::Changing
+                && verdict.syn_retransmits > 0
+                && was_there(Fault::Listening)
+                && was_there(Fault::NotListening)
+        }
+        (Status::Refused, libc::ECONNREFUSED) => match kind {
             Kind::Dead | Kind::FarDead => true,
             Kind::Changing => was_there(Fault::NotListening),
             _ => false,
