@@ -75,6 +75,37 @@ fn ctrl_c_ends_a_run_that_waits_for_its_rate() {
 }
 
 #[test]
+fn the_two_signals_of_timeout_are_one_and_the_statistics_are_printed() {
+    let (_listener, up) = live();
+    for _ in 0..20 {
+        let mut running = Running::start(&mut tool(&["-l", "-i", "20", &up]));
+        running.wait_for_line(&[&up, "[1]"]);
+        running.signal(libc::SIGTERM);
+        running.signal(libc::SIGTERM);
+        let run = running.finish();
+        assert_eq!(run.code(), UP, "{run:?}");
+        assert!(run.stderr.contains("xmt/rcv/%loss"), "{run:?}");
+    }
+}
+
+#[test]
+fn a_second_ctrl_c_ends_a_run_that_cannot_print() {
+    let (_listener, up) = live();
+    let mut tool = tool(&["-vv", "-a", &up, "-n", "4000000000"]);
+    let mut running = tool.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let call = format!("/proc/{}/syscall", running.id());
+    let writing = format!("{} 0x1 ", libc::SYS_write);
+    until("nobody reads, and it waits in write(2)", || std::fs::read_to_string(&call).unwrap().starts_with(&writing));
+    until("it ends", || {
+        // SAFETY: kill() takes no pointers; the child is not waited for yet, so its id is still its own.
+        unsafe { libc::kill(running.id() as i32, libc::SIGINT) };
+        std::thread::sleep(Duration::from_millis(100));
+        running.try_wait().unwrap().is_some()
+    });
+    assert_eq!(running.wait().unwrap().signal(), Some(libc::SIGINT));
+}
+
+#[test]
 fn a_reader_that_goes_away_ends_the_run() {
     let (_listener, up) = live();
     for at_once in ["1", "2"] {
