@@ -19,7 +19,7 @@ mod linux {
     use std::sync::Arc;
 
     use crate::sys::lock::Mutex;
-    use crate::sys::thread;
+    use crate::sys::{os_error, thread};
 
     /// For what makes a checker.
     const STACK: usize = 256 << 10;
@@ -34,12 +34,15 @@ mod linux {
     impl Home {
         /// That of the calling thread.
         pub fn new() -> Home {
-            Home(UnixDatagram::unbound().ok().and_then(|socket| cookie(&socket)))
+            Home(UnixDatagram::unbound().and_then(|socket| cookie(&socket)).ok())
         }
 
-        /// Whether a socket belongs to it: to the namespace of the thread that opened it.
-        pub fn has(self, socket: &impl AsFd) -> bool {
-            self.0.is_none() || self.0 == cookie(socket)
+        /// The errno of a socket that does not belong to it: to the namespace of the thread that opened it.
+        pub fn check(self, socket: &impl AsFd) -> Result<(), i32> {
+            match self.0 {
+                Some(home) if cookie(socket).map_err(|error| os_error::of(&error))? != home => Err(ELSEWHERE),
+                _ => Ok(()),
+            }
         }
 
         /// Whether the calling thread is in it.
@@ -49,14 +52,14 @@ mod linux {
     }
 
     /// What tells the namespace of a socket from all others (SO_NETNS_COOKIE, asm-generic/socket.h).
-    fn cookie(socket: &impl AsFd) -> Option<u64> {
+    fn cookie(socket: &impl AsFd) -> io::Result<u64> {
         const SO_NETNS_COOKIE: i32 = 71;
         let (mut cookie, mut size) = (0u64, size_of::<u64>() as libc::socklen_t);
         let fd = socket.as_fd().as_raw_fd();
         // SAFETY: the kernel writes `size` bytes at most to `cookie`, and how many to `size`.
         let result =
             unsafe { libc::getsockopt(fd, libc::SOL_SOCKET, SO_NETNS_COOKIE, (&raw mut cookie).cast(), &mut size) };
-        (result == 0).then_some(cookie)
+        if result == 0 { Ok(cookie) } else { Err(io::Error::last_os_error()) }
     }
 
     /// Runs `body` on a thread of its own in the namespace of this path. Threads that it starts, and theirs, are in the
@@ -100,8 +103,8 @@ mod nothing {
             Home
         }
 
-        pub fn has<S>(self, _socket: &S) -> bool {
-            true
+        pub fn check<S>(self, _socket: &S) -> Result<(), i32> {
+            Ok(())
         }
 
         pub fn is_here(self) -> bool {

@@ -14,7 +14,7 @@ pub(crate) fn is_here(address: &SocketAddr, interface: Option<&[u8]>, home: Home
     let mut address = *address;
     address.set_port(0);
     let socket = open(&address, interface).ok()?;
-    if !home.has(&socket) {
+    if home.check(&socket).is_err() {
         return None; // the calling thread is in another one
     }
     match socket.bind(&address.into()).map_err(|error| os_error::of(&error)) {
@@ -43,7 +43,7 @@ pub(crate) fn is_cut_off(
     home: Home,
 ) -> bool {
     let chosen = || {
-        let socket = open(target, interface).ok().filter(|socket| home.has(socket))?;
+        let socket = open(target, interface).ok().filter(|socket| home.check(socket).is_ok())?;
         socket.connect(&(*target).into()).ok()?;
         socket.local_addr().ok()?.as_socket()
     };

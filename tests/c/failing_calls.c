@@ -58,10 +58,8 @@ static void dies(int signal) {
  * who asks as a stranger whether two checks have met: without it that stays open, whatever hindered it, and EADDRINUSE
  * says so. On the raw engine ENOBUFS says that an answer may have been lost on this host, as it may where one that
  * recvmmsg(2) told of cannot be had; or that until the deadline there was no room for the SYN, which is what
- * sendmmsg(2) means by EAGAIN and ENOMEM, too. A socket of which getsockopt(2) does not tell whether it is of the
- * checker's network namespace is taken for one that is not (EXDEV). */
+ * sendmmsg(2) means by EAGAIN and ENOMEM, too. */
 static int is_told_otherwise(int error) {
-  if (fault.call == CALL_getsockopt) return error == EXDEV;
   if (fault.call == CALL_bind) return !is_raw_kind() && error == EADDRINUSE;
   if (fault.call == CALL_sendmmsg) return (fault.error == EAGAIN || fault.error == ENOMEM) && error == ENOBUFS;
   return fault.call == CALL_recvmmsg && error == ENOBUFS;

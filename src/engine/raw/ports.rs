@@ -11,7 +11,7 @@ use std::ops::Range;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::sys::memory::OutOfMemory;
-use crate::sys::netns::{ELSEWHERE, Home};
+use crate::sys::netns::Home;
 use crate::sys::{clock, limits, os_error};
 
 /// Ports are taken from a block of so many, 2 to this power, which begins at a multiple of its length.
@@ -123,7 +123,7 @@ impl Ports {
                 self.next += 1;
                 continue;
             }
-            let at_home = |socket| if self.home.has(&socket) { Ok(socket) } else { Err(ELSEWHERE) };
+            let at_home = |socket| self.home.check(&socket).map(|()| socket);
             let room = self.held.try_reserve(1).map_err(|_| libc::ENOMEM);
             match room.and_then(|()| hold(port).map_err(|error| os_error::of(&error))).and_then(at_home) {
                 Ok(socket) => self.held.push((port, socket)),

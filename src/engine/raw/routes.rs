@@ -15,7 +15,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use super::raw_socket::{NO_GROUP_V4, hear_nothing};
 use crate::check::verdict::Verdict;
 use crate::engine::wire::Wire;
-use crate::sys::netns::{ELSEWHERE, Home};
+use crate::sys::netns::Home;
 use crate::sys::os_error;
 use crate::sys::sockaddr::{canonical, to_sockaddr_in, to_sockaddr_in6};
 
@@ -246,7 +246,8 @@ impl Routes {
             Ok(socket)
         };
         let socket = open().map_err(|error: io::Error| os_error::of(&error))?;
-        if self.home.has(&socket) { Ok(socket) } else { Err(ELSEWHERE) }
+        self.home.check(&socket)?;
+        Ok(socket)
     }
 
     #[cfg(test)]

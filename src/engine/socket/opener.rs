@@ -11,7 +11,7 @@ use crate::check::close_mode::CloseMode;
 use crate::check::verdict::{Status, Verdict};
 use crate::engine::NoSocket;
 use crate::engine::wire::Wire;
-use crate::sys::netns::{ELSEWHERE, Home};
+use crate::sys::netns::Home;
 use crate::sys::{clock, limits, os_error};
 
 /// How long the range of ports is believed, in nanoseconds: the administrator may change it at any time.
@@ -113,7 +113,8 @@ impl Opener {
     /// A socket is of the namespace of the thread that opens it, which may have moved since the checker was made.
     fn open_at_home(&self, v6: bool, close_mode: CloseMode, wire: &Wire) -> Result<Socket, i32> {
         let socket = Socket::open(v6, close_mode, wire, &self.held)?;
-        if socket.is_of(self.home) { Ok(socket) } else { Err(ELSEWHERE) }
+        socket.check_home(self.home)?;
+        Ok(socket)
     }
 
     /// Where sockets are counted, those of others too.

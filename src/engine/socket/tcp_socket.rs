@@ -105,9 +105,9 @@ impl Socket {
         self.stream.as_mut()
     }
 
-    /// Whether it was opened in this network namespace.
-    pub fn is_of(&self, home: Home) -> bool {
-        self.stream.as_ref().is_some_and(|stream| home.has(stream))
+    /// The errno of one that was not opened in this network namespace.
+    pub fn check_home(&self, home: Home) -> Result<(), i32> {
+        self.stream.as_ref().map_or(Ok(()), |stream| home.check(stream))
     }
 
     pub fn is_v6(&self) -> bool {
