@@ -581,6 +581,8 @@ shaker_status shaker_config_set_syn_interval(struct shaker_config *config, uint3
 // An answered socket must be reset within 200 ms, or the kernel's ACK completes the handshake: drive the checker as
 // soon as its descriptor is readable. A verdict that comes late is right all the same, lacks SHAKER_HALF_OPEN, and is
 // counted in completed_handshakes. On SHAKER_ENGINE_RAW no ACK can leave, however late the checker is driven.
+// It is driven in the network namespace that it was made in: on a thread that has moved into another one (setns(2)), a
+// check that needs a new socket is SHAKER_ERR_LOCAL with EXDEV, from Linux 5.14 on, which can tell.
 //
 // Returns SHAKER_OK; SHAKER_ERR_INVALID for NULL; SHAKER_ERR_UNSUPPORTED where there is no such descriptor (Linux and
 // Android have it).

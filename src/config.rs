@@ -156,6 +156,8 @@ impl Config {
     }
 
     /// Whether the checker makes no loop thread, and gets on only inside the caller's own calls to it. Default false.
+    /// It is driven in the network namespace that it was made in; elsewhere a check that needs a new socket is a
+    /// [`Status::LocalFault`] with EXDEV, from Linux 5.14 on, which can tell.
     /// [`Error::Unsupported`] where there is no descriptor to tell when it should.
     pub fn set_caller_driven(&mut self, on: bool) -> Result<(), Error> {
         if on && !PollSet::EXISTS {
