@@ -47,6 +47,16 @@ mod fork_in_mid_check_disturbs_no_check_of_its_parent_and_gives_no_descriptor_to
     of_each_kind!(run);
 }
 
+mod host_that_closes_the_librarys_descriptors_has_no_false_verdict_and_neither_hangs_nor_spins {
+    use super::*;
+
+    fn run(test: &str, kind: &str) {
+        c::run(test, "descriptors_taken", Flavour::Shared, &[kind]);
+    }
+
+    of_each_kind!(run);
+}
+
 mod child_that_returns_from_the_callback_that_forked_it_never_goes_on_with_its_parents_loop {
     runs!("fork_and_return" []; with_the_shared_object Shared, with_the_archive Archive);
 

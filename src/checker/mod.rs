@@ -37,6 +37,7 @@ use crate::event_loop::shared::Shared;
 use crate::event_loop::{EventLoop, LoopEngine};
 use crate::permits::Permits;
 use crate::stats::Stats;
+use crate::sys::dso;
 use crate::sys::limits;
 use crate::sys::memory::vec_for;
 use crate::sys::netns;
@@ -351,7 +352,15 @@ impl Drop for Checker {
         } else if self.driver.is_some() {
             self.shared.resolver.join();
         } else {
-            threads.into_iter().for_each(Thread::join);
+            for (thread, handle) in threads.into_iter().zip(&self.shared.handles) {
+                if handle.inbox.wake_if_asleep() {
+                    thread.join();
+                } else {
+                    // The host has closed the loop's descriptors: it ends when its next timer wakes it.
+                    dso::stay_loaded();
+                    thread.detach();
+                }
+            }
         }
     }
 }

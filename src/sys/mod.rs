@@ -17,6 +17,7 @@ pub(crate) mod own_address;
 #[cfg(all(any(target_os = "linux", target_os = "android"), feature = "forced-handshake"))]
 pub(crate) mod platform;
 pub(crate) mod poll_set;
+pub(crate) mod poller;
 pub(crate) mod raw_socket;
 pub(crate) mod readiness;
 pub(crate) mod sockaddr;

@@ -28,7 +28,7 @@ use crate::engine::errno::Origin;
 use crate::engine::wire::Wire;
 use crate::engine::{Conclusion, Engine, NoSocket, Start, WAKE};
 use crate::sys::clock::Stamps;
-use crate::sys::{clock, os_error};
+use crate::sys::{clock, os_error, poller};
 
 /// Answers and errors come by at most two descriptors, and there is the waker.
 const EVENTS: usize = 8;
@@ -266,9 +266,8 @@ impl Engine for RawEngine {
         self.flush();
         let has_more = self.in_flight.has_outcomes() || self.families.iter().flatten().any(Family::has_more);
         let wait = if has_more { Some(Duration::ZERO) } else { wait };
-        // Interrupted by a debugger or SIGCONT, or by any signal on a caller's own thread: there are simply no events.
         let begun = clock::now();
-        if self.poll.poll(&mut self.events, wait).is_ok() {
+        if poller::wait(&mut self.poll, &mut self.events, wait) {
             self.families.iter_mut().flatten().for_each(|family| family.unread.asked(begun));
             for event in self.events.iter().filter(|event| event.token() != WAKE) {
                 if let Some(Some(family)) = self.families.get_mut(event.token().0) {

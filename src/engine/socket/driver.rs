@@ -21,6 +21,7 @@ use crate::check::verdict::{Status, Verdict};
 use crate::engine::{Conclusion, Engine, NoSocket, Start, WAKE};
 use crate::sys::memory::OutOfMemory;
 use crate::sys::os_error;
+use crate::sys::poller;
 
 /// Answers taken from the poller at once; each costs a few microseconds. Less than 4 KiB of them, as mio would end the
 /// process if it could not have their memory.
@@ -76,8 +77,7 @@ impl Engine for SocketEngine {
     /// Waits for answers or a wake-up (`None`: for ever).
     fn poll(&mut self, wait: Option<Duration>) {
         self.ready.clear();
-        // Interrupted by a debugger or SIGCONT, or by any signal on a caller's own thread: there are simply no events.
-        if self.poll.poll(&mut self.events, wait).is_ok() {
+        if poller::wait(&mut self.poll, &mut self.events, wait) {
             let sockets = self.events.iter().map(|event| event.token()).filter(|token| *token != WAKE);
             self.ready.extend(sockets.map(|token| token.0 as u32));
             self.ready.reverse(); // the first to come is the first to be read
