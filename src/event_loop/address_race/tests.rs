@@ -191,3 +191,52 @@ fn an_early_syn_that_is_given_up_leaves_what_is_known_by_then() {
     assert_eq!(race.given_up(2, 1), Next::End(verdict(Status::TimedOut)));
     assert_eq!(race.syns_sent_again(Some(([127, 0, 0, 1], 80).into())), 2);
 }
+
+#[test]
+fn the_time_of_a_paced_one_runs_once_its_lookup_begins_and_its_checks_wait_for_nothing_on_it() {
+    let mut race = race(1, true);
+    assert!(race.waits_for_its_time() && race.is_in_time(5000 * MS));
+    race.begin_time(100 * MS);
+    assert!(!race.waits_for_its_time() && race.is_in_time(1100 * MS - 1) && !race.is_in_time(1100 * MS));
+    assert!(take_turn(&mut race, 1, 200 * MS).paced, "the wait for a turn is not charged");
+}
+
+#[test]
+fn the_time_of_early_syns_runs_already() {
+    let reply_to = ReplyTo { sink: SlotKey::of(0), id: 1, tag: 0 };
+    let mut race = AddressRace::of_check(reply_to, 1, terms(1000, true), ([127, 0, 0, 1], 80).into(), 1);
+    let Some(Turn::EarlySyn { terms, .. }) = race.next_turn(300 * MS) else { panic!("no early SYN is left") };
+    assert!(!terms.paced);
+}
+
+#[test]
+fn an_early_syn_that_is_given_up_leaves_the_others_under_way() {
+    let mut race = race(1, false);
+    take_turn(&mut race, 1, 0);
+    send_early(&mut race, 2);
+    send_early(&mut race, 3);
+    assert_eq!(race.concluded(1, verdict(Status::TimedOut), MS), Next::Wait);
+    assert_eq!(race.given_up(2, 0), Next::Wait);
+    assert_eq!(race.into_running().collect::<Vec<_>>(), [3]);
+}
+
+#[test]
+fn silence_after_a_late_first_syn_is_no_verdict_and_an_answer_is_one() {
+    let silent = Verdict { os_error: 110, ..verdict(Status::TimedOut) };
+    for (seen, told) in [(silent, verdict(Status::Busy)), (verdict(Status::Refused), verdict(Status::Refused))] {
+        let mut race = race(1, false);
+        take_turn(&mut race, 1, 0);
+        race.starts(0, 950 * MS);
+        assert_eq!(race.concluded(1, seen, 1000 * MS), Next::End(told));
+    }
+}
+
+#[test]
+fn of_two_that_say_as_much_the_first_stands() {
+    let unreachable = |os_error| Verdict { os_error, ..verdict(Status::Unreachable) };
+    let mut race = race(1, false);
+    take_turn(&mut race, 1, 0);
+    send_early(&mut race, 2);
+    assert_eq!(race.concluded(2, unreachable(101), MS), Next::Wait);
+    assert_eq!(race.concluded(1, unreachable(113), 2 * MS), Next::End(unreachable(101)));
+}
