@@ -169,21 +169,23 @@ fn checks_that_are_gone_leave_nothing_behind_a_head_that_waits() {
 #[test]
 fn checks_that_wait_for_their_target_let_others_by_and_come_first_when_it_is_free() {
     let mut table = CheckTable::default();
-    let (first, second, third) = (add(&mut table), add(&mut table), add(&mut table));
-    [first, second, third].into_iter().for_each(|slot| table.queue(slot));
-    table.wait_for_target(first, 7).unwrap();
-    table.wait_for_target(second, 7).unwrap();
-    assert_eq!((table.first_queued(true, true), table.queued(), table.queued_in_time()), (Some(third), 3, 3));
-    assert!(table.remove(first).waits_for_target && table.has_some_for_targets());
+    let waiting: Vec<u32> = (0..3).map(|_| add(&mut table)).collect();
+    let other = add(&mut table);
+    waiting.iter().chain([&other]).for_each(|slot| table.queue(*slot));
+    waiting.iter().for_each(|slot| table.wait_for_target(*slot, 7).unwrap());
+    assert_eq!((table.first_queued(true, true), table.queued(), table.queued_in_time()), (Some(other), 4, 4));
+    assert!(table.remove(waiting[0]).waits_for_target);
     table.lose_one_of(7);
     table.target_is_free(8);
-    assert_eq!(table.first_queued(true, true), Some(third), "another target");
+    assert_eq!(table.first_queued(true, true), Some(other), "another target");
     table.target_is_free(7);
-    assert_eq!(table.first_queued(true, true), Some(second));
+    assert_eq!(table.first_queued(true, true), Some(waiting[1]));
+    assert!(table.has_some_for_targets(), "one more waits");
     table.target_is_free(7);
-    table.start_first(second, SUBMITTED, 0);
-    table.start_first(third, SUBMITTED, 0);
-    assert!(!table.has_queued() && table.by_destination.is_empty());
+    assert_eq!(table.first_queued(true, true), Some(waiting[2]));
+    assert!(!table.has_some_for_targets());
+    [waiting[2], waiting[1], other].into_iter().for_each(|slot| table.start_first(slot, SUBMITTED, 0));
+    assert!(!table.has_queued());
 }
 
 #[test]
