@@ -208,7 +208,9 @@ fn closing_wakes_everybody_for_ever_and_takes_nothing_away() {
         let several = scope.spawn(|| queue.take(10, 10, FOR_EVER, |_| ()));
         until_asleep(&queue, 1);
         queue.put(0..3);
+        assert!(!queue.is_closed());
         queue.close();
+        assert!(queue.is_closed());
         assert_eq!(several.join().unwrap(), 3);
         queue.put(3..4);
         assert_eq!(take(&queue, 10, FOR_EVER), [3]);

@@ -126,6 +126,27 @@ fn one_that_had_its_turn_goes_before_those_of_other_queues_and_nobody_after_it_d
 }
 
 #[test]
+fn of_any_two_queues_the_check_that_came_first_has_its_turn_unless_the_other_has_had_its_own() {
+    for (first_kind, second_kind) in (0..16).map(|pair| (pair / 4, pair % 4)) {
+        for has_had_its_turn in [false, true] {
+            let mut table = CheckTable::default();
+            let (first, second) = (add(&mut table), add(&mut table));
+            for (slot, kind) in [(first, first_kind), (second, second_kind)] {
+                (table.check(slot).listed, table.check(slot).silent) = (kind & LISTED != 0, kind & SILENT != 0);
+            }
+            table.queue(first);
+            if has_had_its_turn {
+                table.queue_first(second)
+            } else {
+                table.queue(second)
+            }
+            let expected = if has_had_its_turn { second } else { first };
+            assert_eq!(table.first_queued(true, true), Some(expected), "{first_kind}, {second_kind}");
+        }
+    }
+}
+
+#[test]
 fn a_later_check_in_the_slot_of_a_cancelled_one_waits_for_its_own_turn() {
     let mut table = CheckTable::default();
     let (cancelled, other) = (add(&mut table), add(&mut table));
