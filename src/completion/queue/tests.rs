@@ -72,6 +72,8 @@ mod readers {
         assert_eq!(woken(&[5], 5), usize::MAX);
         // Which of them the system would choose, nobody knows.
         assert_eq!(woken(&[5, 1], 1), usize::MAX);
+        // Nobody waits for several any more.
+        assert_eq!(woken(&[1, 1, 1], 1), 1);
     }
 
     #[test]
@@ -128,6 +130,17 @@ mod readers {
             }
         });
         assert!(times_taken.iter().all(|times| times.load(Ordering::SeqCst) == 1));
+    }
+
+    #[test]
+    fn that_have_some_time_sleep_until_an_item_comes() {
+        let queue = Queue::new();
+        std::thread::scope(|scope| {
+            let reader = scope.spawn(|| take(&queue, 1, Some(PATIENCE)));
+            until_asleep(&queue, 1);
+            queue.put(7..8);
+            assert_eq!(reader.join().unwrap(), [7]);
+        });
     }
 
     #[test]
