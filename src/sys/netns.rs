@@ -3,7 +3,7 @@
 #[cfg(any(target_os = "linux", target_os = "android"))]
 pub(crate) use linux::{ELSEWHERE, Home, run_in};
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
-pub(crate) use nothing::{ELSEWHERE, Home, run_in};
+pub(crate) use nothing::{Home, run_in};
 
 /// Whether this system has them.
 pub(crate) const EXIST: bool = cfg!(any(target_os = "linux", target_os = "android"));
@@ -91,9 +91,6 @@ mod linux {
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 mod nothing {
     use std::io;
-
-    /// Which nothing has.
-    pub(crate) const ELSEWHERE: i32 = crate::sys::os_error::ENETDOWN;
 
     #[derive(Clone, Copy, Default)]
     pub(crate) struct Home;

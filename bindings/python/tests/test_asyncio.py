@@ -105,7 +105,9 @@ def test_event_loops_in_several_threads_share_a_checker(
             targets = [live, dead] * 20 + [silent]
             results = await asyncio.gather(*(checker.acheck(addr, 0.2 if addr == silent else 30) for addr in targets))
             assert [result.addr for result in results] == targets
-            counts.append(Counter(result.status for result in results))
+            # On a busy machine the silent one may have had its turn too late for its silence to say anything.
+            assert results[-1].status in (Status.TIMEOUT, Status.ERR_BUSY)
+            counts.append(Counter(result.status for result in results[:-1]))
 
     loops = [threading.Thread(target=lambda: run(main())) for _ in range(4)]
     for thread in loops:
@@ -116,7 +118,7 @@ def test_event_loops_in_several_threads_share_a_checker(
         thread.join(120)
         assert not thread.is_alive()
     assert streamed == {Status.OK: 3000, Status.REFUSED: 3000}
-    assert counts == [{Status.OK: 20, Status.REFUSED: 20, Status.TIMEOUT: 1}] * 20
+    assert counts == [{Status.OK: 20, Status.REFUSED: 20}] * 20
 
 
 def test_one_loop_after_another_may_use_a_checker(run: Run, checker: Checker, live: str) -> None:
