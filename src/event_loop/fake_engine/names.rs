@@ -130,6 +130,21 @@ fn a_cancelled_name_ends_and_those_that_are_submitted_later_go_on() {
 }
 
 #[test]
+fn hundreds_of_names_and_addresses_are_cancelled_together() {
+    let mut bench = bench(0);
+    submit_names(&bench, 1, 200, 500, false);
+    bench.submit(200, 500);
+    bench.run_until(10);
+    assert_eq!((bench.event_loop.races.resolving(), bench.sent().len()), (200, 8));
+    bench.handle.inbox.give(Command::CancelAll).unwrap();
+    bench.run_until(20);
+    let reports = bench.reports();
+    assert_eq!(reports.len(), 400);
+    assert!(reports.iter().all(|report| report.verdict.status == Status::Cancelled));
+    assert!(bench.event_loop.races.is_empty() && bench.event_loop.checks.table.is_empty());
+}
+
+#[test]
 fn what_came_two_thousand_million_checks_ago_is_cancelled_and_what_comes_afterwards_is_not() {
     let mut bench = bench(0);
     submit_names(&bench, 1, 1, 5_000_000, false);

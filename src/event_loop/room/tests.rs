@@ -164,7 +164,10 @@ fn an_early_syn_that_is_given_up_for_a_check_is_the_latest_and_none_leaves_for_a
     assert_eq!(own.room.early_syns_from(), NOW + PAUSE);
     assert!(!own.has_some_for_early_syn());
     assert!(own.room.has_some_for_early_syn(&own.table, NOW + PAUSE));
+    own.room.listed = own.room.for_lists - 1;
+    assert!(own.room.lists_may_start());
     own.room.listed = own.room.for_lists;
+    assert!(!own.room.lists_may_start());
     assert_eq!(own.room.early_syn_for(Stage::Paced, &own.table, NOW), None, "it has all that lists may have");
     assert_eq!(own.room.early_syn_for(Stage::Queued, &own.table, NOW), Some(slots[1]));
     own.room.listed = 0;
