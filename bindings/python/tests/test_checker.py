@@ -169,7 +169,7 @@ def test_a_closed_checker_leaves_no_descriptor_and_no_thread(live: str, dead: st
 def test_what_a_checker_has_done_is_counted(live: str, dead: str, silent: str) -> None:
     with Checker() as checker:
         list(checker.check_many([live, live, dead, "nonsense"], 60))
-        checker.check(silent, 0.1)
+        checker.check(silent, 0.5)
         stats = checker.stats()
     assert (stats.submitted, stats.up, stats.refused, stats.timed_out, stats.err_address) == (5, 2, 1, 1, 1)
     assert (stats.in_flight, stats.queued, stats.err_internal, stats.unsolicited) == (0, 0, 0, 0)

@@ -21,7 +21,7 @@ def test_each_target_has_a_line_and_the_worst_of_them_is_the_status(
         said = capsys.readouterr()
         assert sorted(line.split()[0].rstrip(":") for line in said.out.splitlines()) == sorted(targets)
         assert said.err == ""
-    assert main(["-t", "0.1", silent]) == 1
+    assert main(["-t", "0.5", silent]) == 1
     assert " timed out after " in capsys.readouterr().out
 
 
