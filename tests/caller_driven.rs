@@ -232,7 +232,7 @@ mod callers {
             });
             std::thread::sleep(Duration::from_millis(100));
             assert_eq!(checker.check(&Request::new(at(V4, PORT))).status, Status::Up);
-            let request = Request { timeout_ms: 300, ..Request::new(at(V4, SILENT_PORT)) };
+            let request = Request { timeout_ms: 1000, ..Request::new(at(V4, SILENT_PORT)) };
             assert_eq!(checker.check(&request).status, Status::TimedOut);
             let begun = Instant::now();
             assert_eq!(checker.reap(&mut Vec::new(), 1, Some(Duration::from_millis(100))), 0);

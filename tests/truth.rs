@@ -487,7 +487,7 @@ mod nothing_left {
         let checker = checker();
         // Awaken whatever there is to awaken: the loop, the resolver, deadlines.
         assert_eq!(checker.check(&Request::new(listener.address())).status, Status::Up);
-        let silent = Request { timeout_ms: 100, ..Request::new(at(V4, SILENT_PORT)) };
+        let silent = Request { timeout_ms: 1000, ..Request::new(at(V4, SILENT_PORT)) };
         assert_eq!(checker.check(&silent).status, Status::TimedOut);
         assert_eq!(checker.check_addr("localhost:9", 0).status, Status::Refused);
         std::thread::sleep(Duration::from_millis(300));

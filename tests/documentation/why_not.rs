@@ -196,7 +196,7 @@ fn connection_tracking_keeps_of_each_way_to_check_what_the_page_says() {
     assert!(kept.len() > 1 && kept.iter().all(|entry| entry.contains(" CLOSE ")), "{kept:#?}");
     assert_eq!(checker.check(&Request::new(at(V4, DEAD_PORT))).status, Status::Refused);
     assert_eq!(entries(DEAD_PORT), [""; 0]);
-    let impatient = Request { timeout_ms: 200, ..Request::new(silent) };
+    let impatient = Request { timeout_ms: 1000, ..Request::new(silent) };
     assert_eq!(checker.check(&impatient).status, Status::TimedOut);
     assert!(matches!(&entries(8081)[..], [entry] if entry.contains(" SYN_SENT ")), "{:?}", entries(8081));
     assert_eq!(firewall::packets("invalid"), 0);

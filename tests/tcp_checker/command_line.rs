@@ -91,7 +91,7 @@ fn every_short_option_of_the_tcp_shaker_tool_has_a_long_name() {
 #[test]
 fn a_time_has_a_unit_or_is_of_milliseconds() {
     let (_full, silent) = crate::c_programs::silent();
-    for (time, least) in [("100", 0.1), ("100ms", 0.1), ("0.2s", 0.2), ("0.005m", 0.3)] {
+    for (time, least) in [("600", 0.6), ("600ms", 0.6), ("0.6s", 0.6), ("0.01m", 0.6)] {
         let run = finish(&mut tool(&["-t", time, "-j", &silent]));
         assert_eq!(run.code(), SOME_DOWN, "{run:?}");
         let elapsed = parse(run.stdout.trim_end())["elapsed_us"].parse::<f64>().unwrap() / 1e6;

@@ -100,7 +100,7 @@ fn values_behind_a_sign_of_equality_are_taken_as_gos_tool_takes_them() {
     let (up, silent) = (format!("-a={up}"), format!("-a={silent}"));
     let list = TextFile::new("equal", "127.0.0.1:9\n");
     let file = format!("-f={}", list.path());
-    let run = finish(&mut tool(&[&up, &silent, &file, "-t=100", "-n=2", "-c=3", "-r=0", "-T=1", "-s=127.0.0.1"]));
+    let run = finish(&mut tool(&[&up, &silent, &file, "-t=1000", "-n=2", "-c=3", "-r=0", "-T=1", "-s=127.0.0.1"]));
     assert_eq!(run.code(), SOME_DOWN, "{run:?}");
     assert_eq!(
         closing_lines(&run.stdout),

