@@ -75,6 +75,8 @@ mod of_an_address {
         let _network = Network::new();
         // Its other addresses stay when the first of a network goes.
         sysctl("net/ipv4/conf/all/promote_secondaries", "1");
+        // With the first address of a network its route goes, and is made anew, and between there would be no way.
+        sh("ip route add 10.1.0.0/24 dev near1 metric 9");
         let change = || {
             for (new, old) in [(7, 1), (1, 7)] {
                 sh(&format!("ip addr add 10.1.0.{new}/24 dev near1; ip addr del 10.1.0.{old}/24 dev near1"));
