@@ -31,9 +31,11 @@ fn time_told() -> Option<Duration> {
         ["STORM_SECONDS", "SOAK_SECONDS", "SIGNAL_SECONDS"].into_iter().filter_map(told).map(|seconds| 2 * seconds);
     // Some calls are tried with each of twenty errors, and where nothing can be had, a try takes as long as its checks.
     let calls = told("SYSTEM_CALLS").map(|calls| 4 * calls);
+    // Where half of all packets are lost, most checks of a network last until their deadline.
+    let checks = told("NETWORK_CHECKS").map(|checks| checks / 100);
     let is_long = is_full() || std::env::var_os("MEMORY_SWEEP").is_some();
     let full_size = is_long.then_some(3_000);
-    seconds.chain(calls).chain(full_size).max().map(Duration::from_secs)
+    seconds.chain(calls).chain(checks).chain(full_size).max().map(Duration::from_secs)
 }
 
 /// Whether other tests may run at the same time.
