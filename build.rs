@@ -31,10 +31,14 @@ fn main() {
     };
     let directory = Path::new(&variable("OUT_DIR")).join("linkers");
     fs::create_dir_all(&directory).expect("OUT_DIR is ours to write to");
+    // A copy: another checkout may build in the same target directory when this one has gone.
+    let map = directory.join("tcpshaker.map");
+    let ours = fs::read(Path::new(&variable("CARGO_MANIFEST_DIR")).join("abi/tcpshaker.map"));
+    fs::write(&map, ours.expect("a file of the sources")).expect("OUT_DIR is ours to write to");
     // The name of the default, ld.bfd, is taken whether or not that is the linker that is there.
-    write_script(&directory.join("ld.bfd"), first);
+    write_script(&directory.join("ld.bfd"), first, &map);
     for (name, linker) in &linkers {
-        write_script(&directory.join(name), linker);
+        write_script(&directory.join(name), linker, &map);
     }
     // Rust's own lld stands in a directory that the compiler looks into before ours.
     for argument in [format!("-B{}/", directory.display()), "-fuse-ld=bfd".to_owned(), soname()] {
@@ -94,13 +98,12 @@ impl Compiler {
     }
 }
 
-/// Writes a script that links as this linker does, but by our map.
-fn write_script(path: &Path, linker: &Path) {
-    let map = Path::new(&variable("CARGO_MANIFEST_DIR")).join("abi/tcpshaker.map");
+/// Writes a script that links as this linker does, but by this map.
+fn write_script(path: &Path, linker: &Path, map: &Path) {
     let script = format!(
         "#!/bin/sh\nfor argument do\n  shift\n  case $argument in\n    --version-script=*) \
          argument=--version-script={} ;;\n  esac\n  set -- \"$@\" \"$argument\"\ndone\nexec {} \"$@\"\n",
-        quoted(&map),
+        quoted(map),
         quoted(linker)
     );
     fs::write(path, script).expect("OUT_DIR is ours to write to");
