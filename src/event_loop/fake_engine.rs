@@ -28,6 +28,7 @@ use crate::sys::clock;
 use crate::sys::memory::OutOfMemory;
 use crate::sys::waker::Waker;
 
+mod early_syns;
 mod late_rounds;
 mod late_turns;
 mod names;
@@ -63,9 +64,10 @@ struct Wire {
     held_up_for: u64,
 }
 
-struct FakeEngine(Rc<RefCell<Wire>>);
+/// `REPEATS`: as the raw one; otherwise an early SYN is a check of its own, as with sockets.
+struct FakeEngine<const REPEATS: bool>(Rc<RefCell<Wire>>);
 
-impl FakeEngine {
+impl<const REPEATS: bool> FakeEngine<REPEATS> {
     fn wire(&self) -> RefMut<'_, Wire> {
         self.0.borrow_mut()
     }
@@ -80,8 +82,8 @@ impl Wire {
     }
 }
 
-impl Engine for FakeEngine {
-    const REPEATS_SYN: bool = true;
+impl<const REPEATS: bool> Engine for FakeEngine<REPEATS> {
+    const REPEATS_SYN: bool = REPEATS;
 
     fn poller_fd(&self) -> Option<c_int> {
         None
@@ -174,7 +176,7 @@ impl Engine for FakeEngine {
     fn shrink(&mut self) {}
 }
 
-impl LoopEngine for FakeEngine {
+impl<const REPEATS: bool> LoopEngine for FakeEngine<REPEATS> {
     fn adopt(&mut self, _: Socket, _: SlotKey) -> (u32, Result<(), i32>) {
         unreachable!("its checks begin in the loop")
     }
@@ -184,8 +186,10 @@ impl LoopEngine for FakeEngine {
     }
 }
 
-struct Bench {
-    event_loop: EventLoop<FakeEngine>,
+type Bench = BenchOf<true>;
+
+struct BenchOf<const REPEATS: bool> {
+    event_loop: EventLoop<FakeEngine<REPEATS>>,
     wire: Rc<RefCell<Wire>>,
     shared: Arc<Shared>,
     handle: Arc<LoopHandle>,
@@ -193,7 +197,7 @@ struct Bench {
     _poll: mio::Poll,
 }
 
-impl Drop for Bench {
+impl<const REPEATS: bool> Drop for BenchOf<REPEATS> {
     fn drop(&mut self) {
         self.shared.resolver.close();
         self.shared.resolver.join();
@@ -201,8 +205,8 @@ impl Drop for Bench {
     }
 }
 
-impl Bench {
-    fn new(config: Config, in_flight: u32) -> Bench {
+impl<const REPEATS: bool> BenchOf<REPEATS> {
+    fn new(config: Config, in_flight: u32) -> BenchOf<REPEATS> {
         clock::by_hand::set(BEGIN);
         let poll = mio::Poll::new().unwrap();
         let inbox = Inbox::new(Waker::new(&poll, WAKE).unwrap());
@@ -210,7 +214,7 @@ impl Bench {
         let shared = Arc::new(Shared::new(config, vec![handle.clone()]));
         let wire = Rc::new(RefCell::new(Wire { read_until: BEGIN, ..Wire::default() }));
         let event_loop = EventLoop::new(shared.clone(), handle.clone(), FakeEngine(wire.clone()));
-        Bench { event_loop, wire, shared, handle, _poll: poll }
+        BenchOf { event_loop, wire, shared, handle, _poll: poll }
     }
 
     fn submit(&self, checks: u64, timeout_ms: u32) {
