@@ -211,7 +211,7 @@ mod tests {
             check.starts(9, 0);
             assert!(check.is_in_flight());
             check.waits_again();
-            assert_eq!(check.stage(), stage);
+            assert_eq!((check.stage(), check.syns), (stage, 0));
         }
     }
 }
