@@ -59,6 +59,8 @@ const RAW_IDLE_MS: u32 = 5_000;
 const RAW_IN_FLIGHT: u32 = 1 << 18;
 /// The host's callbacks run on it; musl's own default would be 128 KiB.
 const LOOP_STACK: usize = 2 << 20;
+/// A loop that is awake ends within less.
+const AWAKE: Duration = Duration::from_secs(1);
 
 /// Checks TCP ports. Made to be shared: every function may be called from any thread at any time.
 ///
@@ -336,6 +338,23 @@ fn effective_engine(config: &Config) -> Result<EngineKind, Status> {
     }
 }
 
+impl Checker {
+    /// Whether the loops end now: each was woken, or is awake and ends by itself. One that sleeps, and whose descriptors
+    /// the host has closed, only hears of it at its next timer.
+    fn are_loops_ending(&self) -> bool {
+        let unwoken = self.shared.handles.iter().filter(|handle| !handle.inbox.wake()).count();
+        let until = Instant::now() + AWAKE;
+        while unwoken > 0 && self.shared.loops.load(Ordering::SeqCst) > 0 {
+            if Instant::now() > until {
+                dso::stay_loaded();
+                return false;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        true
+    }
+}
+
 impl Drop for Checker {
     fn drop(&mut self) {
         let threads = std::mem::take(&mut self.threads);
@@ -352,15 +371,8 @@ impl Drop for Checker {
         } else if self.driver.is_some() {
             self.shared.resolver.join();
         } else {
-            for (thread, handle) in threads.into_iter().zip(&self.shared.handles) {
-                if handle.inbox.wake_if_asleep() {
-                    thread.join();
-                } else {
-                    // The host has closed the loop's descriptors: it ends when its next timer wakes it.
-                    dso::stay_loaded();
-                    thread.detach();
-                }
-            }
+            let end: fn(Thread) = if self.are_loops_ending() { Thread::join } else { Thread::detach };
+            threads.into_iter().for_each(end);
         }
     }
 }

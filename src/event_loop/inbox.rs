@@ -159,7 +159,7 @@ impl Inbox {
     }
 
     /// False if the loop sleeps and cannot be woken. The next who leaves a command tries again.
-    pub fn wake_if_asleep(&self) -> bool {
+    fn wake_if_asleep(&self) -> bool {
         !self.asleep.swap(false, Ordering::SeqCst) || self.wake()
     }
 

@@ -23,6 +23,23 @@ static long long cpu_ms(void) {
   return used.tv_sec * 1000LL + used.tv_nsec / 1000000;
 }
 
+static int awake;
+
+static void count_awake(const char *id) {
+  char path[64], text[512];
+  snprintf(path, sizeof path, "/proc/self/task/%s/stat", id);
+  read_text(path, text, sizeof text);
+  const char *end_of_name = strrchr(text, ')');
+  awake += end_of_name == NULL || end_of_name[2] != 'S';
+}
+
+/* What was left for a loop that is about to wake up is lost with its descriptors. */
+static int loops_sleep(void) {
+  awake = 0;
+  each_thread("shaker-loop", count_awake);
+  return awake == 0;
+}
+
 /* Closed alone they would end a debug build: Rust's own library finds out that its descriptors are not there. */
 static void take_descriptors(void) {
   int mine = open("/dev/null", O_RDONLY | O_CLOEXEC);
@@ -39,6 +56,7 @@ static int host(void) {
   requests[0].user_data = &up, requests[1].user_data = &down;
   EXPECT_EQ(shaker_check_addr(checker, up.text, 0, NULL), SHAKER_OK);
   EXPECT_EQ(shaker_check_many(checker, requests, 2, results), SHAKER_OK);
+  UNTIL(loops_sleep());
   take_descriptors();
 
   for (int i = 0; i < CHECKS; i++) {
