@@ -349,7 +349,7 @@ impl Checker {
                 dso::stay_loaded();
                 return false;
             }
-            std::thread::sleep(Duration::from_millis(1));
+            thread::pause(Duration::from_millis(1));
         }
         true
     }

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use mio::{Events, Poll};
 
+use super::thread;
+
 /// How long a thread sleeps whose poller does not wait: far less than the 200 ms for which the kernel withholds an ACK.
 const BROKEN: Duration = Duration::from_millis(5);
 
@@ -16,7 +18,7 @@ pub(crate) fn wait(poll: &mut Poll, events: &mut Events, wait: Option<Duration>)
         Ok(()) => true,
         Err(error) => {
             if error.kind() != ErrorKind::Interrupted {
-                std::thread::sleep(wait.map_or(BROKEN, |wait| wait.min(BROKEN)));
+                thread::pause(wait.map_or(BROKEN, |wait| wait.min(BROKEN)));
             }
             false
         }

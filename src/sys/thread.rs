@@ -8,8 +8,11 @@ mod system;
 use std::cell::Cell;
 use std::ffi::CStr;
 use std::io;
+use std::time::Duration;
 
 pub(crate) use system::Thread;
+
+use super::lock::{Condvar, Mutex};
 
 const NO_LOOP: usize = usize::MAX;
 thread_local! {
@@ -35,6 +38,12 @@ pub(crate) fn is_ours() -> bool {
 /// Whether the calling thread is a loop of `checker`, so that blocking it would block the checker.
 pub(crate) fn belongs_to(checker: usize) -> bool {
     CHECKER.get() == checker
+}
+
+/// Sleeps for so long, or less. What the standard library has for it panics where a sandbox refuses clock_nanosleep(2).
+pub(crate) fn pause(time: Duration) {
+    let nobody = Mutex::new(());
+    drop(Condvar::new().wait_timeout(nobody.lock(), time));
 }
 
 /// Starts a thread with a stack of so many bytes. `name` has at most 15 bytes (pthread_setname_np(3)).
