@@ -63,6 +63,9 @@ void signals_catch(void)
     /* A reader that goes away ends the run, also where whoever started it ignores this, as systemd does. */
     signal(SIGPIPE, SIG_DFL);
     descriptor = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    /* One at a time: of two that interrupt each other the earlier would look like one that comes much later. */
+    sigaddset(&ending.sa_mask, SIGINT);
+    sigaddset(&ending.sa_mask, SIGTERM);
     sigaction(SIGINT, &ending, NULL);
     sigaction(SIGTERM, &ending, NULL);
     sigaction(SIGQUIT, &asking, NULL);
