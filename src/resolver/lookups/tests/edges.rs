@@ -32,9 +32,7 @@ fn both_those_of_slow_hosts_and_the_others_may_begin() {
     lookups.ask_for_each("fast", 3);
     assert_eq!(lookups.may_begin(SLOW), 6);
     assert_eq!(lookups.next_change(), None, "nothing is under way");
-    lookups.begin(SLOW).unwrap();
-    lookups.begin(SLOW).unwrap();
-    lookups.begin(SLOW).unwrap();
+    (0..3).for_each(|_| drop(lookups.begin(SLOW).unwrap()));
     assert_eq!((lookups.prompt.len(), lookups.slow.len()), (1, 2));
     lookups.begin(SLOW).unwrap();
     lookups.ask("another", 0);
