@@ -151,4 +151,57 @@ mod tests {
         let kinds: Vec<usize> = Status::ALL.into_iter().map(kind).collect();
         assert_eq!(kinds, (0..KINDS).collect::<Vec<_>>());
     }
+
+    #[test]
+    fn each_status_is_counted_where_its_name_stands() {
+        let counters = Counters::default();
+        for (times, status) in (1..).zip(Status::ALL) {
+            let mut tally = Tally::default();
+            for _ in 0..times {
+                tally.count(status);
+                counters.add_one(status, false);
+            }
+            counters.add(&mut tally);
+            counters.add(&mut tally); // it was added, and is empty
+        }
+        let Stats { up, timed_out, refused, unreachable, invalid, bad_address, .. } = counters.read();
+        let Stats { unresolved, local_fault, cancelled, closed, busy, unsupported, internal, .. } = counters.read();
+        let read = [
+            (Status::Up, up),
+            (Status::TimedOut, timed_out),
+            (Status::Refused, refused),
+            (Status::Unreachable, unreachable),
+            (Status::Invalid, invalid),
+            (Status::BadAddress, bad_address),
+            (Status::Unresolved, unresolved),
+            (Status::LocalFault, local_fault),
+            (Status::Cancelled, cancelled),
+            (Status::Closed, closed),
+            (Status::Busy, busy),
+            (Status::Unsupported, unsupported),
+            (Status::Internal, internal),
+        ];
+        for (status, count) in read {
+            assert_eq!(count, 2 * (1 + kind(status) as u64), "{status:?}");
+        }
+    }
+
+    #[test]
+    fn handshakes_that_were_completed_are_counted_once_each() {
+        let counters = Counters::default();
+        let mut tally = Tally { completed_handshakes: 2, ..Tally::default() };
+        counters.add(&mut tally);
+        counters.add(&mut tally);
+        counters.add_one(Status::Up, true);
+        counters.add_one(Status::Up, false);
+        assert_eq!(counters.read().completed_handshakes, 3);
+    }
+
+    #[test]
+    fn what_was_refused_after_all_was_not_submitted() {
+        let counters = Counters::default();
+        counters.add_submitted(5);
+        counters.take_back(2);
+        assert_eq!(counters.read().submitted, 3);
+    }
 }
