@@ -10,6 +10,8 @@ mod dead_loop;
 mod driver;
 mod inline;
 mod many;
+#[cfg(test)]
+mod shares;
 mod submit;
 
 use std::io;

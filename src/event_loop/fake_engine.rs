@@ -26,12 +26,15 @@ use crate::engine::{Conclusion, Engine, NoSocket, Start, WAKE};
 use crate::permits::Permits;
 use crate::sys::clock;
 use crate::sys::memory::OutOfMemory;
+use crate::sys::os_error;
 use crate::sys::waker::Waker;
 
 mod early_syns;
+mod endings;
 mod late_rounds;
 mod late_turns;
 mod names;
+mod shortage;
 
 const MS: u64 = 1_000_000;
 /// When each test begins: after decades, so that no deadline has passed on the resolver's own clock.
@@ -62,6 +65,10 @@ struct Wire {
     polls: u32,
     /// The next flush comes so much later.
     held_up_for: u64,
+    /// A check that is given up had its answer.
+    is_up_at_last: bool,
+    /// There is no descriptor for any check.
+    has_no_descriptor: bool,
 }
 
 /// `REPEATS`: as the raw one; otherwise an early SYN is a check of its own, as with sockets.
@@ -112,8 +119,13 @@ impl<const REPEATS: bool> Engine for FakeEngine<REPEATS> {
     }
 
     fn acquire(&mut self, target: &SocketAddr, _: CloseMode, _: u32, _: u32) -> Result<u32, NoSocket> {
-        let wire = self.wire();
-        if wire.full == Some(*target) { Err(NoSocket::NOT_FOR_THIS_TARGET) } else { Ok(wire.checks.len() as u32) }
+        match self.wire() {
+            wire if wire.has_no_descriptor => {
+                Err(NoSocket { status: Status::LocalFault, errno: os_error::OUT_OF_DESCRIPTORS })
+            }
+            wire if wire.full == Some(*target) => Err(NoSocket::NOT_FOR_THIS_TARGET),
+            wire => Ok(wire.checks.len() as u32),
+        }
     }
 
     fn destination(&self, target: &SocketAddr) -> u32 {
@@ -133,7 +145,8 @@ impl<const REPEATS: bool> Engine for FakeEngine<REPEATS> {
     }
 
     fn last_look(&mut self, slot: u32, target: &SocketAddr, _: u64) -> Conclusion {
-        self.wire().conclude(slot, target, Status::TimedOut)
+        let status = if self.wire().is_up_at_last { Status::Up } else { Status::TimedOut };
+        self.wire().conclude(slot, target, status)
     }
 
     fn repeat_syn(&mut self, slot: u32, _: &SocketAddr) -> bool {
@@ -384,14 +397,4 @@ fn a_check_has_its_turn_however_many_wait_before_it_for_the_end_of_one_of_their_
     assert!(sent.len() == 2 && sent[0] < 150 && sent[1] < 250, "{sent:?}");
     let polls = bench.wire.borrow().polls;
     assert!(polls < 100, "{polls} polls");
-}
-
-#[test]
-fn it_is_polled_again_when_the_engine_wants_it() {
-    let mut bench = Bench::new(config(0), 8);
-    bench.run_until(1);
-    assert_eq!(bench.event_loop.rest(), None);
-    bench.handle.inbox.awake();
-    bench.wire.borrow_mut().wants_poll_at = Some(BEGIN + 5 * MS);
-    assert_eq!(bench.event_loop.rest(), Some(BEGIN + 5 * MS));
 }

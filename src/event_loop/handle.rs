@@ -76,3 +76,25 @@ impl Listener for LoopHandle {
         self.inbox.leave(Command::Resolved { race: waiter.slot, generation: waiter.generation, addresses });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::WAKE;
+    use crate::sys::waker::Waker;
+
+    #[test]
+    fn a_check_may_start_on_its_callers_thread_where_few_have_and_none_waits() {
+        let poll = mio::Poll::new().unwrap();
+        let inbox = Inbox::new(Waker::new(&poll, WAKE).unwrap());
+        let handle = LoopHandle::new(inbox, Permits::new(8, 2), Arc::new(SpareSockets::new(2)));
+        assert!(handle.has_few_checks());
+        handle.queued.store(1, Ordering::Relaxed);
+        assert!(!handle.has_few_checks());
+        handle.queued.store(0, Ordering::Relaxed);
+        while handle.permits.taken() < handle.permits.callers_limit() {
+            assert!(handle.has_few_checks() && handle.permits.take());
+        }
+        assert!(!handle.has_few_checks());
+    }
+}

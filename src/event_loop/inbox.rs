@@ -273,11 +273,26 @@ mod tests {
     }
 
     #[test]
+    fn only_the_last_command_is_taken_back_and_only_until_it_is_collected() {
+        let poll = Poll::new().unwrap();
+        let inbox = Inbox::new(Waker::new(&poll, Token(0)).unwrap());
+        (1..=2).for_each(|id| inbox.give(Command::Cancel(id)).unwrap());
+        assert_eq!(inbox.collect().0.len(), 2);
+        assert!(!inbox.take_back(2), "it was collected");
+        (3..=4).for_each(|id| inbox.give(Command::Cancel(id)).unwrap());
+        assert!(!inbox.take_back(2) && !inbox.take_back(3), "there is a later one");
+        assert!(inbox.take_back(4));
+        assert_eq!(inbox.collect().0.len(), 1);
+    }
+
+    #[test]
     fn a_closed_inbox_takes_no_command_and_tells_why() {
         let poll = Poll::new().unwrap();
         let inbox = Inbox::new(Waker::new(&poll, Token(0)).unwrap());
         inbox.give(Command::Cancel(1)).unwrap();
+        assert!(!inbox.is_closed());
         inbox.close(Status::Closed);
+        assert!(inbox.is_closed());
         inbox.close(Status::Internal);
         assert_eq!(inbox.give(Command::CancelAll), Err(Status::Closed));
         let (commands, closed) = inbox.collect();

@@ -217,6 +217,34 @@ mod tests {
     }
 
     #[test]
+    fn the_memory_of_a_burst_is_given_back() {
+        let mut intake = Intake::default();
+        for id in 0..1_000 {
+            intake.commands.push_back(Command::Cancel(id));
+            intake.add_batch(SlotKey::of(0), batch(id..id + 1));
+        }
+        while intake.next_command().is_some() {}
+        assert!(!intake.is_empty() && intake.has_arrivals(), "batches are left");
+        assert_eq!(take_all(&mut intake).len(), 1_000);
+        assert!(intake.is_empty() && !intake.has_arrivals());
+        intake.shrink();
+        assert_eq!((intake.commands.capacity(), intake.arrivals.capacity()), (0, 0));
+    }
+
+    #[test]
+    fn an_id_is_forgotten_when_what_was_there_at_its_cancel_is_taken_in_and_no_sooner() {
+        let mut intake = Intake::default();
+        intake.add_batch(SlotKey::of(0), batch(1..2));
+        intake.cancel(3); // not among them
+        intake.add_batch(SlotKey::of(0), batch(2..3));
+        intake.cancel(2);
+        intake.add_batch(SlotKey::of(0), batch(3..4));
+        assert_eq!(take_all(&mut intake), [(1, None), (2, Some(Status::Cancelled)), (3, None)]);
+        let CancelledIds { older, younger, .. } = &intake.cancelled;
+        assert!(older.is_empty() && younger.is_empty());
+    }
+
+    #[test]
     fn what_arrives_after_everything_was_ended_is_not_meant() {
         let mut intake = Intake::default();
         intake.add_batch(SlotKey::of(0), batch(1..2));

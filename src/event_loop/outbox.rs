@@ -165,6 +165,25 @@ mod tests {
     }
 
     #[test]
+    fn there_is_room_for_one_more_sink_and_it_is_given_back_after_a_burst() {
+        let mut outbox = Outbox::default();
+        let queue = Arc::new(CompletionQueue::new());
+        let mut sinks = Vec::new();
+        for _ in 0..1_000 {
+            outbox.grow().unwrap();
+            assert!(outbox.sinks.capacity() > outbox.sinks.len());
+            sinks.push(outbox.expect(Sink::Queue(queue.clone()), 1));
+        }
+        sinks.into_iter().for_each(|sink| outbox.put(reply_to(sink, 1), up()));
+        while !outbox.is_empty() {
+            outbox.deliver(&ForkMark::new());
+        }
+        outbox.shrink();
+        assert!(outbox.sinks.capacity() < 100, "{}", outbox.sinks.capacity());
+        assert!(outbox.finished.room() < 100, "{}", outbox.finished.room());
+    }
+
+    #[test]
     fn a_callback_that_panics_does_not_keep_the_others_from_theirs() {
         let mut outbox = Outbox::default();
         let called = Arc::new(Mutex::new(Vec::new()));

@@ -114,3 +114,60 @@ impl Shared {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::verdict::Report;
+    use crate::engine::WAKE;
+    use crate::engine::socket::spare::SpareSockets;
+    use crate::event_loop::inbox::Inbox;
+    use crate::permits::Permits;
+    use crate::sys::waker::Waker;
+
+    /// What several loops share, and the pollers that would wake them.
+    fn shared(loops: u32) -> (Shared, Vec<mio::Poll>) {
+        let polls: Vec<mio::Poll> = (0..loops).map(|_| mio::Poll::new().unwrap()).collect();
+        let handle = |poll: &mio::Poll| {
+            let inbox = Inbox::new(Waker::new(poll, WAKE).unwrap());
+            Arc::new(LoopHandle::new(inbox, Permits::new(1, 1), Arc::new(SpareSockets::new(1))))
+        };
+        let handles = polls.iter().map(handle).collect();
+        (Shared::new(Config::default(), handles), polls)
+    }
+
+    #[test]
+    fn a_loop_that_is_short_of_descriptors_asks_those_that_are_not() {
+        let (shared, _polls) = shared(3);
+        let [asks, is_short, has_some] = &shared.handles[..] else { unreachable!("three were made") };
+        assert!(!asks.set_short_of_descriptors(true) && !is_short.set_short_of_descriptors(true));
+        shared.have_others_close_idle(asks);
+        assert_eq!([asks, is_short, has_some].map(|handle| handle.inbox.is_waited_for()), [false, false, true]);
+        asks.set_short_of_descriptors(false);
+        has_some.inbox.collect();
+        shared.have_others_close_idle(asks);
+        assert_eq!([asks, is_short, has_some].map(|handle| handle.inbox.is_waited_for()), [false, false, true]);
+    }
+
+    #[test]
+    fn queues_whose_readers_have_gone_are_forgotten_and_the_others_closed_with_the_checkers_own() {
+        let (shared, _polls) = shared(1);
+        let kept = shared.open_queue().unwrap();
+        for _ in 0..1_000 {
+            shared.open_queue().unwrap();
+        }
+        assert!(shared.other_queues.lock().len() <= 3);
+        shared.close_queues();
+        // One that is open would be waited for.
+        kept.take(1, 1, None, |_: Report| unreachable!("nothing was put there"));
+        shared.closed.store(true, Ordering::SeqCst);
+        assert_eq!(shared.open_queue().err(), Some(Status::Closed));
+    }
+
+    #[test]
+    fn each_checker_is_told_from_the_others() {
+        let ((one, _polls), (other, _other_polls)) = (shared(1), shared(1));
+        assert_ne!(one.identity(), other.identity());
+        assert_eq!(one.identity(), one.identity());
+    }
+}

@@ -87,10 +87,12 @@ mod tests {
     fn a_target_is_silent_until_it_answers() {
         let mut silent = Silent::default();
         silent.remember(&target(1));
-        assert!(silent.is_silent(&target(1)));
+        silent.remember(&target(3));
+        assert!(silent.is_silent(&target(1)) && silent.is_silent(&target(3)));
         assert!(!silent.is_silent(&target(2)));
         silent.forget(&target(1));
         assert!(!silent.is_silent(&target(1)));
+        assert!(silent.is_silent(&target(3)));
     }
 
     #[test]

@@ -75,3 +75,53 @@ impl Queue {
 fn is_queued(checks: &Slab<Check>, slot: u32, generation: u32) -> bool {
     checks.get(slot as usize).is_some_and(|check| check.generation == generation && !check.is_in_flight())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::close_mode::CloseMode;
+    use crate::event_loop::check::Owner;
+    use crate::event_loop::command::Terms;
+
+    fn check(generation: u32) -> Check {
+        let close_mode = CloseMode::HALF_OPEN;
+        let terms = Terms { submitted: 0, timeout_ms: 1, close_mode, mark: 0, paced: false, has_token: false, syns: 0 };
+        Check::new(Owner::Race { race: 0, early: false }, ([127, 0, 0, 1], 80).into(), generation, false, terms)
+    }
+
+    #[test]
+    fn entries_of_checks_that_are_gone_do_not_pile_up_behind_one_that_waits() {
+        let (mut queue, mut checks) = (Queue::default(), Slab::default());
+        let add = |checks: &mut Slab<Check>, queue: &mut Queue| {
+            let slot = checks.insert(check(7)) as u32;
+            queue.push_back(slot, 7);
+            slot
+        };
+        let first = add(&mut checks, &mut queue);
+        let mut others: Vec<u32> = (0..1_000).map(|_| add(&mut checks, &mut queue)).collect();
+        while let Some(slot) = others.pop() {
+            checks.remove(slot as usize);
+            queue.lose_one(&checks);
+            let (entries, live) = (queue.entries.len(), queue.live);
+            assert!(live == 1 + others.len() && entries <= 64 + 2 * live, "{entries} entries for {live} checks");
+        }
+        assert_eq!(queue.first(&checks), Some((first, 7)));
+    }
+
+    #[test]
+    fn those_that_had_their_turn_are_counted_while_others_are_dropped() {
+        let (mut queue, mut checks) = (Queue::default(), Slab::default());
+        let slots: Vec<u32> = (0..200).map(|_| checks.insert(check(7)) as u32).collect();
+        slots.iter().for_each(|&slot| queue.push_front(slot, 7));
+        for &slot in &slots[2..] {
+            checks.remove(slot as usize);
+            queue.lose_one(&checks);
+        }
+        for slot in [slots[1], slots[0]] {
+            assert!(queue.first(&checks) == Some((slot, 7)) && queue.is_first_returned());
+            queue.pop_first();
+        }
+        queue.push_back(slots[0], 7);
+        assert!(!queue.is_first_returned() && queue.live == 1);
+    }
+}

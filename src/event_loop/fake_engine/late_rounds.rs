@@ -50,3 +50,13 @@ fn a_round_whose_syns_left_late_gives_time_to_its_own_checks_and_to_no_others() 
     // The first had left long before, the third has its own time, and the last left at once.
     assert_eq!(ends(&mut bench, 1_100), [(1, 500), (4, 560), (2, 750), (3, 1_000)]);
 }
+
+#[test]
+fn it_is_polled_again_when_the_engine_wants_it() {
+    let mut bench = Bench::new(config(0), 8);
+    bench.run_until(1);
+    assert_eq!(bench.event_loop.rest(), None);
+    bench.handle.inbox.awake();
+    bench.wire.borrow_mut().wants_poll_at = Some(BEGIN + 5 * MS);
+    assert_eq!(bench.event_loop.rest(), Some(BEGIN + 5 * MS));
+}
