@@ -250,3 +250,43 @@ impl Config {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_interfaces_name_is_what_the_kernel_would_take_for_one() {
+        let mut config = Config::default();
+        let longest = "x".repeat(15);
+        for name in ["eth0", "a.b", &longest] {
+            assert_eq!(config.set_interface(name), Ok(()), "{name:?}");
+            assert_eq!(config.wire.interface.as_deref(), Some(name.as_bytes()));
+        }
+        for name in ["", ".", "..", "a/b", "a:b", "a b", "a\tb", "a\0b", "a\x0bb", &"x".repeat(16)] {
+            assert_eq!(config.set_interface(name), Err(Error::Invalid), "{name:?}");
+        }
+        assert_eq!(config.wire.interface.as_deref(), Some(longest.as_bytes()), "what is refused changes nothing");
+    }
+
+    #[test]
+    fn each_family_has_a_source_of_its_own_until_it_is_taken_back() {
+        let mut config = Config::default();
+        let sources = |config: &Config| {
+            let Wire { source_v4, source_v6, .. } = &config.wire;
+            (source_v4.map(|source| source.ip().to_string()), source_v6.map(|source| source.ip().to_string()))
+        };
+        let (v4, v6) = (Some("127.0.0.2".to_owned()), Some("::1".to_owned()));
+        config.set_source("127.0.0.2").unwrap();
+        config.set_source("::1").unwrap();
+        assert_eq!(sources(&config), (v4.clone(), v6.clone()));
+        for group in ["224.0.0.1", "255.255.255.255", "ff02::1", "nothing"] {
+            assert_eq!(config.set_source(group), Err(Error::Invalid), "{group:?}");
+        }
+        config.set_source("::").unwrap();
+        assert_eq!(sources(&config), (v4, None));
+        config.set_source("::1").unwrap();
+        config.set_source("0.0.0.0").unwrap();
+        assert_eq!(sources(&config), (None, v6));
+    }
+}

@@ -149,3 +149,44 @@ pub(super) fn callback(request: &shaker_request) -> Result<Option<Callback>, Out
     };
     boxed(call).map(|call| Some(call as Callback))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A request for a text, with these flags.
+    fn request(flags: u32) -> shaker_request {
+        // SAFETY: all zero is a valid request in C: each pointer is NULL, and there is no callback.
+        let nothing: shaker_request = unsafe { std::mem::zeroed() };
+        shaker_request { addr: c"localhost:80".as_ptr(), flags, ..nothing }
+    }
+
+    #[test]
+    fn each_flag_asks_for_what_it_says_and_for_nothing_else() {
+        use Family::{Any, V4, V6};
+        use Handshake::{Full, HalfOpen};
+        for (flags, family, handshake, linger) in [
+            (0, Any, HalfOpen, false),
+            (SHAKER_IPV4, V4, HalfOpen, false),
+            (SHAKER_IPV6, V6, HalfOpen, false),
+            (SHAKER_FULL_HANDSHAKE, Any, Full, false),
+            (SHAKER_LINGER, Any, HalfOpen, true),
+            (SHAKER_IPV6 | SHAKER_FULL_HANDSHAKE | SHAKER_LINGER, V6, Full, true),
+        ] {
+            assert!(validate(&request(flags), false).is_ok());
+            let asked = convert(&request(flags));
+            assert_eq!((asked.family, asked.handshake, asked.linger), (family, handshake, linger), "{flags:#x}");
+        }
+    }
+
+    #[test]
+    fn what_no_request_can_mean_is_invalid() {
+        let unknown = !(SHAKER_FULL_HANDSHAKE | SHAKER_LINGER | SHAKER_IPV4 | SHAKER_IPV6);
+        let flags = (0..32).map(|bit| 1 << bit).filter(|bit| unknown & bit != 0);
+        for flags in flags.chain([SHAKER_IPV4 | SHAKER_IPV6]) {
+            assert!(validate(&request(flags), true).is_err(), "{flags:#x}");
+        }
+        assert!(validate(&shaker_request { reserved: [0, 0, 1], ..request(0) }, true).is_err());
+        assert!(validate(&shaker_request { addr: std::ptr::null(), ..request(0) }, true).is_err());
+    }
+}

@@ -219,3 +219,22 @@ pub struct Report {
     /// What was learned.
     pub verdict: Verdict,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is written of a verdict without an answer.
+    fn text(elapsed_us: u64, address: Option<SocketAddr>) -> String {
+        Verdict { elapsed_us, address, ..Verdict::without_segments(Status::TimedOut, 0) }.to_string()
+    }
+
+    #[test]
+    fn how_long_it_took_is_said_where_there_was_a_check() {
+        let status = Status::TimedOut.to_string();
+        let address: SocketAddr = ([127, 0, 0, 1], 80).into();
+        assert_eq!(text(0, None), status);
+        assert_eq!(text(1_500, None), format!("{status} after 1.500 ms"));
+        assert_eq!(text(0, Some(address)), format!("{address} {status} after 0.000 ms"));
+    }
+}

@@ -21,10 +21,26 @@ pub(crate) fn descriptor_limit() -> u64 {
 
 /// The range from which the kernel chooses ports (ip_local_port_range, ip(7)).
 pub(crate) fn ephemeral_ports() -> Range<u32> {
-    let text = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
+    range_of(&std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default())
+}
+
+fn range_of(text: &str) -> Range<u32> {
     let mut numbers = text.split_whitespace().map_while(|number| number.parse::<u16>().ok());
     match (numbers.next(), numbers.next()) {
         (Some(first), Some(last)) => first.into()..u32::from(last) + 1,
         _ => 32_768..61_000,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_ends_of_the_range_are_in_it_and_without_one_it_is_the_kernels_default() {
+        assert_eq!(range_of("1024\t65535\n"), 1024..65_536);
+        for text in ["", "1024", "1024\tmany", "1024 65536"] {
+            assert_eq!(range_of(text), 32_768..61_000, "{text:?}");
+        }
     }
 }

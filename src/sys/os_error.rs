@@ -87,3 +87,21 @@ pub(crate) fn name_error_text(code: i32) -> String {
 pub(crate) fn name_error_text(code: i32) -> String {
     error_text(code)
 }
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_errno_in_words_is_what_the_system_says_without_its_number() {
+        let (refused, unknown) = (error_text(ECONNREFUSED), error_text(100_000));
+        assert_eq!(refused, "Connection refused");
+        assert!(!unknown.is_empty() && !unknown.contains("os error"), "{unknown:?}");
+    }
+
+    #[test]
+    fn an_eai_code_in_words_is_not_that_of_another_code() {
+        let texts = [libc::EAI_NONAME, libc::EAI_AGAIN].map(name_error_text);
+        assert!(!texts[0].is_empty() && texts[0] != texts[1], "{texts:?}");
+    }
+}

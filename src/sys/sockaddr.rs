@@ -116,3 +116,14 @@ pub(crate) fn canonical(target: &SocketAddr) -> SocketAddr {
         _ => *target,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_comes_back_from_c_as_it_went_there_zone_and_all() {
+        let address = SocketAddrV6::new("fe80::1".parse().unwrap(), 8080, 5, 7);
+        assert_eq!(from_sockaddr_in6(&to_sockaddr_in6(&address)), address.into());
+    }
+}
