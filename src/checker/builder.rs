@@ -143,5 +143,6 @@ mod tests {
         let checker = Checker::builder().timeout(timeout).syn_interval(timeout).max_in_flight(7).build().unwrap();
         let config = &checker.shared.config;
         assert_eq!((config.timeout_ms, config.syn_interval_ms, config.max_in_flight), (2, 2, Some(7)));
+        assert_eq!(checker.default_timeout_ms(), 2);
     }
 }

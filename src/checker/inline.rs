@@ -132,3 +132,27 @@ impl Drop for CallersPermit<'_> {
         self.shared.tell_of_descriptor();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use crate::check::verdict::Status;
+    use crate::{Checker, Config};
+
+    #[test]
+    fn a_check_on_its_callers_thread_says_how_long_it_took() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let checker = Checker::new(&Config::default()).unwrap();
+        for _ in 0..50 {
+            let begun = Instant::now();
+            let verdict = checker.check_addr(&address, 0);
+            let most = begun.elapsed();
+            assert_eq!(verdict.status, Status::Up);
+            // The kernel rounds the round trip to whole microseconds.
+            assert!(verdict.elapsed_us + 1 >= verdict.rtt_us.into(), "{verdict:?}");
+            assert!(Duration::from_micros(verdict.elapsed_us) <= most, "{verdict:?} in {most:?}");
+        }
+    }
+}

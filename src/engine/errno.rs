@@ -58,3 +58,52 @@ pub(crate) fn is_of_the_network(errno: i32) -> bool {
     is_reset(errno)
         || matches!(status_of(errno, Origin::Network), Status::Refused | Status::TimedOut | Status::Unreachable)
 }
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    /// Every errno of Linux.
+    fn those_of(is_meant: fn(i32) -> bool) -> Vec<i32> {
+        (0..134).filter(|&errno| is_meant(errno)).collect()
+    }
+
+    #[test]
+    fn icmps_rarer_answers_are_the_networks_word_and_from_connect_this_machines() {
+        let rare = those_of(is_rare_icmp);
+        assert_eq!(rare, [libc::EACCES, libc::ENONET, libc::EPROTO, ENOPROTOOPT, libc::EOPNOTSUPP]);
+        for errno in rare {
+            assert_eq!(status_of(errno, Origin::Network), Status::Unreachable, "{errno}");
+            assert_eq!(status_of(errno, Origin::Connect), Status::LocalFault, "{errno}");
+        }
+    }
+
+    #[test]
+    fn other_errnos_mean_the_same_wherever_they_came_from() {
+        for origin in [Origin::Connect, Origin::Network] {
+            assert_eq!(status_of(0, origin), Status::Internal);
+            assert_eq!(status_of(ECONNREFUSED, origin), Status::Refused);
+            assert_eq!(status_of(ETIMEDOUT, origin), Status::TimedOut);
+            for errno in [ENETUNREACH, EHOSTUNREACH, EHOSTDOWN, ENETDOWN] {
+                assert_eq!(status_of(errno, origin), Status::Unreachable, "{errno}");
+            }
+            for errno in [libc::EMFILE, libc::EADDRNOTAVAIL, libc::EPERM, libc::ENOBUFS] {
+                assert_eq!(status_of(errno, origin), Status::LocalFault, "{errno}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_reset_is_one_of_a_connection_and_what_is_left_over_is_no_fault_of_this_machine() {
+        assert_eq!(those_of(is_reset), [EPIPE, ECONNRESET]);
+        assert_eq!(those_of(is_left_over), [EPIPE, ECONNRESET, ETIMEDOUT, ECONNREFUSED]);
+    }
+
+    #[test]
+    fn the_network_causes_what_is_a_verdict_on_the_target_and_resets() {
+        let meant = |errno: i32| is_reset(errno) || status_of(errno, Origin::Network) as i32 > 0;
+        let of_the_network = those_of(is_of_the_network);
+        assert_eq!(of_the_network, (1..134).filter(|&errno| meant(errno)).collect::<Vec<_>>());
+        assert!(!of_the_network.contains(&libc::EMFILE) && of_the_network.len() == 13, "{of_the_network:?}");
+    }
+}

@@ -47,8 +47,14 @@ pub(super) fn look_up(query: &Query, seconds: u64) -> (Result<Vec<SocketAddr>, i
     let before = patience::limit(seconds);
     let addresses = ask_system(query);
     let is_limited = patience::restore(before);
-    let is_cut_short = is_limited && addresses == Err(NOT_IN_TIME) && clock::now() - began >= SHORTEST;
-    (addresses, if is_cut_short { Ending::CutShort } else { Ending::Answered })
+    let ending = ending_of(addresses.as_ref().err(), is_limited, clock::now() - began);
+    (addresses, ending)
+}
+
+/// How a lookup ended that failed with this code, or did not, after so many nanoseconds.
+fn ending_of(code: Option<&i32>, is_limited: bool, took: u64) -> Ending {
+    let is_cut_short = is_limited && code == Some(&NOT_IN_TIME) && took >= SHORTEST;
+    if is_cut_short { Ending::CutShort } else { Ending::Answered }
 }
 
 fn ask_system(query: &Query) -> Result<Vec<SocketAddr>, i32> {
@@ -170,6 +176,20 @@ mod patience {
         state.retry = before.retry;
         before.is_limited
     }
+
+    #[cfg(test)]
+    pub(super) fn settings() -> (i32, i32) {
+        // SAFETY: this thread's own state.
+        let state = unsafe { &*__res_state() };
+        (state.retrans, state.retry)
+    }
+
+    #[cfg(test)]
+    pub(super) fn set(retrans: i32, retry: i32) {
+        // SAFETY: as above.
+        let state = unsafe { &mut *__res_state() };
+        (state.retrans, state.retry) = (retrans, retry);
+    }
 }
 
 /// Elsewhere the system's own patience has to do.
@@ -178,5 +198,46 @@ mod patience {
     pub(super) fn limit(_seconds: u64) {}
     pub(super) fn restore(_: ()) -> bool {
         false
+    }
+}
+
+#[cfg(all(test, target_os = "linux", target_env = "gnu"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lookup_is_cut_short_that_was_limited_and_failed_for_want_of_time_and_no_other() {
+        let ending = |code: Option<i32>, is_limited, took| ending_of(code.as_ref(), is_limited, took);
+        assert!(matches!(ending(Some(EAI_AGAIN), true, SHORTEST), Ending::CutShort));
+        assert!(matches!(ending(Some(EAI_AGAIN), true, SHORTEST - 1), Ending::Answered), "it was told so at once");
+        assert!(matches!(ending(Some(EAI_AGAIN), false, SHORTEST), Ending::Answered));
+        assert!(matches!(ending(Some(EAI_NONAME), true, SHORTEST), Ending::Answered));
+        assert!(matches!(ending(None, true, SHORTEST), Ending::Answered));
+    }
+
+    #[test]
+    fn a_resolver_that_had_no_descriptor_is_one_to_ask_again() {
+        assert_eq!(meaning(libc::EAI_SYSTEM, libc::EMFILE), EAI_AGAIN);
+        assert_eq!(meaning(libc::EAI_SYSTEM, libc::EIO), libc::EAI_SYSTEM);
+        assert_eq!(meaning(EAI_NONAME, libc::EMFILE), EAI_NONAME);
+    }
+
+    #[test]
+    fn a_lookup_has_fewer_tries_before_it_has_shorter_ones_and_the_settings_come_back() {
+        patience::restore(patience::limit(1)); // fills the state of this thread
+        for ((retrans, retry), seconds, limited) in [
+            ((5, 2), 10, None),
+            ((5, 2), 100, None),
+            ((5, 2), 9, Some((5, 1))),
+            ((5, 2), 3, Some((3, 1))),
+            ((5, 2), 0, Some((0, 1))),
+            ((2, 5), 7, Some((2, 3))),
+        ] {
+            patience::set(retrans, retry);
+            let before = patience::limit(seconds);
+            assert_eq!(patience::settings(), limited.unwrap_or((retrans, retry)), "{seconds} s");
+            assert_eq!(patience::restore(before), limited.is_some(), "{seconds} s");
+            assert_eq!(patience::settings(), (retrans, retry));
+        }
     }
 }

@@ -95,3 +95,48 @@ pub(crate) mod by_hand {
         TIME.set(None);
     }
 }
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    const HOUR: u64 = 3_600_000_000_000;
+
+    /// How far the clocks are apart: two looks agree, so that no busy machine came between their readings.
+    fn stamps() -> Stamps {
+        std::iter::repeat_with(|| Stamps::new().look()).find(|stamps| stamps.are_sound).unwrap()
+    }
+
+    /// A stamp of the kernel's, were a segment to come in now.
+    fn stamp() -> u64 {
+        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos() as u64
+    }
+
+    #[test]
+    fn a_stamp_is_a_time_on_the_librarys_clock_and_never_later_than_now() {
+        let stamps = stamps();
+        let (earliest, stamp) = (now(), stamp());
+        let at = stamps.time(stamp, now() + HOUR).unwrap();
+        assert!(at + Stamps::TOLERANCE >= earliest && at <= now() + Stamps::TOLERANCE, "{at}, from {earliest} on");
+        // Two readings of the clocks differ by less than they may: what seems later than now is now.
+        assert_eq!(stamps.time(stamp, at - 1_000), Some(at - 1_000));
+    }
+
+    #[test]
+    fn no_stamp_and_one_of_the_future_tell_nothing() {
+        let stamps = stamps();
+        assert_eq!(stamps.time(0, u64::MAX / 2), None);
+        assert_eq!(stamps.time(stamp() + HOUR, now()), None);
+    }
+
+    #[test]
+    fn a_clock_that_was_set_tells_nothing_until_the_next_look() {
+        by_hand::set(HOUR);
+        let mut stamps = Stamps::new();
+        by_hand::set(2 * HOUR); // as if the other one had been set back
+        assert_eq!(stamps.look().time(stamp(), 2 * HOUR), None);
+        // Now it is known how far it is ahead: the library's clock stands still, and the other one hardly moves.
+        assert_eq!(stamps.ahead.wrapping_add(2 * HOUR) / HOUR, stamp() / HOUR);
+        by_hand::let_go();
+    }
+}

@@ -234,3 +234,16 @@ fn nanoseconds(bytes: &[u8]) -> Option<u64> {
     let (seconds, nanoseconds) = bytes.split_at(bytes.len() / 2);
     Some(word(seconds)? * 1_000_000_000 + word(nanoseconds)?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stamp_is_two_words_of_the_kernels_own_size_and_nothing_else() {
+        let long = [3_u64, 5].map(u64::to_ne_bytes).concat();
+        let short = [3_u32, 5].map(u32::to_ne_bytes).concat();
+        assert_eq!((nanoseconds(&long), nanoseconds(&short)), (Some(3_000_000_005), Some(3_000_000_005)));
+        assert_eq!([&long[..12], &short[..7], &[]].map(nanoseconds), [None; 3]);
+    }
+}

@@ -151,3 +151,25 @@ pub(crate) fn probe(wire: &Wire) -> Result<(), Status> {
         _ => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_is_ephemeral_that_is_in_the_kernels_range() {
+        let range = limits::ephemeral_ports();
+        let opener = Opener::new(Wire::default());
+        clock::by_hand::set(1);
+        for _ in 0..2 {
+            for port in [range.start, range.end - 1, u32::midpoint(range.start, range.end)] {
+                assert!(opener.is_ephemeral(port as u16), "{port}");
+            }
+            for port in [range.start - 1, range.end].into_iter().filter(|port| *port <= u16::MAX.into()) {
+                assert!(!opener.is_ephemeral(port as u16), "{port}");
+            }
+            clock::by_hand::set(clock::now() + 2 * RANGE_LIFE); // it is read anew
+        }
+        clock::by_hand::let_go();
+    }
+}
