@@ -59,7 +59,8 @@ pub(crate) fn is_of_the_network(errno: i32) -> bool {
         || matches!(status_of(errno, Origin::Network), Status::Refused | Status::TimedOut | Status::Unreachable)
 }
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
+#[cfg(target_os = "linux")]
 mod tests {
     use super::*;
 

@@ -88,7 +88,8 @@ pub(crate) fn name_error_text(code: i32) -> String {
     error_text(code)
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests {
     use super::*;
 
