@@ -78,3 +78,23 @@ impl std::fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_is_a_status_with_its_number_and_its_words() {
+        for status in Status::ALL {
+            let error = Error::from(status);
+            if Status::from(error) != status {
+                assert_eq!(error, Error::Internal, "{status:?} is no error");
+                continue;
+            }
+            assert_eq!(error as i32, status as i32);
+            assert_eq!((error.text(), error.to_string()), (status.text(), status.to_string()));
+            assert!(!error.text().is_empty() && !error.text().contains('\0'), "{error:?}");
+        }
+        assert_eq!(Error::from(Status::Up), Error::Internal);
+    }
+}

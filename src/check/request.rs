@@ -85,3 +85,18 @@ impl Request {
 pub(crate) fn milliseconds(time: Duration) -> u32 {
     u32::try_from(time.as_nanos().div_ceil(1_000_000)).unwrap_or(u32::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_timeout_is_rounded_up_and_is_never_the_checkers_own() {
+        let timeout_ms = |time| Request { tag: 7, ..Request::new("a:1") }.timeout(time).timeout_ms;
+        assert_eq!(timeout_ms(Duration::ZERO), 1);
+        assert_eq!(timeout_ms(Duration::from_nanos(1)), 1);
+        assert_eq!(timeout_ms(Duration::from_micros(1_500)), 2);
+        assert_eq!(timeout_ms(Duration::MAX), u32::MAX);
+        assert_eq!(Request { tag: 7, ..Request::new("a:1") }.timeout(Duration::ZERO).tag, 7);
+    }
+}

@@ -145,4 +145,43 @@ mod tests {
         assert_eq!((config.timeout_ms, config.syn_interval_ms, config.max_in_flight), (2, 2, Some(7)));
         assert_eq!(checker.default_timeout_ms(), 2);
     }
+
+    /// None of the values is the default, or a setting that is left out would not be missed.
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn each_setting_is_that_of_the_configuration_and_keeps_the_others() {
+        let mut config = Config::default();
+        config.set_engine(EngineKind::Auto).unwrap();
+        config.set_threads(3).unwrap();
+        config.set_timeout(1_000).unwrap();
+        config.set_max_in_flight(7).unwrap();
+        config.set_max_rate(9).unwrap();
+        config.set_max_lookups(2).unwrap();
+        config.set_syn_interval(100).unwrap();
+        config.set_family(Family::V4).unwrap();
+        config.set_zero_linger(false).unwrap();
+        config.set_source("127.0.0.1").unwrap();
+        config.set_interface("lo").unwrap();
+        config.set_network_namespace("/proc/self/ns/net").unwrap();
+        config.set_mark(5).unwrap();
+        config.set_tos(16).unwrap();
+        config.set_caller_driven(true).unwrap();
+        let builder = Checker::builder()
+            .engine(EngineKind::Auto)
+            .threads(3)
+            .timeout(Duration::from_secs(1))
+            .max_in_flight(7)
+            .max_rate(9)
+            .max_lookups(2)
+            .syn_interval(Duration::from_millis(100))
+            .family(Family::V4)
+            .zero_linger(false)
+            .source("127.0.0.1")
+            .interface("lo")
+            .network_namespace("/proc/self/ns/net")
+            .mark(5)
+            .tos(16)
+            .caller_driven(true);
+        assert_eq!(format!("{:?}", builder.config), format!("{config:?}"));
+    }
 }

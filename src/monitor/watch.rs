@@ -213,6 +213,14 @@ mod tests {
     }
 
     #[test]
+    fn times_are_rounded_up_and_are_never_the_defaults() {
+        let watch = Watch::new("a:1").timeout(Duration::from_micros(1_500)).interval(Duration::from_micros(2_500));
+        assert_eq!((watch.timeout_ms, watch.interval_ms), (2, 3));
+        let watch = watch.timeout(Duration::ZERO).interval(Duration::ZERO);
+        assert_eq!((watch.timeout_ms, watch.interval_ms), (1, 1));
+    }
+
+    #[test]
     fn what_is_zero_is_haproxys_default_or_the_interval() {
         let defaults = settings(|_| ()).unwrap();
         assert_eq!(defaults.thresholds, Thresholds { fall: 3, rise: 2, first_fall: 1, first_rise: 1 });
