@@ -240,3 +240,33 @@ pub(super) unsafe fn write(result: *mut shaker_result, tag: usize, verdict: Verd
     }
     verdict.status
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_result_in_words_is_its_verdict_in_words() {
+        let nothing = Verdict::without_segments(Status::LocalFault, 0);
+        let address = |text: &str| Some(text.parse().unwrap());
+        let up = Verdict { status: Status::Up, rtt_us: 1_234, address: address("127.0.0.1:80"), ..nothing };
+        for verdict in [
+            nothing,
+            up,
+            Verdict { half_open: true, ..up },
+            Verdict { zero_window: true, ..up },
+            Verdict { syn_retransmits: 2, half_open: true, zero_window: true, ..up },
+            Verdict { status: Status::TimedOut, elapsed_us: 98_765, address: address("[::1]:443"), ..nothing },
+            Verdict { os_error: 24, elapsed_us: 5, ..nothing },
+        ] {
+            let result = shaker_result::from(&Report { id: 1, tag: 2, verdict });
+            assert_eq!(describe(&result), verdict.to_string());
+        }
+    }
+
+    #[test]
+    fn a_result_of_no_known_status_says_so() {
+        let report = Report { id: 1, tag: 2, verdict: Verdict::without_segments(Status::Up, 0) };
+        assert_eq!(describe(&shaker_result { status: 99, ..shaker_result::from(&report) }), "unknown status");
+    }
+}

@@ -119,7 +119,7 @@ impl Checker {
         let cpus = std::thread::available_parallelism().map_or(1, |cpus| cpus.get() as u32);
         let (mut polls, mut handles) = (vec_for(loops as usize)?, vec_for(loops as usize)?);
         for index in 0..loops {
-            let limit = all / loops + u32::from(index < all % loops);
+            let limit = share(all as usize, loops as usize, index as usize) as u32;
             let (poll, handle) = poll_and_handle(limit, 2 * cpus).map_err(|_| Status::LocalFault)?;
             polls.push(poll);
             handles.push(handle);
@@ -313,6 +313,11 @@ impl Checker {
         let terms = Terms { submitted, timeout_ms, close_mode, mark, paced, has_token: false, syns: 0 };
         SubmittedCheck { id, tag: request.tag, target: request.target, family, name_age_ms: 0, terms }
     }
+}
+
+/// How many of `all` are this loop's, where each has as many as the others, or one less than the first ones.
+fn share(all: usize, loops: usize, index: usize) -> usize {
+    all / loops + usize::from(index < all % loops)
 }
 
 /// The poller of a loop that may have `limit` checks in flight, and of those `by_callers` on callers' threads; and what

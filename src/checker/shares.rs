@@ -1,6 +1,6 @@
 //! How many checks a checker may have in flight, and what of it each of its loops may.
 
-use super::{Checker, IN_FLIGHT_MAX, RAW_IDLE_MS, RAW_IN_FLIGHT};
+use super::{Checker, IN_FLIGHT_MAX, RAW_IDLE_MS, RAW_IN_FLIGHT, share};
 use crate::config::{Config, EngineKind};
 use crate::sys::limits;
 
@@ -8,6 +8,15 @@ use crate::sys::limits;
 fn shares(config: &Config) -> Vec<u32> {
     let checker = Checker::new(config).unwrap();
     checker.shared.handles.iter().map(|handle| handle.permits.limit()).collect()
+}
+
+#[test]
+fn of_any_number_are_as_even_as_can_be_the_larger_ones_first() {
+    let shares = |all, loops| (0..loops).map(|index| share(all, loops, index)).collect::<Vec<_>>();
+    assert_eq!(shares(10, 4), [3, 3, 2, 2]);
+    assert_eq!(shares(8, 4), [2, 2, 2, 2]);
+    assert_eq!(shares(2, 3), [1, 1, 0]);
+    assert_eq!(shares(5, 1), [5]);
 }
 
 #[test]

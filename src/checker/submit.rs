@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::Checker;
 use super::inline::Pending;
+use super::share;
 use crate::check::error::Error;
 use crate::check::request::Request;
 use crate::check::target::Target;
@@ -101,7 +102,7 @@ impl Checker {
         }
         let mut shares = vec_for(loops)?;
         for index in 0..loops {
-            let share = count / loops + usize::from(index < count % loops);
+            let share = share(count, loops, index);
             let mut commands = Vec::new();
             let mut room = share;
             for (id, submission) in requests.by_ref().take(share) {
