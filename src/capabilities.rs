@@ -37,3 +37,16 @@ pub fn capabilities() -> Capabilities {
         raw: raw_socket::probe().is_ok(),
     }
 }
+
+#[cfg(test)]
+#[cfg(all(target_os = "linux", not(feature = "forced-handshake")))]
+mod tests {
+    use super::*;
+
+    /// Other tests ask what there is, and expect no more.
+    #[test]
+    fn linux_lets_a_check_do_everything_but_what_needs_a_privilege() {
+        let Capabilities { half_open, poll_fd, reuse_socket, bind_interface, mark, tos, raw: _ } = capabilities();
+        assert_eq!([half_open, poll_fd, reuse_socket, bind_interface, mark, tos], [true; 6]);
+    }
+}
