@@ -260,3 +260,23 @@ impl DriverState {
         }
     }
 }
+
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod tests {
+    use crate::{Checker, Config};
+
+    #[test]
+    fn each_descriptor_is_told_of_the_time_as_long_as_somebody_has_it() {
+        let checker = Checker::new(&Config { caller_driven: true, ..Config::default() }).unwrap();
+        let driver = checker.driver.as_ref().unwrap();
+        let told = || driver.state.lock().others.iter().filter(|other| other.strong_count() > 0).count();
+        let [one, other] = [(); 2].map(|()| checker.poll_set(&[]).unwrap());
+        assert_eq!(told(), 2);
+        drop(one);
+        (0..100).for_each(|_| drop(checker.poll_set(&[]).unwrap()));
+        assert_eq!(told(), 1);
+        assert!(driver.state.lock().others.len() <= 2, "those that are gone are forgotten");
+        drop(other);
+    }
+}
