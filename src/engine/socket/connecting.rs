@@ -39,3 +39,21 @@ impl Drop for Connecting {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Other tests of this process have sockets that wait, too: only that there are some can be known.
+    #[test]
+    fn one_that_waits_is_known_to_those_that_begin_after_it_and_to_those_that_began_before() {
+        let before = Connecting::begin();
+        let mut one = Connecting::begin();
+        one.waits();
+        one.waits(); // it is counted once
+        let after = Connecting::begin();
+        assert!(before.has_others() && after.has_others());
+        drop(one);
+        assert!(after.has_others(), "it may have crossed its SYN");
+    }
+}
