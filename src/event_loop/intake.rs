@@ -245,6 +245,16 @@ mod tests {
     }
 
     #[test]
+    fn each_cancel_is_known_whatever_arrived_between_it_and_the_check() {
+        let mut intake = Intake::default();
+        intake.add_batch(SlotKey::of(0), batch(1..4));
+        intake.cancel(9); // not among them, and kept until they are taken in
+        intake.add_batch(SlotKey::of(0), batch(4..5));
+        intake.cancel(2);
+        assert_eq!(take_all(&mut intake)[..2], [(1, None), (2, Some(Status::Cancelled))]);
+    }
+
+    #[test]
     fn what_arrives_after_everything_was_ended_is_not_meant() {
         let mut intake = Intake::default();
         intake.add_batch(SlotKey::of(0), batch(1..2));
