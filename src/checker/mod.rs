@@ -14,7 +14,6 @@ mod many;
 mod shares;
 mod submit;
 
-use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -27,17 +26,13 @@ use crate::check::request::{Family, Request};
 use crate::check::verdict::{Report, Status};
 use crate::completion::CompletionQueue;
 use crate::config::{Config, EngineKind};
-use crate::engine::WAKE;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 use crate::engine::raw::{RawEngine, counts::Counts};
-use crate::engine::socket::spare::SpareSockets;
 use crate::engine::socket::{self, SocketEngine};
 use crate::event_loop::command::{SubmittedCheck, Terms};
 use crate::event_loop::handle::LoopHandle;
-use crate::event_loop::inbox::Inbox;
 use crate::event_loop::shared::Shared;
 use crate::event_loop::{EventLoop, LoopEngine};
-use crate::permits::Permits;
 use crate::stats::Stats;
 use crate::sys::dso;
 use crate::sys::limits;
@@ -46,7 +41,6 @@ use crate::sys::netns;
 use crate::sys::os_error;
 use crate::sys::raw_socket;
 use crate::sys::thread::{self, Thread};
-use crate::sys::waker::Waker;
 
 pub use builder::CheckerBuilder;
 use driver::Driver;
@@ -120,7 +114,7 @@ impl Checker {
         let (mut polls, mut handles) = (vec_for(loops as usize)?, vec_for(loops as usize)?);
         for index in 0..loops {
             let limit = share(all as usize, loops as usize, index as usize) as u32;
-            let (poll, handle) = poll_and_handle(limit, 2 * cpus).map_err(|_| Status::LocalFault)?;
+            let (poll, handle) = LoopHandle::with_poll(limit, 2 * cpus).map_err(|_| Status::LocalFault)?;
             polls.push(poll);
             handles.push(handle);
         }
@@ -318,15 +312,6 @@ impl Checker {
 /// How many of `all` are this loop's, where each has as many as the others, or one less than the first ones.
 fn share(all: usize, loops: usize, index: usize) -> usize {
     all / loops + usize::from(index < all % loops)
-}
-
-/// The poller of a loop that may have `limit` checks in flight, and of those `by_callers` on callers' threads; and what
-/// others hold of the loop.
-fn poll_and_handle(limit: u32, by_callers: u32) -> io::Result<(Poll, Arc<LoopHandle>)> {
-    let poll = Poll::new()?;
-    let inbox = Inbox::new(Waker::new(&poll, WAKE)?);
-    let spare = Arc::new(SpareSockets::new(by_callers as usize));
-    Ok((poll, Arc::new(LoopHandle::new(inbox, Permits::new(limit, by_callers), spare))))
 }
 
 /// The engine that a checker with these settings has, in the calling thread's network namespace.

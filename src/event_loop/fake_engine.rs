@@ -10,7 +10,6 @@ use std::time::{Duration, Instant};
 
 use super::command::{Command, SubmittedCheck, Terms};
 use super::handle::LoopHandle;
-use super::inbox::Inbox;
 use super::shared::Shared;
 use super::{EventLoop, LoopEngine};
 use crate::check::close_mode::CloseMode;
@@ -21,13 +20,10 @@ use crate::check::verdict::{Report, Status, Verdict};
 use crate::completion::Sink;
 use crate::config::Config;
 use crate::engine::socket::Socket;
-use crate::engine::socket::spare::SpareSockets;
-use crate::engine::{Conclusion, Engine, NoSocket, Start, WAKE};
-use crate::permits::Permits;
+use crate::engine::{Conclusion, Engine, NoSocket, Start};
 use crate::sys::clock;
 use crate::sys::memory::OutOfMemory;
 use crate::sys::os_error;
-use crate::sys::waker::Waker;
 
 mod early_syns;
 mod endings;
@@ -221,9 +217,7 @@ impl<const REPEATS: bool> Drop for BenchOf<REPEATS> {
 impl<const REPEATS: bool> BenchOf<REPEATS> {
     fn new(config: Config, in_flight: u32) -> BenchOf<REPEATS> {
         clock::by_hand::set(BEGIN);
-        let poll = mio::Poll::new().unwrap();
-        let inbox = Inbox::new(Waker::new(&poll, WAKE).unwrap());
-        let handle = Arc::new(LoopHandle::new(inbox, Permits::new(in_flight, 1), Arc::new(SpareSockets::new(1))));
+        let (poll, handle) = LoopHandle::with_poll(in_flight, 1).unwrap();
         let shared = Arc::new(Shared::new(config, vec![handle.clone()]));
         let wire = Rc::new(RefCell::new(Wire { read_until: BEGIN, ..Wire::default() }));
         let event_loop = EventLoop::new(shared.clone(), handle.clone(), FakeEngine(wire.clone()));

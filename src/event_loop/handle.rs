@@ -1,14 +1,19 @@
 //! What other threads hold of a loop.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use mio::Poll;
+
 use super::command::Command;
 use super::inbox::Inbox;
+use crate::engine::WAKE;
 use crate::engine::socket::spare::SpareSockets;
 use crate::permits::Permits;
 use crate::resolver::{Listener, WaiterKey};
+use crate::sys::waker::Waker;
 
 pub(crate) struct LoopHandle {
     pub inbox: Inbox,
@@ -25,16 +30,20 @@ pub(crate) struct LoopHandle {
 }
 
 impl LoopHandle {
-    pub fn new(inbox: Inbox, permits: Permits, spare: Arc<SpareSockets>) -> LoopHandle {
-        LoopHandle {
-            inbox,
-            permits,
-            spare,
+    /// The handle of a loop that may have `limit` checks in flight, and of those `by_callers` on callers' threads; and the
+    /// poller that it wakes.
+    pub fn with_poll(limit: u32, by_callers: u32) -> io::Result<(Poll, Arc<LoopHandle>)> {
+        let poll = Poll::new()?;
+        let handle = LoopHandle {
+            inbox: Inbox::new(Waker::new(&poll, WAKE)?),
+            permits: Permits::new(limit, by_callers),
+            spare: Arc::new(SpareSockets::new(by_callers as usize)),
             queued: AtomicU64::new(0),
             is_behind: AtomicBool::new(false),
             wants_room: AtomicBool::new(false),
             short_of_descriptors: AtomicBool::new(false),
-        }
+        };
+        Ok((poll, Arc::new(handle)))
     }
 
     /// Whether a check may start on a caller's thread: no queued check loses its turn to it, and its socket will be
@@ -80,14 +89,10 @@ impl Listener for LoopHandle {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::WAKE;
-    use crate::sys::waker::Waker;
 
     #[test]
     fn a_check_may_start_on_its_callers_thread_where_few_have_and_none_waits() {
-        let poll = mio::Poll::new().unwrap();
-        let inbox = Inbox::new(Waker::new(&poll, WAKE).unwrap());
-        let handle = LoopHandle::new(inbox, Permits::new(8, 2), Arc::new(SpareSockets::new(2)));
+        let (_poll, handle) = LoopHandle::with_poll(8, 2).unwrap();
         assert!(handle.has_few_checks());
         handle.queued.store(1, Ordering::Relaxed);
         assert!(!handle.has_few_checks());

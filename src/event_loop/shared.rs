@@ -119,20 +119,10 @@ impl Shared {
 mod tests {
     use super::*;
     use crate::check::verdict::Report;
-    use crate::engine::WAKE;
-    use crate::engine::socket::spare::SpareSockets;
-    use crate::event_loop::inbox::Inbox;
-    use crate::permits::Permits;
-    use crate::sys::waker::Waker;
 
     /// What several loops share, and the pollers that would wake them.
     fn shared(loops: u32) -> (Shared, Vec<mio::Poll>) {
-        let polls: Vec<mio::Poll> = (0..loops).map(|_| mio::Poll::new().unwrap()).collect();
-        let handle = |poll: &mio::Poll| {
-            let inbox = Inbox::new(Waker::new(poll, WAKE).unwrap());
-            Arc::new(LoopHandle::new(inbox, Permits::new(1, 1), Arc::new(SpareSockets::new(1))))
-        };
-        let handles = polls.iter().map(handle).collect();
+        let (polls, handles) = (0..loops).map(|_| LoopHandle::with_poll(1, 1).unwrap()).unzip();
         (Shared::new(Config::default(), handles), polls)
     }
 

@@ -1,12 +1,7 @@
 use super::*;
 use crate::check::close_mode::CloseMode;
 use crate::config::Config;
-use crate::engine::WAKE;
-use crate::engine::socket::spare::SpareSockets;
 use crate::event_loop::command::Terms;
-use crate::event_loop::inbox::Inbox;
-use crate::permits::Permits;
-use crate::sys::waker::Waker;
 
 const NOW: u64 = 5_000_000_000;
 const ORDINARY: Owner = Owner::Race { race: 0, early: false };
@@ -21,9 +16,7 @@ struct Loop {
 
 impl Loop {
     fn new(permits: u32, has_sockets: bool, change: impl FnOnce(&mut Config)) -> Loop {
-        let poll = mio::Poll::new().unwrap();
-        let inbox = Inbox::new(Waker::new(&poll, WAKE).unwrap());
-        let handle = Arc::new(LoopHandle::new(inbox, Permits::new(permits, 1), Arc::new(SpareSockets::new(1))));
+        let (poll, handle) = LoopHandle::with_poll(permits, 1).unwrap();
         let mut config = Config::default();
         change(&mut config);
         let shared = Arc::new(Shared::new(config, vec![handle.clone()]));
