@@ -79,16 +79,13 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use crate::check::verdict::Status;
+    use crate::checker::dead_loop::silent_target;
     use crate::{Checker, Config};
 
     #[test]
     fn a_check_of_a_text_has_the_time_that_it_names_and_not_the_checkers() {
-        // Silent: the accept queue holds one, and it is taken.
-        let listener = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
-        listener.bind(&"127.0.0.1:0".parse::<std::net::SocketAddr>().unwrap().into()).unwrap();
-        listener.listen(0).unwrap();
+        let (listener, _taken, _) = silent_target();
         let target = listener.local_addr().unwrap().as_socket().unwrap();
-        let _taken = std::net::TcpStream::connect(target).unwrap();
         let checker = Checker::new(&Config { timeout_ms: 600_000, ..Config::default() }).unwrap();
         let begun = Instant::now();
         let verdict = checker.check_addr(&target.to_string(), 300);

@@ -2,19 +2,15 @@
 
 use std::time::{Duration, Instant};
 
+use super::dead_loop::silent_target;
 use crate::{Checker, Config, Request};
 
 #[test]
 fn a_burst_does_not_hold_its_sockets_for_ever() {
-    // Silent, so that each check needs a socket of its own: the accept queue holds one, and it is taken.
-    let listener = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
-    listener.bind(&"127.0.0.1:0".parse::<std::net::SocketAddr>().unwrap().into()).unwrap();
-    listener.listen(0).unwrap();
-    let target = listener.local_addr().unwrap().as_socket().unwrap();
-    let _taken = std::net::TcpStream::connect(target).unwrap();
-
+    // Each check of it needs a socket of its own.
+    let (_listener, _taken, silent) = silent_target();
     let checker = Checker::new(&Config { idle_ms: 50, timeout_ms: 200, ..Config::default() }).unwrap();
-    checker.submit(vec![Request::new(target); 40]).unwrap();
+    checker.submit(vec![silent.clone(); 40]).unwrap();
     let mut reports = Vec::new();
     while reports.len() < 40 {
         checker.reap(&mut reports, 40, None);
@@ -25,7 +21,7 @@ fn a_burst_does_not_hold_its_sockets_for_ever() {
         assert!(Instant::now() < patience, "{} sockets are held still", checker.stats().sockets);
         std::thread::sleep(Duration::from_millis(10));
     }
-    assert_eq!(checker.check(&Request::new(target)).status, crate::Status::TimedOut);
+    assert_eq!(checker.check(&silent).status, crate::Status::TimedOut);
 }
 
 #[test]

@@ -46,7 +46,7 @@ fn statuses(checker: &Checker, count: usize) -> Vec<Status> {
 }
 
 /// A target that gives no answer: the accept queue holds one, and it is taken.
-fn silent_target() -> (socket2::Socket, std::net::TcpStream, Request) {
+pub(super) fn silent_target() -> (socket2::Socket, std::net::TcpStream, Request) {
     let listener = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
     listener.bind(&"127.0.0.1:0".parse::<std::net::SocketAddr>().unwrap().into()).unwrap();
     listener.listen(0).unwrap();
