@@ -47,13 +47,13 @@ pub(super) fn look_up(query: &Query, seconds: u64) -> (Result<Vec<SocketAddr>, i
     let before = patience::limit(seconds);
     let addresses = ask_system(query);
     let is_limited = patience::restore(before);
-    let ending = ending_of(addresses.as_ref().err(), is_limited, clock::now() - began);
+    let ending = ending_of(addresses.as_ref().err().copied(), is_limited, clock::now() - began);
     (addresses, ending)
 }
 
 /// How a lookup ended that failed with this code, or did not, after so many nanoseconds.
-fn ending_of(code: Option<&i32>, is_limited: bool, took: u64) -> Ending {
-    let is_cut_short = is_limited && code == Some(&NOT_IN_TIME) && took >= SHORTEST;
+fn ending_of(code: Option<i32>, is_limited: bool, took: u64) -> Ending {
+    let is_cut_short = is_limited && code == Some(NOT_IN_TIME) && took >= SHORTEST;
     if is_cut_short { Ending::CutShort } else { Ending::Answered }
 }
 
@@ -208,12 +208,11 @@ mod tests {
 
     #[test]
     fn a_lookup_is_cut_short_that_was_limited_and_failed_for_want_of_time_and_no_other() {
-        let ending = |code: Option<i32>, is_limited, took| ending_of(code.as_ref(), is_limited, took);
-        assert!(matches!(ending(Some(EAI_AGAIN), true, SHORTEST), Ending::CutShort));
-        assert!(matches!(ending(Some(EAI_AGAIN), true, SHORTEST - 1), Ending::Answered), "it was told so at once");
-        assert!(matches!(ending(Some(EAI_AGAIN), false, SHORTEST), Ending::Answered));
-        assert!(matches!(ending(Some(EAI_NONAME), true, SHORTEST), Ending::Answered));
-        assert!(matches!(ending(None, true, SHORTEST), Ending::Answered));
+        assert!(matches!(ending_of(Some(EAI_AGAIN), true, SHORTEST), Ending::CutShort));
+        assert!(matches!(ending_of(Some(EAI_AGAIN), true, SHORTEST - 1), Ending::Answered), "it was told so at once");
+        assert!(matches!(ending_of(Some(EAI_AGAIN), false, SHORTEST), Ending::Answered));
+        assert!(matches!(ending_of(Some(EAI_NONAME), true, SHORTEST), Ending::Answered));
+        assert!(matches!(ending_of(None, true, SHORTEST), Ending::Answered));
     }
 
     #[test]
