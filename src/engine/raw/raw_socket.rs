@@ -139,16 +139,25 @@ impl RawSocket {
     /// How many segments the kernel has dropped so far (SK_MEMINFO_DROPS, linux/sock_diag.h), if it tells. Beside a
     /// segment it tells of those before it only.
     pub fn dropped(&self) -> Option<u32> {
+        self.memory().map(|[.., drops]| drops)
+    }
+
+    /// How much memory what came in and is unread takes (SK_MEMINFO_RMEM_ALLOC).
+    #[cfg(test)]
+    pub fn unread(&self) -> u32 {
+        self.memory().map_or(0, |[unread, ..]| unread)
+    }
+
+    fn memory(&self) -> Option<[u32; 9]> {
         const SO_MEMINFO: i32 = 55; // asm-generic/socket.h
-        const DROPS: usize = 8;
-        let mut info = [0u32; DROPS + 1];
+        let mut info = [0; 9];
         let mut size = size_of_val(&info) as libc::socklen_t;
         // SAFETY: the kernel writes `size` bytes at most to `info`, and how many to `size`.
         let result = unsafe {
             let info = (&raw mut info).cast();
             libc::getsockopt(self.fd(), libc::SOL_SOCKET, SO_MEMINFO, info, &mut size)
         };
-        (result == 0 && size as usize == size_of_val(&info)).then_some(info[DROPS])
+        (result == 0 && size as usize == size_of_val(&info)).then_some(info)
     }
 
     /// Whether the kernel has dropped segments since this was asked last. `dropped` is what it said beside a segment.
