@@ -37,6 +37,12 @@ mod linux {
             Home(UnixDatagram::unbound().and_then(|socket| cookie(&socket)).ok())
         }
 
+        /// One that nobody is in.
+        #[cfg(test)]
+        pub fn elsewhere() -> Home {
+            Home(Some(u64::MAX))
+        }
+
         /// The errno of a socket that does not belong to it: to the namespace of the thread that opened it.
         pub fn check(self, socket: &impl AsFd) -> Result<(), i32> {
             match self.0 {

@@ -289,21 +289,4 @@ fn connect<A>(socket: &Socket, address: &A) -> Result<(), i32> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_check_without_a_mark_is_not_asked_for_with_the_mark_of_the_one_before() {
-        let mut routes = Routes::new(Wire::default());
-        // Nothing is sent to the second one, and whether there is a way there does not matter.
-        let (first, second) = (Ipv4Addr::LOCALHOST, Ipv4Addr::new(192, 0, 2, 1));
-        match routes.source(first, 5, 1) {
-            Ok(source) => assert_eq!(source, Ipv4Addr::LOCALHOST),
-            Err(_) => return, // no privilege for marks
-        }
-        let _ = routes.source(second, 0, 1);
-        assert_eq!(routes.mark_kept(), 0);
-        assert_eq!(routes.source(first, 7, 1), Ok(Ipv4Addr::LOCALHOST));
-        assert_eq!(routes.mark_kept(), 7);
-    }
-}
+mod tests;
