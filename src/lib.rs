@@ -42,6 +42,8 @@ mod rate;
 mod resolver;
 mod stats;
 mod sys;
+#[cfg(test)]
+mod test_targets;
 mod timer_wheel;
 
 pub use capabilities::{Capabilities, capabilities};

@@ -79,12 +79,12 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use crate::check::verdict::Status;
-    use crate::checker::dead_loop::silent_target;
+    use crate::test_targets::silent;
     use crate::{Checker, Config};
 
     #[test]
     fn a_check_of_a_text_has_the_time_that_it_names_and_not_the_checkers() {
-        let (listener, _taken, _) = silent_target();
+        let (listener, _taken, _) = silent();
         let target = listener.local_addr().unwrap().as_socket().unwrap();
         let checker = Checker::new(&Config { timeout_ms: 600_000, ..Config::default() }).unwrap();
         let begun = Instant::now();

@@ -2,13 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use super::dead_loop::silent_target;
+use crate::test_targets::silent;
 use crate::{Checker, Config, Request};
 
 #[test]
 fn a_burst_does_not_hold_its_sockets_for_ever() {
     // Each check of it needs a socket of its own.
-    let (_listener, _taken, silent) = silent_target();
+    let (_listener, _taken, silent) = silent();
+    let silent = Request::new(silent);
     let checker = Checker::new(&Config { idle_ms: 50, timeout_ms: 200, ..Config::default() }).unwrap();
     checker.submit(vec![silent.clone(); 40]).unwrap();
     let mut reports = Vec::new();

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::Checker;
 use crate::event_loop::DEADLY_TAG;
+use crate::test_targets::silent;
 use crate::{Config, EngineKind, Error, Monitor, MonitorConfig, Report, Request, State, Status, Watch};
 
 /// The engines that this process may have. Without the privilege for raw sockets these tests are about one, and say so.
@@ -45,16 +46,6 @@ fn statuses(checker: &Checker, count: usize) -> Vec<Status> {
     reports.iter().map(|report| report.verdict.status).collect()
 }
 
-/// A target that gives no answer: the accept queue holds one, and it is taken.
-pub(super) fn silent_target() -> (socket2::Socket, std::net::TcpStream, Request) {
-    let listener = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
-    listener.bind(&"127.0.0.1:0".parse::<std::net::SocketAddr>().unwrap().into()).unwrap();
-    listener.listen(0).unwrap();
-    let target = listener.local_addr().unwrap().as_socket().unwrap();
-    let taken = std::net::TcpStream::connect(target).unwrap();
-    (listener, taken, Request::new(target))
-}
-
 #[test]
 fn a_dead_loop_keeps_nobody_waiting_of_whatever_call() {
     for engine in engines() {
@@ -65,8 +56,8 @@ fn a_dead_loop_keeps_nobody_waiting_of_whatever_call() {
 }
 
 fn keeps_nobody_waiting(config: &Config) {
-    let (_listener, _taken, silent) = silent_target();
-    let silent = Request { timeout_ms: 600_000, ..silent };
+    let (_listener, _taken, silent) = silent();
+    let silent = Request { timeout_ms: 600_000, ..Request::new(silent) };
     let checker = Arc::new(Checker::new(config).unwrap());
     let monitor = Monitor::new(checker.clone(), &MonitorConfig::default()).unwrap();
     let watch = Watch { interval_ms: 1, timeout_ms: 600_000, ..Watch::new(silent.target.clone()) };
@@ -115,8 +106,8 @@ fn live_target() -> (TcpListener, Request) {
 #[test]
 fn a_dead_loop_does_not_end_the_wait_for_the_results_of_others() {
     for engine in engines() {
-        let (_listener, _taken, silent) = silent_target(); // so that the results are waited for
-        let silent = Request { timeout_ms: 300, ..silent };
+        let (_listener, _taken, silent) = silent(); // so that the results are waited for
+        let silent = Request { timeout_ms: 300, ..Request::new(silent) };
         let checker = checker_with_a_dead_loop(engine, &silent);
         checker.submit(vec![silent; 2]).unwrap(); // the other loop's turn
         assert_eq!(statuses(&checker, 2), [Status::TimedOut; 2]);

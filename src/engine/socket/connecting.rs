@@ -56,4 +56,11 @@ mod tests {
         drop(one);
         assert!(after.has_others(), "it may have crossed its SYN");
     }
+
+    #[test]
+    fn one_that_is_over_waits_no_more() {
+        const MANY: u32 = 100_000;
+        (0..MANY).for_each(|_| Connecting::begin().waits());
+        assert!(WAITING.load(Ordering::SeqCst) < MANY);
+    }
 }

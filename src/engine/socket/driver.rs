@@ -333,3 +333,48 @@ impl SocketEngine {
         self.pool.remove(slot).socket
     }
 }
+
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod tests {
+    use super::*;
+    use crate::engine::wire::Wire;
+    use crate::test_targets::{listening, refusing};
+
+    const MODE: CloseMode = CloseMode::HALF_OPEN;
+
+    fn engine() -> SocketEngine {
+        let opener = Arc::new(Opener::new(Wire::default()));
+        SocketEngine::new(Poll::new().unwrap(), opener, Arc::new(SpareSockets::new(1)))
+    }
+
+    fn begin(engine: &mut SocketEngine, target: &SocketAddr) -> Start {
+        let slot = engine.acquire(target, MODE, 0, 8).unwrap();
+        engine.start(slot, SlotKey::of(0), target, crate::sys::clock::now())
+    }
+
+    #[test]
+    fn a_target_on_this_host_has_answered_by_the_time_that_its_syn_is_sent() {
+        let ((_listener, live), (_bound, dead)) = (listening(), refusing());
+        for (target, status) in [(live, Status::Up), (dead, Status::Refused)] {
+            match begin(&mut engine(), &target) {
+                Start::Concluded(conclusion) => assert_eq!(conclusion.verdict.status, status),
+                _ => panic!("nothing was heard of {target}"),
+            }
+        }
+    }
+
+    #[test]
+    fn while_a_loop_lacks_descriptors_no_other_one_keeps_what_lies_idle() {
+        let (_bound, target) = refusing();
+        for (some_are_short, is_short, keeps) in
+            [(false, false, true), (true, false, false), (true, true, true), (false, true, true)]
+        {
+            let mut engine = engine();
+            engine.opener.count_short_loops(some_are_short.into());
+            engine.set_short_of_descriptors(is_short);
+            begin(&mut engine, &target);
+            assert_eq!(engine.has_idle(), keeps && reuses_socket(MODE));
+        }
+    }
+}

@@ -93,3 +93,38 @@ fn connect(socket: &mut Socket, target: &SocketAddr, syn_at: u64) -> Observation
         Err(observation) => observation,
     }
 }
+
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+#[cfg(not(feature = "forced-handshake"))]
+mod tests {
+    use super::*;
+    use crate::engine::socket::connecting::Connecting;
+    use crate::engine::wire::Wire;
+    use crate::sys::clock;
+    use crate::sys::netns::Home;
+    use crate::test_targets::{listening, silent};
+
+    #[test]
+    fn a_caller_in_another_namespace_asks_no_stranger_there() {
+        let (_listener, target) = listening();
+        let opener = |home| Opener::at_home(Wire::default(), home);
+        let mut other = Connecting::begin();
+        other.waits();
+        let begun = |opener: &Opener| {
+            let spare = SpareSockets::new(1);
+            let _ = spare.keep(Opener::new(Wire::default()).open(false, CloseMode::HALF_OPEN, 0).unwrap());
+            start(opener, &spare, &target, CloseMode::HALF_OPEN, 0, clock::now())
+        };
+        assert!(matches!(begun(&opener(Home::new())), InlineStart::Concluded { .. }));
+        assert!(matches!(begun(&opener(Home::elsewhere())), InlineStart::NotStarted));
+    }
+
+    #[test]
+    fn a_check_without_an_answer_goes_on_in_the_loop() {
+        let (_listener, _taken, target) = silent();
+        let opener = Opener::new(Wire::default());
+        let begun = start(&opener, &SpareSockets::new(1), &target, CloseMode::HALF_OPEN, 0, clock::now());
+        assert!(matches!(begun, InlineStart::Waiting(_)));
+    }
+}

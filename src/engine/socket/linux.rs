@@ -145,3 +145,8 @@ fn set_option(fd: RawFd, name: i32, value: i32) -> Result<(), i32> {
     };
     if result == 0 { Ok(()) } else { Err(os_error::of(&io::Error::last_os_error())) }
 }
+
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+#[cfg(not(feature = "forced-handshake"))]
+mod tests;

@@ -74,3 +74,72 @@ fn is_refused_to_a_stranger(opener: &Opener, mark: u32, target: &SocketAddr) -> 
     });
     answers.next()
 }
+
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+#[cfg(not(feature = "forced-handshake"))]
+mod tests {
+    use super::*;
+    use crate::check::close_mode::CloseMode;
+    use crate::engine::socket::connecting::Connecting;
+    use crate::engine::wire::Wire;
+    use crate::test_targets::{listening, refusing, silent, silent_at};
+
+    fn opener() -> Opener {
+        Opener::new(Wire::default())
+    }
+
+    fn socket(opener: &Opener) -> Socket {
+        opener.open(false, CloseMode::HALF_OPEN, 0).unwrap()
+    }
+
+    fn answer(syn_retransmits: u32) -> Answer {
+        Answer { rtt_us: 1, syn_retransmits, acked: false, met_a_check: false, met_a_syn: false }
+    }
+
+    /// Whether it was a check that answered; or the errno of what is no verdict.
+    fn told(target: &SocketAddr) -> Result<bool, i32> {
+        let opener = opener();
+        match told_by_a_stranger(&opener, &socket(&opener), Observation::Answered(answer(1)), target) {
+            Observation::Answered(answer) => Ok(answer.met_a_check),
+            Observation::Fault { errno } => Err(errno),
+            _ => unreachable!("an answer stays one"),
+        }
+    }
+
+    #[test]
+    fn a_port_that_refuses_a_stranger_has_no_listener() {
+        let ((_listener, live), (_bound, dead)) = (listening(), refusing());
+        assert_eq!((told(&live), told(&dead)), (Ok(false), Ok(true)));
+    }
+
+    #[test]
+    fn who_answers_no_stranger_may_be_a_check_where_checks_have_such_ports() {
+        let (_listener, _taken, silent) = silent();
+        assert_eq!(told(&silent), Err(EADDRINUSE));
+        let opener = opener();
+        let mut others = (2_000..u16::MAX).rev().filter(|port| !opener.is_ephemeral(*port));
+        let Some((_listener, _taken, silent)) = others.find_map(|port| silent_at(port).ok()) else { return };
+        assert_eq!(told(&silent), Ok(false), "no check has that port");
+    }
+
+    #[test]
+    fn an_answer_is_in_doubt_here_after_a_lost_syn_or_while_another_check_waits() {
+        let opener = opener();
+        let mut socket = socket(&opener);
+        let ((_listener, here), elsewhere) = (listening(), "192.0.2.8:40000".parse().unwrap());
+        let in_doubt = |socket: &Socket, syn_retransmits, target: &SocketAddr| {
+            is_in_doubt(&opener, socket, &Observation::Answered(answer(syn_retransmits)), target)
+        };
+        assert!(opener.is_ephemeral(here.port()));
+        assert!(in_doubt(&socket, 1, &here) && !in_doubt(&socket, 1, &elsewhere));
+        assert!(!in_doubt(&socket, 0, &here), "no SYN waits there for an answer");
+        let mut other = Connecting::begin();
+        other.waits();
+        socket.connect(&here).unwrap_or_else(|_| panic!("it is sent"));
+        assert!(in_doubt(&socket, 0, &here));
+        let port = (1..u16::MAX).find(|port| !opener.is_ephemeral(*port));
+        assert!(port.is_none_or(|port| !in_doubt(&socket, 0, &(here.ip(), port).into())), "no check has that port");
+        assert!(!is_in_doubt(&opener, &socket, &Observation::Nothing { syn_retransmits: 1 }, &here));
+    }
+}

@@ -33,23 +33,23 @@ pub(crate) struct Opener {
 
 impl Opener {
     pub fn new(wire: Wire) -> Opener {
+        Opener::at_home(wire, Home::new())
+    }
+
+    /// One that was made in this namespace.
+    pub fn at_home(wire: Wire, home: Home) -> Opener {
         let (held, short_loops) = (Arc::new(AtomicU64::new(0)), AtomicU32::new(0));
         let (ephemeral_ports, ephemeral_until) = (AtomicU32::new(0), AtomicU64::new(0));
         let lately_up = LatelyUp::default();
-        Opener { wire, home: Home::new(), held, short_loops, ephemeral_ports, ephemeral_until, lately_up }
+        Opener { wire, home, held, short_loops, ephemeral_ports, ephemeral_until, lately_up }
     }
 
     /// A socket whose connections bear `mark`.
     pub fn open(&self, v6: bool, close_mode: CloseMode, mark: u32) -> Result<Socket, NoSocket> {
         let opened = self.open_at_home(v6, close_mode, &self.wire);
         let mut socket = opened.map_err(|errno| NoSocket { status: Status::LocalFault, errno })?;
-        match socket.set_mark(mark) {
-            Ok(()) => Ok(socket),
-            Err(errno) if !MARKS || os_error::is_forbidden(errno) => {
-                Err(NoSocket { status: Status::Unsupported, errno: if MARKS { errno } else { 0 } })
-            }
-            Err(errno) => Err(NoSocket { status: Status::LocalFault, errno }),
-        }
+        socket.set_mark(mark).map_err(unmarked)?;
+        Ok(socket)
     }
 
     /// The namespace that this was made in.
@@ -138,18 +138,27 @@ impl Opener {
     }
 }
 
+/// What it means that a socket takes no mark, for this reason.
+fn unmarked(errno: i32) -> NoSocket {
+    if !MARKS {
+        return NoSocket { status: Status::Unsupported, errno: 0 };
+    }
+    let status = if os_error::is_forbidden(errno) { Status::Unsupported } else { Status::LocalFault };
+    NoSocket { status, errno }
+}
+
 /// Whether this process has the privileges that these settings need.
 pub(crate) fn probe(wire: &Wire) -> Result<(), Status> {
-    let unbound = Wire { source_v4: None, source_v6: None, ..wire.clone() };
-    match options::open(false, CloseMode::HALF_OPEN, &unbound) {
-        Err(error)
-            if os_error::is_forbidden(os_error::of(&error)) && (wire.mark.is_some() || wire.interface.is_some()) =>
-        {
-            Err(Status::Unsupported)
-        }
-        // Anything else may pass before the first check, and is that check's own result if it does not.
-        _ => Ok(()),
-    }
+    // Of this family alone; a source may not be there yet.
+    let unbound = Wire { source_v4: None, ..wire.clone() };
+    let opened = options::open(false, CloseMode::HALF_OPEN, &unbound).map_err(|error| os_error::of(&error));
+    // Anything else may pass before the first check, and is that check's own result if it does not.
+    if opened.is_err_and(|errno| lacks_privileges(errno, wire)) { Err(Status::Unsupported) } else { Ok(()) }
+}
+
+/// Whether this is what the system says of settings that this process has no privileges for.
+fn lacks_privileges(errno: i32, wire: &Wire) -> bool {
+    os_error::is_forbidden(errno) && (wire.mark.is_some() || wire.interface.is_some())
 }
 
 #[cfg(test)]
@@ -171,5 +180,45 @@ mod tests {
             clock::by_hand::set(clock::now() + 2 * RANGE_LIFE); // it is read anew
         }
         clock::by_hand::let_go();
+    }
+
+    #[test]
+    fn a_port_that_was_in_the_range_before_may_still_have_a_check_and_the_range_is_read_anew_in_time() {
+        let range = limits::ephemeral_ports();
+        if range.start < 4 {
+            return; // there is no other port
+        }
+        let opener = Opener::new(Wire::default());
+        let was = |first: u32, last: u32| opener.ephemeral_ports.store(first << 16 | last, Ordering::Relaxed);
+        clock::by_hand::set(1_000);
+        was(1, 2);
+        assert!(opener.is_ephemeral(1) && opener.is_ephemeral(range.start as u16));
+        was(2, 3);
+        clock::by_hand::set(1_000 + RANGE_LIFE - 1);
+        assert!(!opener.is_ephemeral(range.start as u16), "it is believed");
+        clock::by_hand::set(1_000 + RANGE_LIFE);
+        assert!(opener.is_ephemeral(range.start as u16));
+        clock::by_hand::let_go();
+    }
+
+    #[test]
+    fn a_setting_is_not_supported_that_the_system_forbids_and_no_other_one() {
+        let forbidden = (1..200).find(|errno| os_error::is_forbidden(*errno)).unwrap();
+        let (plain, marked) = (Wire::default(), Wire { mark: Some(5), ..Wire::default() });
+        let bound = Wire { interface: Some(b"lo".as_slice().into()), ..Wire::default() };
+        assert_eq!([&plain, &marked, &bound].map(|wire| lacks_privileges(forbidden, wire)), [false, true, true]);
+        assert_eq!([&plain, &marked, &bound].map(|wire| lacks_privileges(os_error::EIO, wire)), [false; 3]);
+        if MARKS {
+            let refusals = [forbidden, os_error::EIO].map(unmarked).map(|none| (none.status, none.errno));
+            assert_eq!(refusals, [(Status::Unsupported, forbidden), (Status::LocalFault, os_error::EIO)]);
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_checker_is_at_home_where_it_was_made() {
+        let opener = Opener::at_home(Wire::default(), Home::elsewhere());
+        assert!(!opener.home().is_here() && Opener::new(Wire::default()).home().is_here());
+        assert!(opener.open(false, CloseMode::HALF_OPEN, 0).is_err());
     }
 }

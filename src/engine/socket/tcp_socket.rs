@@ -311,3 +311,8 @@ impl Socket {
             }))
     }
 }
+
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+#[cfg(not(feature = "forced-handshake"))]
+mod tests;
