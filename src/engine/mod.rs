@@ -147,3 +147,27 @@ pub(crate) enum Start {
     /// The poller refused the socket, so the answer would go unnoticed. The socket is reset: idle again, or closed.
     Unwatchable { errno: i32, closed: bool },
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_reason_for_having_no_socket_is_known_from_the_others() {
+        let out_of_descriptors = NoSocket { status: Status::LocalFault, errno: os_error::OUT_OF_DESCRIPTORS };
+        let address_in_use = NoSocket { status: Status::LocalFault, errno: EADDRINUSE };
+        let no_errno = NoSocket { status: Status::LocalFault, errno: 0 };
+        let all = [
+            NoSocket::NOT_NOW,
+            NoSocket::NOT_FOR_THIS_TARGET,
+            out_of_descriptors,
+            address_in_use,
+            no_errno,
+            NoSocket::from(OutOfMemory),
+        ];
+        let whichever = |is_it: fn(NoSocket) -> bool| all.map(is_it);
+        assert_eq!(whichever(NoSocket::is_not_now), [true, false, false, false, false, false]);
+        assert_eq!(whichever(NoSocket::is_not_for_this_target), [false, true, false, false, false, false]);
+        assert_eq!(whichever(NoSocket::is_out_of_descriptors), [false, false, true, false, false, false]);
+    }
+}

@@ -33,6 +33,14 @@ pub(super) struct Incoming<'a> {
     pub dropped: Option<u32>,
 }
 
+#[cfg(test)]
+impl Incoming<'_> {
+    pub fn of_v4(bytes: &[u8]) -> Incoming<'_> {
+        let source = SocketAddrV6::new(Ipv6Addr::UNSPECIFIED, 0, 0, 0);
+        Incoming { bytes, source, destination: None, stamp: 0, dropped: None }
+    }
+}
+
 impl Incoming<'_> {
     /// The end that it came from, with its zone.
     pub fn sender(&self, ip: IpAddr, port: u16) -> SocketAddr {
@@ -180,15 +188,15 @@ pub(super) fn receive_error(fd: RawFd, buffer: &mut ErrorBuffer) -> Option<IcmpE
     // SAFETY: the header points into `buffer` and to `vector`, which outlive the call.
     let read = unsafe { libc::recvmsg(fd, &mut header, libc::MSG_ERRQUEUE | libc::MSG_DONTWAIT) };
     let read = usize::try_from(read).ok()?.min(buffer.bytes.len());
-    let mut errno = 0;
-    for (level, kind, data) in control_messages(&buffer.control, &header) {
-        let kinds = [(libc::IPPROTO_IP, libc::IP_RECVERR), (libc::IPPROTO_IPV6, libc::IPV6_RECVERR)];
-        // A sock_extended_err: ee_errno, then ee_origin.
-        if kinds.contains(&(level, kind)) && data.get(4).is_some_and(|origin| ICMP_ORIGINS.contains(origin)) {
-            errno = read_u32(data).map_or(0, u32::cast_signed);
-        }
-    }
+    let errno = control_messages(&buffer.control, &header).find_map(icmp_errno).unwrap_or(0);
     Some(IcmpError { errno, to: ip_of(&buffer.name), quote: &buffer.bytes[..read] })
+}
+
+/// The errno of a sock_extended_err of ICMP: ee_errno, then ee_origin.
+fn icmp_errno((level, kind, data): (i32, i32, &[u8])) -> Option<i32> {
+    let kinds = [(libc::IPPROTO_IP, libc::IP_RECVERR), (libc::IPPROTO_IPV6, libc::IPV6_RECVERR)];
+    let is_of_icmp = kinds.contains(&(level, kind)) && ICMP_ORIGINS.contains(data.get(4)?);
+    if is_of_icmp { read_u32(data).map(u32::cast_signed) } else { None }
 }
 
 fn ip_of(name: &sockaddr_storage) -> IpAddr {
@@ -237,7 +245,57 @@ fn nanoseconds(bytes: &[u8]) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::segment::tests::{V6_HEADER, bytes, of_linux};
     use super::*;
+
+    const LOOPBACK_V6: SocketAddrV6 = SocketAddrV6::new(Ipv6Addr::LOCALHOST, 0, 0, 3);
+
+    fn incoming(bytes: &[u8], destination: Option<Ipv6Addr>) -> Incoming<'_> {
+        Incoming { bytes, source: LOOPBACK_V6, destination, stamp: 0, dropped: None }
+    }
+
+    #[test]
+    fn a_segment_of_which_a_bit_is_wrong_is_damaged_and_one_that_is_cut_off_or_goes_nobody_knows_where_is_not() {
+        let v4 = bytes(of_linux::RST_V4);
+        let here = Some(Ipv6Addr::LOCALHOST);
+        // On loopback nobody made its checksum: the right one is neither that nor zero.
+        let unmade = &bytes(of_linux::RST_V6)[V6_HEADER..];
+        let with_sum = |sum: u16| [&unmade[..16], &sum.to_be_bytes(), &unmade[18..]].concat();
+        let mut made = (1..=u16::MAX).map(with_sum).filter(|segment| segment != unmade);
+        let v6 = made.find(|segment| !incoming(segment, here).is_damaged(true)).unwrap();
+        assert!(!incoming(&v4, None).is_damaged(false));
+        let [mut bad_v4, mut bad_v6] = [v4, v6];
+        bad_v4[25] ^= 4;
+        bad_v6[5] ^= 4;
+        assert!(incoming(&bad_v4, None).is_damaged(false) && incoming(&bad_v6, here).is_damaged(true));
+        assert!(!incoming(&bad_v6, None).is_damaged(true), "its checksum covers where it went to");
+        for (length, is_damaged) in [(READ - 1, true), (READ, false)] {
+            bad_v6.resize(length, 7);
+            assert_eq!(incoming(&bad_v6, here).is_damaged(true), is_damaged, "{length}");
+        }
+    }
+
+    #[test]
+    fn both_ends_of_a_segment_are_known_with_their_zone() {
+        let v4 = bytes(of_linux::RST_V4);
+        assert_eq!(incoming(&v4, None).destination(false), Some(Ipv4Addr::LOCALHOST.into()));
+        assert_eq!(incoming(&v4[..18], None).destination(false), None);
+        let v6 = incoming(&[], Some(Ipv6Addr::LOCALHOST));
+        assert_eq!(v6.destination(true), Some(Ipv6Addr::LOCALHOST.into()));
+        assert_eq!(v6.sender("fe80::7".parse().unwrap(), 80), "[fe80::7%3]:80".parse().unwrap());
+    }
+
+    #[test]
+    fn an_error_is_one_of_icmp_that_the_kernel_says_is_one() {
+        let error = |origin: u8| [&113_u32.to_ne_bytes()[..], &[origin, 1, 1, 0], &[0; 8]].concat();
+        let of = |level, kind, data: &[u8]| icmp_errno((level, kind, data));
+        // SO_EE_ORIGIN_LOCAL, _ICMP, _ICMP6 and _TXSTATUS (linux/errqueue.h).
+        let origins = [1, 2, 3, 4].map(|origin| of(libc::IPPROTO_IP, libc::IP_RECVERR, &error(origin)));
+        assert_eq!(origins, [None, Some(113), Some(113), None]);
+        assert_eq!(of(libc::IPPROTO_IPV6, libc::IPV6_RECVERR, &error(3)), Some(113));
+        assert_eq!(of(libc::SOL_SOCKET, libc::SCM_TIMESTAMPNS, &error(2)), None);
+        assert_eq!(of(libc::IPPROTO_IP, libc::IP_RECVERR, &error(2)[..4]), None);
+    }
 
     #[test]
     fn a_stamp_is_two_words_of_the_kernels_own_size_and_nothing_else() {

@@ -61,3 +61,42 @@ impl Resets {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::ports::Ports;
+    use super::super::segment::parse_v4;
+    use super::super::segment::tests::{bytes, of_linux};
+    use super::*;
+
+    /// What is left to be sent when a segment has come in to an engine with these settings, none of whose checks it is.
+    fn left(wire: &Wire, packet: &str) -> Vec<Reset> {
+        let mut resets = Resets::new(wire);
+        let bytes = bytes(packet);
+        let answer = parse_v4(&bytes).unwrap();
+        resets.note(&Incoming::of_v4(&bytes), false, &answer, &InFlight::new(Ports::new(0, 4)));
+        resets.waiting
+    }
+
+    #[test]
+    fn what_the_kernel_may_not_reach_is_reset_as_its_check_was_sent() {
+        let plain = Wire::default();
+        let marked = Wire { mark: Some(7), ..plain.clone() };
+        let bound = Wire { interface: Some(b"lo".as_slice().into()), ..plain.clone() };
+        let with_tos = Wire { tos: Some(8), ..plain.clone() };
+        assert!(left(&plain, of_linux::SYN_ACK_V4).is_empty(), "the kernel resets it");
+        for (wire, mark) in [(marked, 7), (bound, 0), (with_tos, 0)] {
+            assert!(left(&wire, of_linux::RST_V4).is_empty(), "there is nothing to reset");
+            let resets = left(&wire, of_linux::SYN_ACK_V4);
+            let [Reset { mark: of, outgoing }] = &resets[..] else { panic!("{} resets", resets.len()) };
+            assert_eq!(*of, mark);
+            assert_eq!((outgoing.to, outgoing.source), ("127.0.0.1:8081".parse().unwrap(), "127.0.0.1:0".parse().ok()));
+            // With its checksum, which the kernel does not make for IPv4.
+            let segment = &outgoing.segment.bytes[..outgoing.segment.len];
+            let packet = super::super::segment::tests::packet(0, std::net::Ipv4Addr::LOCALHOST, segment);
+            let is_reset = parse_v4(&packet).map(|answer| (answer.kind, answer.port));
+            assert!(!Incoming::of_v4(&packet).is_damaged(false));
+            assert_eq!(is_reset, None, "it acknowledges nothing (RFC 9293, section 3.5.2)");
+        }
+    }
+}

@@ -323,3 +323,10 @@ proptest! {
         prop_assert!(parse_v6(&bytes, Ipv6Addr::LOCALHOST).is_none() || bytes.len() >= HEADER);
     }
 }
+
+#[test]
+fn what_stands_behind_the_end_of_the_options_is_none_of_them() {
+    let timestamps = [TIMESTAMPS, TIMESTAMPS_LEN, 0, 0, 0, 1, 0, 0, 0, 2];
+    let behind = |before: &[u8]| timestamp_echo(&[before, &timestamps].concat());
+    assert_eq!([behind(&[NOP]), behind(&[2, 4, 5, 180]), behind(&[END_OF_OPTIONS, 2])], [Some(2), Some(2), None]);
+}
