@@ -160,11 +160,10 @@ fn ask_at_once(engine: &mut RawEngine, target: &SocketAddr, mark: u32, syn_at: u
 
 #[cfg(test)]
 mod tests {
-    use std::net::TcpListener;
-
     use super::*;
     use crate::check::verdict::Status;
     use crate::sys::{clock, raw_socket};
+    use crate::test_targets::{listening, silent};
 
     #[test]
     fn it_answers_for_this_host_and_is_closed_when_nobody_needs_it() {
@@ -172,8 +171,7 @@ mod tests {
             return; // no privilege
         }
         let callers = CallersEngine::new(Wire::default(), Default::default(), Home::new());
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let target = listener.local_addr().unwrap();
+        let (listener, target) = listening();
         let ask = |target| callers.ask(&target, 0, clock::now());
         let up = ask(target);
         let verdict = up.concluded.expect("it answers at once").verdict;
@@ -187,5 +185,37 @@ mod tests {
         assert!(!callers.sweep());
         assert_eq!(callers.counts.sockets(), 0);
         assert!(ask(target).tell_loop, "the loop has to be told anew");
+    }
+
+    #[test]
+    fn a_target_that_did_not_answer_at_once_is_the_loops_until_the_next_sweep() {
+        if raw_socket::probe().is_err() {
+            return; // no privilege
+        }
+        let callers = CallersEngine::new(Wire::default(), Default::default(), Home::new());
+        let ((_listener, live), (_silent, _taken, silent)) = (listening(), silent());
+        let ask = |target: &SocketAddr| callers.ask(target, 0, clock::now()).concluded.map_err(u32::from);
+        assert_eq!(ask(&silent).err(), Some(1), "its SYN has left");
+        assert_eq!(ask(&silent).err(), Some(0));
+        assert!(ask(&live).is_ok());
+        callers.sweep();
+        assert_eq!(ask(&silent).err(), Some(1));
+    }
+
+    #[test]
+    fn who_is_elsewhere_is_told_from_who_finds_no_room() {
+        if raw_socket::probe().is_err() {
+            return; // no privilege
+        }
+        let (_listener, target) = listening();
+        let engine = || RawEngine::with_ports(Poll::new().unwrap(), Wire::default(), INDEX, PORTS, Default::default());
+        let ask = |engine: &mut RawEngine| ask_at_once(engine, &target, 0, clock::now()).err();
+        assert!(ask(&mut engine()).is_none());
+        let mut elsewhere = engine();
+        elsewhere.move_elsewhere();
+        assert!(ask(&mut elsewhere) == Some(NotAnswered::Elsewhere));
+        let mut full = engine();
+        full.fill();
+        assert!(ask(&mut full) == Some(NotAnswered::NoRoom));
     }
 }

@@ -142,6 +142,12 @@ impl RawSocket {
         self.memory().map(|[.., drops]| drops)
     }
 
+    /// From now on there is room for so many bytes of what comes in, or a little more.
+    #[cfg(test)]
+    pub fn narrow(&self, room: usize) {
+        self.socket.set_recv_buffer_size(room).unwrap();
+    }
+
     /// How much memory what came in and is unread takes (SK_MEMINFO_RMEM_ALLOC).
     #[cfg(test)]
     pub fn unread(&self) -> u32 {

@@ -250,6 +250,12 @@ impl Routes {
         Ok(socket)
     }
 
+    /// Those that nobody may ask from here.
+    #[cfg(test)]
+    pub fn elsewhere() -> Routes {
+        Routes { home: Home::elsewhere(), ..Routes::new(Wire::default()) }
+    }
+
     #[cfg(test)]
     fn mark_kept(&self) -> u32 {
         self.v4.as_ref().map_or(0, |(socket, _)| socket.mark().unwrap())

@@ -11,6 +11,25 @@ fn engine() -> Option<RawEngine> {
     Some(RawEngine::with_ports(Poll::new().unwrap(), Wire::default(), 0, 16, Default::default()))
 }
 
+impl RawEngine {
+    /// Whoever calls it is in another network namespace from now on.
+    pub fn move_elsewhere(&mut self) {
+        self.routes = Routes::elsewhere();
+    }
+
+    /// No more SYNs of IPv4 may wait.
+    pub fn fill(&mut self) {
+        self.open(false).unwrap();
+        self.families[0].as_mut().unwrap().pause(u64::MAX);
+        for number in 0.. {
+            if self.families[0].as_ref().unwrap().is_full() {
+                break;
+            }
+            begin(self, &([127, 3, (number >> 8) as u8, number as u8], 9).into());
+        }
+    }
+}
+
 fn begin(engine: &mut RawEngine, target: &SocketAddr) -> u32 {
     let slot = engine.acquire(target, CloseMode::HALF_OPEN, 0, 1000).unwrap();
     assert!(matches!(engine.start(slot, SlotKey::of(0), target, clock::now()), Start::InFlight));
@@ -109,4 +128,149 @@ fn answers_that_wait_for_their_turn_to_be_read_keep_deadlines_back() {
     }
     engine.poll(Some(Duration::ZERO));
     assert!(engine.answers_read_until() >= before);
+}
+
+/// As many addresses of this host.
+fn here(port: u16, count: u8) -> Vec<SocketAddr> {
+    (1..=count).map(|last| ([127, 0, 2, last], port).into()).collect()
+}
+
+#[test]
+fn a_destination_is_the_same_however_it_is_spelled_and_no_other_ones() {
+    let Some(engine) = engine() else { return };
+    let destination = |target: &str| engine.destination(&target.parse().unwrap());
+    assert_eq!(destination("0.0.0.0:80"), destination("127.0.0.1:80"));
+    assert_eq!(destination("[::ffff:127.0.0.1]:80"), destination("127.0.0.1:80"));
+    let others: std::collections::HashSet<u32> =
+        ["127.0.0.1:80", "127.0.0.1:81", "127.0.0.2:80", "[::1]:80"].map(destination).into();
+    assert_eq!(others.len(), 4);
+}
+
+#[test]
+fn what_lies_idle_is_closed_and_hears_nothing_but_can_be_opened_again() {
+    let Some(mut engine) = engine() else { return };
+    engine.open(false).unwrap();
+    assert!(engine.has_idle() && engine.deaf[0].is_none() && engine.in_flight.ports.len() > 0);
+    assert!(engine.close_idle(1) && !engine.close_idle(1));
+    assert!(!engine.has_idle() && engine.deaf[0].is_some());
+    assert_eq!(engine.in_flight.ports.len(), 0);
+    let target = ([127, 0, 0, 1], 9).into();
+    begin(&mut engine, &target);
+    assert!(!engine.close_idle(1), "a check is in flight");
+    assert!(engine.families[0].is_some());
+}
+
+#[test]
+fn a_family_that_cannot_be_opened_leaves_the_other_one_alone() {
+    let Some(mut engine) = engine() else { return };
+    engine.move_elsewhere();
+    assert!(engine.open(false).is_err(), "there is nothing to ask the routes of IPv4 with");
+    assert_eq!((engine.has_idle(), engine.in_flight.ports.len()), (false, 0), "its ports are given back");
+    engine.open(true).unwrap(); // its socket is there
+    assert!(engine.open(false).is_err());
+    assert!(engine.families[1].is_some() && engine.in_flight.ports.len() > 0);
+}
+
+#[test]
+fn segments_to_ports_of_others_are_not_heard() {
+    let Some(mut engine) = engine() else { return };
+    let (_listener, others) = crate::test_targets::listening();
+    engine.open(false).unwrap();
+    let _connections = [(); 8].map(|()| std::net::TcpStream::connect(others).unwrap());
+    engine.poll(Some(Duration::from_millis(20)));
+    engine.read_now();
+    assert_eq!(engine.counts.unsolicited(), 0);
+}
+
+#[test]
+fn an_answer_that_waits_to_be_handed_out_is_not_waited_for() {
+    let Some(mut engine) = engine() else { return };
+    let listener = TcpListener::bind("0.0.0.0:0").unwrap();
+    for target in here(listener.local_addr().unwrap().port(), 8) {
+        begin(&mut engine, &target);
+    }
+    engine.flush();
+    let mut heard = 0;
+    while heard < 8 {
+        let begun = std::time::Instant::now();
+        engine.poll(Some(Duration::from_secs(60)));
+        assert!(begun.elapsed() < Duration::from_secs(30), "the poller knew of no other");
+        heard += u32::from(engine.next_event().is_some());
+    }
+}
+
+#[test]
+fn a_syn_that_a_pause_kept_back_is_not_sent_for_a_check_that_is_over() {
+    let Some(mut engine) = engine() else { return };
+    let listener = TcpListener::bind("0.0.0.0:0").unwrap();
+    let targets = here(listener.local_addr().unwrap().port(), 4);
+    engine.open(false).unwrap();
+    engine.families[0].as_mut().unwrap().pause(1);
+    let slots: Vec<u32> = targets.iter().map(|target| begin(&mut engine, target)).collect();
+    engine.last_look(slots[0], &targets[0], clock::now());
+    engine.last_look(slots[2], &targets[2], clock::now());
+    engine.flush();
+    let mut answered = Vec::new();
+    while answered.len() < 2 {
+        engine.poll(Some(Duration::from_secs(10)));
+        answered.extend(std::iter::from_fn(|| engine.next_event().map(|(_, slot)| slot)));
+    }
+    engine.poll(Some(Duration::from_millis(20)));
+    answered.sort_unstable();
+    assert_eq!((answered, engine.counts.unsolicited()), (vec![slots[1], slots[3]], 0));
+}
+
+#[test]
+fn answers_that_this_host_has_lost_make_no_target_silent() {
+    // Of so much room, it is known after a whole batch, or beside the next answer that there is room for.
+    for room in [4 << 10, 64 << 10] {
+        let Some(mut engine) = engine() else { return };
+        let listener = TcpListener::bind("0.0.0.0:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let targets: Vec<_> =
+            here(port, 200).into_iter().chain((1..=200).map(|last| ([127, 0, 3, last], port).into())).collect();
+        engine.open(false).unwrap();
+        engine.families[0].as_ref().unwrap().socket.narrow(room);
+        let (syn_at, mut slots) = (clock::now(), Vec::new());
+        for target in &targets {
+            slots.push(begin(&mut engine, target));
+            engine.flush();
+        }
+        while engine.families[0].as_ref().unwrap().socket.dropped() == Some(0) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let mut answered = Vec::new();
+        let mut read = |engine: &mut RawEngine| {
+            engine.poll(Some(Duration::from_millis(100)));
+            answered.extend(std::iter::from_fn(|| engine.next_event().map(|(_, slot)| slot)));
+            answered.len()
+        };
+        let at_once = read(&mut engine);
+        if at_once < 64 {
+            begin(&mut engine, &([127, 0, 4, 1], port).into());
+            while read(&mut engine) == at_once {}
+        }
+        let unanswered = (0..slots.len()).find(|index| !answered.contains(&slots[*index])).expect("some were dropped");
+        let verdict = engine.last_look(slots[unanswered], &targets[unanswered], syn_at).verdict;
+        assert_eq!(verdict.status, Status::LocalFault, "{room}: {verdict:?}");
+    }
+}
+
+#[test]
+fn an_answer_that_was_told_of_and_is_not_there_is_lost_on_this_host() {
+    let Some(mut engine) = engine() else { return };
+    let (_listener, target) = crate::test_targets::listening();
+    engine.open(false).unwrap();
+    engine.poll(Some(Duration::ZERO)); // nothing is unread by now
+    let syn_at = clock::now();
+    let slot = begin(&mut engine, &target);
+    engine.flush();
+    let mut events = Events::with_capacity(1);
+    engine.poll.poll(&mut events, Some(Duration::from_secs(60))).unwrap();
+    let family = engine.families[0].as_mut().unwrap();
+    assert_eq!(family.socket.receive().unwrap(), 1); // as if a sandbox had refused the call
+    events.iter().for_each(|event| family.is_told(event));
+    engine.read();
+    let verdict = engine.last_look(slot, &target, syn_at).verdict;
+    assert_eq!(verdict.status, Status::LocalFault, "{verdict:?}");
 }

@@ -16,10 +16,6 @@ fn by_loopback_device() -> Routes {
     Routes::new(Wire { interface: Some(b"lo".as_slice().into()), ..Wire::default() })
 }
 
-fn elsewhere() -> Routes {
-    Routes { home: Home::elsewhere(), ..Routes::new(Wire::default()) }
-}
-
 fn may_mark() -> bool {
     asker(Domain::IPV4).is_ok_and(|socket| socket.set_mark(5).is_ok())
 }
@@ -151,7 +147,7 @@ fn a_group_has_no_way_and_an_address_of_a_link_needs_its_zone() {
 
 #[test]
 fn nothing_is_opened_in_another_network_namespace() {
-    let mut routes = elsewhere();
+    let mut routes = Routes::elsewhere();
     assert_eq!(routes.may_open(false, false), Err(ELSEWHERE));
     assert_eq!(routes.may_open(true, false), Err(ELSEWHERE));
     assert_eq!(routes.may_open(false, true), Ok(()), "one that is there already does not matter");
