@@ -246,6 +246,16 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_could_steer_a_terminal_or_is_no_text_is_shown_as_a_question_mark() {
+        let shown = |target: &[u8]| shown(&std::ffi::CString::new(target).unwrap()).collect::<String>();
+        assert_eq!(shown(b"db.example:5432"), "db.example:5432");
+        assert_eq!(shown("b\u{fc}cher:80".as_bytes()), "b\u{fc}cher:80");
+        assert_eq!(shown(b"a\x1b[31m\n:80"), "a?[31m?:80");
+        assert_eq!(shown("a\u{fffd}b".as_bytes()), "a?b");
+        assert_eq!(shown(b"a\xff\xfeb\xe2\x82"), "a??b?");
+    }
+
+    #[test]
     fn a_result_in_words_is_its_verdict_in_words() {
         let nothing = Verdict::without_segments(Status::LocalFault, 0);
         let address = |text: &str| Some(text.parse().unwrap());

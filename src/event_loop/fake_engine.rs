@@ -61,6 +61,8 @@ struct Wire {
     polls: u32,
     /// The next flush comes so much later.
     held_up_for: u64,
+    /// The SYN of this slot cannot be sent, or is answered at once.
+    ends_at_once: Option<(u32, Status)>,
     /// A check that is given up had its answer.
     is_up_at_last: bool,
     /// There is no descriptor for any check.
@@ -128,12 +130,15 @@ impl<const REPEATS: bool> Engine for FakeEngine<REPEATS> {
         target.port().into()
     }
 
-    fn start(&mut self, slot: u32, check: SlotKey, _: &SocketAddr, _: u64) -> Start {
+    fn start(&mut self, slot: u32, check: SlotKey, target: &SocketAddr, _: u64) -> Start {
         let mut wire = self.wire();
         wire.checks.push(check);
         wire.syns.push(1);
         wire.batch.push(slot);
-        Start::InFlight
+        match wire.ends_at_once {
+            Some((of, status)) if of == slot => Start::Concluded(wire.conclude(slot, target, status)),
+            _ => Start::InFlight,
+        }
     }
 
     fn look(&mut self, slot: u32, target: &SocketAddr, _: u64) -> Option<Conclusion> {

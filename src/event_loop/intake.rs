@@ -197,6 +197,7 @@ mod tests {
         assert_eq!(intake.arriving(), 3);
         assert_eq!(take_all(&mut intake), [(1, None), (2, Some(Status::Cancelled)), (3, None)]);
         assert!(intake.is_empty());
+        assert_eq!(intake.arriving(), 0);
     }
 
     #[test]
@@ -252,6 +253,16 @@ mod tests {
         intake.add_batch(SlotKey::of(0), batch(4..5));
         intake.cancel(2);
         assert_eq!(take_all(&mut intake)[..2], [(1, None), (2, Some(Status::Cancelled))]);
+    }
+
+    #[test]
+    fn a_cancel_is_known_until_all_that_had_arrived_by_then_is_taken_in() {
+        let mut intake = Intake::default();
+        intake.add_batch(SlotKey::of(0), batch(1..2));
+        intake.cancel(9); // not among them
+        (2..5).for_each(|id| intake.add_batch(SlotKey::of(0), batch(id..id + 1)));
+        intake.cancel(4);
+        assert_eq!(take_all(&mut intake), [(1, None), (2, None), (3, None), (4, Some(Status::Cancelled))]);
     }
 
     #[test]

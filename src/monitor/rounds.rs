@@ -235,3 +235,23 @@ impl Drop for EndsWithThread<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::schedule::Looks;
+    use super::*;
+    use crate::{Config, MonitorConfig};
+
+    #[test]
+    fn a_monitor_whose_thread_dies_of_a_defect_has_ended() {
+        let checker = Arc::new(Checker::new(&Config::default()).unwrap());
+        let results = checker.open_queue().unwrap();
+        let core = Core::new(MonitorConfig::default(), Looks::Thread, clock::now());
+        let rounds = Rounds::new(checker, results, core);
+        assert_eq!((rounds.may_go_on(), rounds.may_begin()), (Ok(()), Ok(())));
+        drop(EndsWithThread(&rounds));
+        assert_eq!((rounds.may_go_on(), rounds.may_begin()), (Err(Status::Closed), Err(Status::Closed)));
+        rounds.wait(None); // nobody waits for ever
+        rounds.results.close();
+    }
+}

@@ -46,3 +46,31 @@ fn a_handshake_of_a_cancelled_check_is_counted_too() {
     assert!(bench.reports().iter().all(|report| report.verdict.status == Status::Cancelled));
     assert_eq!(bench.completed(), 2);
 }
+
+#[test]
+fn a_check_ends_with_those_that_came_before_a_time_and_not_with_later_ones() {
+    let mut bench = Bench::new(config(0), 8);
+    bench.submit(1, 1_000);
+    bench.run_until(10);
+    let before = bench.event_loop.checks.table.next_generation();
+    bench.submit(1, 1_000);
+    bench.run_until(20);
+    for slot in 0..3 {
+        bench.event_loop.checks.end_if_older(slot, before, Status::Cancelled);
+    }
+    bench.run_until(21);
+    assert_eq!(bench.reports().iter().map(|report| report.verdict.status).collect::<Vec<_>>(), [Status::Cancelled]);
+    assert!(bench.event_loop.checks.table.get(1).is_some());
+}
+
+#[test]
+fn a_loop_is_closing_from_when_it_was_told_to_and_ends_what_is_there() {
+    let mut bench = Bench::new(config(0), 8);
+    bench.submit(2, 1_000);
+    bench.run_until(10);
+    assert!(!bench.event_loop.is_closing());
+    bench.handle.inbox.close(Status::Closed);
+    assert!(bench.event_loop.is_closing());
+    while bench.event_loop.step(Some(Duration::ZERO)) {}
+    assert_eq!(bench.reports().iter().map(|report| report.verdict.status).collect::<Vec<_>>(), [Status::Closed; 2]);
+}
