@@ -4,16 +4,16 @@
 #[macro_use]
 mod support;
 
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
-use std::sync::Mutex;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use support::driven::{self, stats};
 use support::firewall::{self, Hook};
 use support::process::until;
 use support::targets::{DEAD_PORT, Listener, V4, at};
-use tcpshaker::{Checker, Report, Request, Status};
+use tcpshaker::{Checker, Monitor, MonitorConfig, Report, Request, Status};
 
 const PORT: u16 = 8080;
 const SILENT_PORT: u16 = 8081;
@@ -148,6 +148,15 @@ fn settle(checker: &Checker) {
         let stats = stats(checker);
         stats.up + stats.refused + stats.cancelled + stats.closed == stats.submitted
     });
+}
+
+#[test]
+fn what_a_rust_program_borrows_is_the_descriptor_that_has_the_number() {
+    let checker = Arc::new(checker(1));
+    let monitor = Monitor::new(checker.clone(), &MonitorConfig::default()).expect("a monitor");
+    let number = |borrowed: Option<BorrowedFd<'_>>| borrowed.expect("a descriptor").as_raw_fd();
+    assert_eq!(Some(number(checker.fd())), checker.raw_fd());
+    assert_eq!(Some(number(monitor.fd())), monitor.raw_fd());
 }
 
 mod one_watcher {
