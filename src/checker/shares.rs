@@ -1,6 +1,7 @@
 //! How many checks a checker may have in flight, and what of it each of its loops may.
 
 use super::{Checker, IN_FLIGHT_MAX, RAW_IDLE_MS, RAW_IN_FLIGHT, share};
+use crate::Request;
 use crate::config::{Config, EngineKind};
 use crate::sys::limits;
 
@@ -45,4 +46,20 @@ fn of_a_raw_engine_are_those_that_hold_no_descriptor_and_it_is_idle_sooner() {
     assert_eq!(sooner.shared.config.idle_ms, 50);
     let sockets = Checker::new(&Config { engine: EngineKind::Socket, ..config }).unwrap();
     assert_eq!(sockets.shared.config.idle_ms, 60_000);
+}
+
+#[test]
+fn every_check_of_a_long_list_that_is_submitted_has_its_result_whichever_loop_makes_it() {
+    let (_bound, target) = crate::test_targets::refusing();
+    let checker = Checker::new(&Config { loops: 3, ..Config::default() }).unwrap();
+    for count in [2, super::submit::WORTH_SPLITTING, 500] {
+        let request = |tag| Request { tag, ..Request::new(target) };
+        checker.submit((0..count).map(request).collect()).unwrap();
+        let mut reports = Vec::new();
+        while reports.len() < count {
+            checker.reap(&mut reports, count, None);
+        }
+        let tags: std::collections::HashSet<usize> = reports.iter().map(|report| report.tag).collect();
+        assert_eq!(tags.len(), count);
+    }
 }

@@ -22,7 +22,7 @@ const BYTES_OF_CHECK: usize = 400;
 /// A batch smaller than this needs little.
 const WORTH_ASKING: usize = 1_024;
 /// A batch smaller than this is not worth waking a second loop for.
-const WORTH_SPLITTING: usize = 64;
+pub(super) const WORTH_SPLITTING: usize = 64;
 
 /// A check to be made, and how.
 pub(crate) struct Submission {

@@ -226,6 +226,23 @@ mod tests {
         giver.join().unwrap();
     }
 
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn what_a_loop_would_not_hear_of_is_refused_and_not_left_there() {
+        let poll = Poll::new().unwrap();
+        let inbox = Inbox::new(Waker::broken(&poll));
+        (1..=2).for_each(|id| inbox.give(Command::Cancel(id)).unwrap()); // it is awake
+        assert_eq!(inbox.collect().0.len(), 2);
+        assert!(inbox.fall_asleep());
+        for _ in 0..2 {
+            assert_eq!(inbox.give(Command::Cancel(3)), Err(Status::LocalFault));
+            assert!(!inbox.is_waited_for());
+        }
+        inbox.awake();
+        inbox.give(Command::Cancel(4)).unwrap();
+        assert_eq!(inbox.collect().0.len(), 1);
+    }
+
     #[test]
     fn what_there_was_no_memory_for_at_first_comes_later_and_in_its_order() {
         let poll = Poll::new().unwrap();

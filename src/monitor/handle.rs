@@ -282,3 +282,21 @@ impl Drop for Monitor {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Config;
+
+    #[test]
+    fn a_handshake_that_the_raw_engine_cannot_make_is_refused() {
+        let Ok(checker) = Checker::new(&Config { engine: EngineKind::Raw, ..Config::default() }) else { return };
+        let monitor = Monitor::new(Arc::new(checker), &MonitorConfig::default()).unwrap();
+        let watch = Watch { interval_ms: 3_600_000, ..Watch::new("127.0.0.1:9") };
+        let (full, lingers) = (Handshake::Full, true);
+        for refused in [Watch { handshake: full, ..watch.clone() }, Watch { linger: lingers, ..watch.clone() }] {
+            assert_eq!(monitor.add(&[watch.clone(), refused]), Err(Error::Unsupported));
+        }
+        assert_eq!(monitor.add(&[watch]).map(|ids| ids.len()), Ok(1));
+    }
+}

@@ -45,6 +45,12 @@ mod eventfd {
             Ok(Waker { eventfd, epoll: poll.as_raw_fd(), token })
         }
 
+        /// One that the system refuses to write to, and that no poller knows.
+        #[cfg(test)]
+        pub fn broken(poll: &Poll) -> Waker {
+            Waker { eventfd: File::open("/dev/null").unwrap(), epoll: poll.as_raw_fd(), token: Token(0) }
+        }
+
         /// Wakes the thread. An error only where the system refuses every way to.
         pub fn wake(&self) -> io::Result<()> {
             for _ in 0..TRIES {

@@ -171,3 +171,15 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn the_memory_of_a_timer_that_is_over_serves_the_next_one() {
+    let mut wheel = TimerWheel::new();
+    for at in 1..1_000 {
+        let cleared = wheel.set(at + 5, 1);
+        wheel.set(at, 2);
+        wheel.clear(cleared);
+        assert_eq!(expired(&mut wheel, at), BTreeSet::from([2]));
+    }
+    assert!(wheel.nodes.len() <= 2, "{}", wheel.nodes.len());
+}

@@ -93,6 +93,7 @@ mod tests {
             assert_eq!((outgoing.to, outgoing.source), ("127.0.0.1:8081".parse().unwrap(), "127.0.0.1:0".parse().ok()));
             // With its checksum, which the kernel does not make for IPv4.
             let segment = &outgoing.segment.bytes[..outgoing.segment.len];
+            assert_ne!(segment[16..18], [0, 0]);
             let packet = super::super::segment::tests::packet(0, std::net::Ipv4Addr::LOCALHOST, segment);
             let is_reset = parse_v4(&packet).map(|answer| (answer.kind, answer.port));
             assert!(!Incoming::of_v4(&packet).is_damaged(false));

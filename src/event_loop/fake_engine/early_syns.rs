@@ -40,11 +40,13 @@ fn an_early_syn_that_could_not_be_sent_is_no_verdict_and_one_that_is_answered_at
         bench.wire.borrow_mut().ends_at_once = Some((1, status));
         bench.submit(1, 1500);
         bench.run_until(1500);
-        bench.reports().iter().map(|report| (report.verdict.status, report.verdict.elapsed_us)).collect::<Vec<_>>()
+        let [report] = bench.reports()[..] else { panic!("one check has one report") };
+        (report.verdict.status, report.verdict.elapsed_us, bench.sent())
     };
-    assert_eq!(ends(Status::LocalFault), [(Status::TimedOut, 1_500_000)]);
-    assert_eq!(ends(Status::Up), [(Status::Up, 300_000)]);
-    assert_eq!(ends(Status::Refused), [(Status::Refused, 300_000)]);
+    let tried_again = vec![0, 300, 300, 600, 900];
+    assert_eq!(ends(Status::LocalFault), (Status::TimedOut, 1_500_000, tried_again));
+    assert_eq!(ends(Status::Up), (Status::Up, 300_000, vec![0, 300]));
+    assert_eq!(ends(Status::Refused), (Status::Refused, 300_000, vec![0, 300]));
 }
 
 #[test]
@@ -68,6 +70,18 @@ fn room_that_a_check_leaves_is_for_the_early_syn_that_was_wanted() {
     assert_eq!(bench.sent(), [0, 0]);
     bench.run_until(451);
     assert_eq!(bench.sent(), [0, 0, 450]);
+}
+
+#[test]
+fn an_early_syn_after_the_first_one_waits_for_room_too() {
+    let mut bench = SocketBench::new(config(300), 3);
+    bench.submit(1, 5_000);
+    bench.run_until(500);
+    bench.submit(1, 350);
+    bench.run_until(849);
+    assert_eq!(bench.sent(), [0, 300, 500]);
+    bench.run_until(851);
+    assert_eq!(bench.sent(), [0, 300, 500, 850]);
 }
 
 #[test]

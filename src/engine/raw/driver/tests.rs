@@ -52,6 +52,7 @@ fn a_socket_that_can_be_read_no_more_is_this_hosts_fault_and_nothing_waits_for_i
     let begun = clock::now();
     engine.poll(Some(Duration::from_millis(20)));
     assert!(clock::now() - begun >= 20_000_000, "the loop would spin");
+    assert!(engine.acquire(&target, CloseMode::HALF_OPEN, 0, 1000).is_err(), "it would hear of nothing");
     let verdict = engine.last_look(slot, &target, before).verdict;
     assert_eq!(verdict.status, Status::LocalFault, "{verdict:?}");
     // Once nothing depends on it, there is another one.
@@ -128,6 +129,7 @@ fn answers_that_wait_for_their_turn_to_be_read_keep_deadlines_back() {
     }
     engine.poll(Some(Duration::ZERO));
     assert!(engine.answers_read_until() >= before);
+    assert_eq!(engine.in_flight.lost_at, [None; 2], "there was room for all");
 }
 
 /// As many addresses of this host.

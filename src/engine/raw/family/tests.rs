@@ -35,3 +35,20 @@ fn a_segment_that_was_told_of_and_cannot_be_read_is_lost_on_this_host() {
     };
     assert_eq!([false, true, false].map(&mut is_lost), [false, true, false]);
 }
+
+#[test]
+fn there_is_more_while_segments_or_errors_may_wait() {
+    if raw_socket::probe().is_err() {
+        return; // no privilege
+    }
+    let poll = mio::Poll::new().unwrap();
+    let mut family = Family::open(false, &Wire::default(), 0, poll.registry(), &mut None).unwrap();
+    let mut has_more = |readable, has_errors| {
+        (family.readable, family.unread) = (readable, UnreadErrors::default());
+        if has_errors {
+            family.unread.told();
+        }
+        family.has_more()
+    };
+    assert!(has_more(true, false) && has_more(false, true) && !has_more(false, false));
+}

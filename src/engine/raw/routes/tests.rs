@@ -61,10 +61,14 @@ fn what_the_kernel_said_is_believed_until_its_time_is_over_and_for_the_same_targ
     for is_latest in [true, false] {
         let latest = if is_latest { key } else { (OURS, 0) };
         routes.latest = Some((latest, kept));
-        routes.kept = [(key, kept)].into();
+        routes.kept = [(if is_latest { (OURS, 0) } else { key }, kept)].into();
         assert_eq!(routes.source(LOOPBACK, 0, 99), Ok(OTHER));
         assert_eq!(routes.source(LOOPBACK, 0, 100), Ok(LOOPBACK), "its time is over");
-        assert_eq!(routes.source(LOOPBACK, 0, 99 + LIFE), Ok(LOOPBACK), "what was found last is kept, too");
+        // What was found then is kept, too.
+        routes.latest = None;
+        routes.kept.values_mut().for_each(|kept| kept.source = OTHER);
+        assert_eq!(routes.source(LOOPBACK, 0, 99 + LIFE), Ok(OTHER));
+        assert_eq!(routes.source(LOOPBACK, 0, 100 + LIFE), Ok(LOOPBACK));
     }
     routes.kept.clear();
     routes.latest = Some(((OURS, 0), kept));
