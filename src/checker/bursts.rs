@@ -81,3 +81,15 @@ fn the_memory_of_a_burst_is_given_back() {
     }
     assert_eq!(checker.check_addr(&target.to_string(), 0).status, crate::Status::Up);
 }
+
+#[test]
+fn when_a_checker_is_gone_so_are_the_threads_that_looked_names_up() {
+    for loops in [1, 2] {
+        let checker = Checker::new(&Config { loops, ..Config::default() }).unwrap();
+        let shared = checker.shared.clone();
+        checker.check(&Request::new("localhost:9"));
+        assert!(shared.resolver.has_threads());
+        drop(checker);
+        assert!(!shared.resolver.has_threads());
+    }
+}

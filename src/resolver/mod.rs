@@ -121,6 +121,13 @@ impl Resolver {
         drop(lookups);
     }
 
+    /// Whether there is a thread that nobody has waited for.
+    #[cfg(test)]
+    pub fn has_threads(&self) -> bool {
+        let state = self.lock();
+        !state.threads.is_empty() || state.ended.is_some()
+    }
+
     /// Waits for the threads to end. To be called after [`Resolver::close`], when nobody asks any more.
     pub fn join(&self) {
         loop {

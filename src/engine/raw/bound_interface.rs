@@ -17,6 +17,12 @@ impl BoundInterface {
         BoundInterface { name, index: None, asked_at: 0 }
     }
 
+    /// As if another one had the name from now on.
+    #[cfg(test)]
+    pub fn is_another(&mut self) {
+        self.index = Some(u32::MAX);
+    }
+
     /// Whether another one has the name since this was asked last. While checks are in flight that is not asked for each.
     pub fn has_changed(&mut self, checks_are_in_flight: bool) -> bool {
         let Some(name) = &self.name else { return false };
@@ -39,7 +45,7 @@ mod tests {
         let mut interface = BoundInterface::new(Some(b"lo".as_slice().into()));
         assert!(interface.has_changed(false), "its number was not known");
         assert!(!interface.has_changed(false));
-        interface.index = Some(u32::MAX);
+        interface.is_another();
         assert!(!interface.has_changed(true), "it was asked a moment ago");
         assert!(interface.has_changed(false));
         assert!(!BoundInterface::new(None).has_changed(false));

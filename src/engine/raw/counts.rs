@@ -35,11 +35,6 @@ impl Counts {
         self.sockets.load(Ordering::SeqCst)
     }
 
-    #[cfg(test)]
-    pub fn unsolicited(&self) -> u64 {
-        self.unsolicited.load(Ordering::Relaxed)
-    }
-
     pub fn heard_nothing(&self) {
         self.unsolicited.fetch_add(1, Ordering::Relaxed);
     }

@@ -245,7 +245,7 @@ impl Family {
     }
 
     /// SYNs that a pause kept back are not sent for checks that have ended meanwhile.
-    fn drop_those_of_ended(&mut self, flows: &mut Flows) {
+    pub fn drop_those_of_ended(&mut self, flows: &mut Flows) {
         let mut waiting = self.waiting.iter();
         let mut goes_on = |one: Option<&Waiting>| one.is_some_and(|one| flows.get(one.syn.flow).is_some());
         self.outgoing.retain(|_| goes_on(waiting.next()));

@@ -142,6 +142,19 @@ impl RawSocket {
         self.memory().map(|[.., drops]| drops)
     }
 
+    /// How many instructions its filter has (SO_GET_FILTER, asm-generic/socket.h).
+    #[cfg(test)]
+    pub fn filter_length(&self) -> u32 {
+        let mut length = 0;
+        // SAFETY: without a place for the filter, the kernel writes its length to `length` alone.
+        let asked = unsafe {
+            let nowhere = std::ptr::null_mut();
+            libc::getsockopt(self.fd(), libc::SOL_SOCKET, libc::SO_GET_FILTER, nowhere, &mut length)
+        };
+        assert_eq!(asked, 0);
+        length
+    }
+
     /// From now on there is room for so many bytes of what comes in, or a little more.
     #[cfg(test)]
     pub fn narrow(&self, room: usize) {

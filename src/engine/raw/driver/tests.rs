@@ -1,6 +1,7 @@
 //! The engine when its host is unkind.
 
 use std::net::TcpListener;
+use std::time::Instant;
 
 use super::*;
 use crate::sys::raw_socket;
@@ -116,8 +117,10 @@ fn answers_that_wait_for_their_turn_to_be_read_keep_deadlines_back() {
         }
     }
     engine.flush();
-    // On a busy host they come when a thread of the kernel's has its turn.
-    while family(&engine).unwrap().1 < one * asked.len() as u32 {
+    // On a busy host they come when a thread of the kernel's has its turn. What comes to neighbours of its ports counts,
+    // too, and may be larger.
+    let patience = Instant::now() + Duration::from_secs(10);
+    while family(&engine).unwrap().1 < one * asked.len() as u32 && Instant::now() < patience {
         std::thread::sleep(Duration::from_millis(1));
     }
     let before = clock::now();
@@ -174,14 +177,14 @@ fn a_family_that_cannot_be_opened_leaves_the_other_one_alone() {
 }
 
 #[test]
-fn segments_to_ports_of_others_are_not_heard() {
+fn what_its_socket_hears_is_filtered_and_nothing_once_it_is_deaf() {
     let Some(mut engine) = engine() else { return };
-    let (_listener, others) = crate::test_targets::listening();
+    let deaf = engine.deaf[0].as_ref().unwrap().filter_length();
     engine.open(false).unwrap();
-    let _connections = [(); 8].map(|()| std::net::TcpStream::connect(others).unwrap());
-    engine.poll(Some(Duration::from_millis(20)));
-    engine.read_now();
-    assert_eq!(engine.counts.unsolicited(), 0);
+    let hears = engine.families[0].as_ref().unwrap().socket.filter_length();
+    engine.close_idle(1);
+    assert!(deaf == 1 && hears > 1, "{deaf}, {hears}");
+    assert_eq!(engine.deaf[0].as_ref().unwrap().filter_length(), deaf);
 }
 
 #[test]
@@ -194,7 +197,7 @@ fn an_answer_that_waits_to_be_handed_out_is_not_waited_for() {
     engine.flush();
     let mut heard = 0;
     while heard < 8 {
-        let begun = std::time::Instant::now();
+        let begun = Instant::now();
         engine.poll(Some(Duration::from_secs(60)));
         assert!(begun.elapsed() < Duration::from_secs(30), "the poller knew of no other");
         heard += u32::from(engine.next_event().is_some());
@@ -211,15 +214,19 @@ fn a_syn_that_a_pause_kept_back_is_not_sent_for_a_check_that_is_over() {
     let slots: Vec<u32> = targets.iter().map(|target| begin(&mut engine, target)).collect();
     engine.last_look(slots[0], &targets[0], clock::now());
     engine.last_look(slots[2], &targets[2], clock::now());
+    let RawEngine { families, in_flight, .. } = &mut engine;
+    let family = families[0].as_mut().unwrap();
+    assert_eq!(family.waiting(), 4);
+    family.drop_those_of_ended(&mut in_flight.flows);
+    assert_eq!(family.waiting(), 2);
     engine.flush();
     let mut answered = Vec::new();
     while answered.len() < 2 {
         engine.poll(Some(Duration::from_secs(10)));
         answered.extend(std::iter::from_fn(|| engine.next_event().map(|(_, slot)| slot)));
     }
-    engine.poll(Some(Duration::from_millis(20)));
     answered.sort_unstable();
-    assert_eq!((answered, engine.counts.unsolicited()), (vec![slots[1], slots[3]], 0));
+    assert_eq!(answered, [slots[1], slots[3]]);
 }
 
 #[test]
@@ -250,7 +257,7 @@ fn answers_that_this_host_has_lost_make_no_target_silent() {
         let at_once = read(&mut engine);
         if at_once < 64 {
             begin(&mut engine, &([127, 0, 4, 1], port).into());
-            while read(&mut engine) == at_once {}
+            (0..100).find(|_| read(&mut engine) > at_once);
         }
         let unanswered = (0..slots.len()).find(|index| !answered.contains(&slots[*index])).expect("some were dropped");
         let verdict = engine.last_look(slots[unanswered], &targets[unanswered], syn_at).verdict;
@@ -260,19 +267,60 @@ fn answers_that_this_host_has_lost_make_no_target_silent() {
 
 #[test]
 fn an_answer_that_was_told_of_and_is_not_there_is_lost_on_this_host() {
-    let Some(mut engine) = engine() else { return };
     let (_listener, target) = crate::test_targets::listening();
+    let is_lost = || {
+        let mut engine = engine()?;
+        engine.open(false).unwrap();
+        engine.poll(Some(Duration::ZERO)); // nothing is unread by now
+        let syn_at = clock::now();
+        let slot = begin(&mut engine, &target);
+        engine.flush();
+        let mut events = Events::with_capacity(1);
+        engine.poll.poll(&mut events, Some(Duration::from_secs(60))).unwrap();
+        let family = engine.families[0].as_mut().unwrap();
+        assert!(family.socket.receive().unwrap() > 0); // as if a sandbox had refused the call
+        events.iter().for_each(|event| family.is_told(event));
+        engine.read();
+        Some(engine.last_look(slot, &target, syn_at).verdict.status == Status::LocalFault)
+    };
+    // What was told of may have come to a neighbour of its ports, and the answer after it.
+    assert!((0..10).any(|_| is_lost() != Some(false)));
+}
+
+#[test]
+fn while_no_check_is_in_flight_the_interface_is_looked_at_for_each() {
+    let wire = Wire { interface: Some(b"lo".as_slice().into()), ..Wire::default() };
+    if raw_socket::probe().is_err() {
+        return; // no privilege
+    }
+    let mut engine = RawEngine::with_ports(Poll::new().unwrap(), wire, 0, 16, Default::default());
     engine.open(false).unwrap();
-    engine.poll(Some(Duration::ZERO)); // nothing is unread by now
-    let syn_at = clock::now();
-    let slot = begin(&mut engine, &target);
-    engine.flush();
-    let mut events = Events::with_capacity(1);
-    engine.poll.poll(&mut events, Some(Duration::from_secs(60))).unwrap();
-    let family = engine.families[0].as_mut().unwrap();
-    assert_eq!(family.socket.receive().unwrap(), 1); // as if a sandbox had refused the call
-    events.iter().for_each(|event| family.is_told(event));
-    engine.read();
-    let verdict = engine.last_look(slot, &target, syn_at).verdict;
-    assert_eq!(verdict.status, Status::LocalFault, "{verdict:?}");
+    engine.open(false).unwrap();
+    let is_renewed = |engine: &RawEngine| engine.in_flight.lost_at[0].is_some();
+    assert!(!is_renewed(&engine));
+    engine.interface.is_another();
+    engine.open(false).unwrap();
+    assert!(is_renewed(&engine), "its socket is bound to the old one");
+}
+
+#[test]
+fn the_whole_of_what_came_in_is_read_where_an_error_may_have_cut_it_short() {
+    for whole in [false, true] {
+        let Some(mut engine) = engine() else { return };
+        let (_listener, target) = crate::test_targets::listening();
+        engine.open(false).unwrap();
+        engine.poll(Some(Duration::ZERO)); // nothing is unread by now
+        begin(&mut engine, &target);
+        engine.flush();
+        let family = engine.families[0].as_mut().unwrap();
+        while family.socket.unread() == 0 {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        std::thread::sleep(Duration::from_millis(5));
+        let (now, stamps) = (clock::now(), Stamps::new().look());
+        family.readable = true;
+        family.read(now, stamps, whole, |_| ());
+        // What is known to be the end is as new as the look; else as the last answer.
+        assert_eq!((family.readable, family.read_until == now), (false, whole));
+    }
 }

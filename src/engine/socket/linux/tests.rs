@@ -10,10 +10,14 @@ use crate::engine::wire::Wire;
 use crate::sys::clock;
 use crate::test_targets::{listening, refusing};
 
+fn unconnected() -> TcpStream {
+    let close_mode = CloseMode { handshake: Handshake::Full, linger: false };
+    TcpStream::from_std(options::open(false, close_mode, &Wire::default()).unwrap().into())
+}
+
 /// A connection that is on its way to this target.
 fn begun(target: &SocketAddr) -> TcpStream {
-    let close_mode = CloseMode { handshake: Handshake::Full, linger: false };
-    let stream = TcpStream::from_std(options::open(false, close_mode, &Wire::default()).unwrap().into());
+    let stream = unconnected();
     connect(&stream, target).unwrap();
     stream
 }
@@ -79,4 +83,10 @@ fn an_error_means_what_the_state_says_that_its_socket_is_in_by_then() {
     assert_eq!(observed(&refused(), libc::ECONNREFUSED), "failed");
     let (_listener, target) = listening();
     assert_eq!(observed(&(begun(&target), target), libc::EHOSTUNREACH), "noted", "it goes on");
+}
+
+#[test]
+fn what_no_network_says_is_no_reason_of_the_target() {
+    let of_another_family = "[::1]:9".parse().unwrap();
+    assert_eq!(collect_error(&unconnected(), &of_another_family), Err(libc::EAFNOSUPPORT));
 }
