@@ -393,7 +393,7 @@ mod this_machine {
         std::thread::scope(|scope| {
             let first = scope.spawn(|| checker.check(&silent));
             until("the first check in flight", || stats(&checker).in_flight == 1);
-            let sent = Syns::watch();
+            let sent = Syns::to(PORT);
             let second = checker.check(&Request { timeout_ms: IMPATIENCE_MS, ..Request::new(listener.address()) });
             assert_eq!((second.status, second.os_error, second.address), (Status::Busy, 0, None), "{second:?}");
             assert_eq!(sent.now(), 0);

@@ -38,10 +38,21 @@ impl Syns {
         if !is_raw() {
             return Syns::OfSockets(Rise::of("TcpActiveOpens"));
         }
+        Syns::count("")
+    }
+
+    /// Starts to count those to this port, the same one's when it is sent again, too.
+    pub fn to(port: u16) -> Syns {
+        Syns::count(&format!("tcp dport {port}"))
+    }
+
+    fn count(which: &str) -> Syns {
         firewall::add_counter("syns_sent");
         sh("nft add chain inet tests sent '{ type filter hook output priority -200; }'");
         sh("nft flush chain inet tests sent; nft reset counter inet tests syns_sent");
-        sh("nft 'add rule inet tests sent tcp flags & (fin | syn | rst | ack) == syn counter name syns_sent'");
+        sh(&format!(
+            "nft 'add rule inet tests sent {which} tcp flags & (fin | syn | rst | ack) == syn counter name syns_sent'"
+        ));
         Syns::Counted
     }
 
