@@ -117,10 +117,10 @@ impl From<OutOfMemory> for NoSocket {
 
 impl NoSocket {
     /// The engine has no room for any check before the time at which it wants to be polled.
-    #[cfg_attr(not(any(target_os = "linux", target_os = "android")), expect(dead_code, reason = "for raw"))]
+    #[cfg_attr(not(any(test, target_os = "linux", target_os = "android")), expect(dead_code, reason = "for raw"))]
     pub const NOT_NOW: NoSocket = NoSocket { status: Status::Busy, errno: 0 };
     /// There is none for this target before another check with the same destination has ended.
-    #[cfg_attr(not(any(target_os = "linux", target_os = "android")), expect(dead_code, reason = "for raw"))]
+    #[cfg_attr(not(any(test, target_os = "linux", target_os = "android")), expect(dead_code, reason = "for raw"))]
     pub const NOT_FOR_THIS_TARGET: NoSocket = NoSocket { status: Status::Busy, errno: EADDRINUSE };
 
     pub fn is_not_now(self) -> bool {

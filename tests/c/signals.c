@@ -25,24 +25,26 @@ static int is_fault(int signal) {
          signal == SIGSYS;
 }
 
-/* The signals that a thread blocks, as bits; all of them once it has ended. */
-static unsigned long long blocked_by(const char *id) {
+/* The signals that a thread blocks, as bits. False once it has ended. */
+static int reads_blocked(const char *id, unsigned long long *blocked) {
   char path[64], status[8192];
   snprintf(path, sizeof path, "/proc/self/task/%s/status", id);
   read_text(path, status, sizeof status);
   const char *line = strstr(status, "SigBlk:");
-  return line == NULL ? ~0ULL : strtoull(line + strlen("SigBlk:"), NULL, 16);
+  if (line == NULL) return 0;
+  *blocked = strtoull(line + strlen("SigBlk:"), NULL, 16);
+  return 1;
 }
 
-/* Whether it is blocked that a fault of its own ends a thread. So glibc has it while a thread starts or ends. */
-static int blocks_faults(const char *id) {
-  return (int)(blocked_by(id) >> (SIGSEGV - 1) & 1);
-}
-
-/* The library's threads block whatever can come from outside, and nothing that a fault of their own raises. */
+/* The library's threads block whatever can come from outside, and nothing that a fault of their own raises. glibc blocks
+   all signals while a thread starts or ends. */
 static void blocks_all_but_faults(const char *id) {
-  for (int tries = 0; tries < 1000 && blocks_faults(id); tries++) pause_ms(1);
-  unsigned long long blocked = blocked_by(id);
+  unsigned long long blocked = 0;
+  for (int tries = 0; tries < 1000; tries++) {
+    if (!reads_blocked(id, &blocked)) return;
+    if (!(blocked >> (SIGSEGV - 1) & 1)) break;
+    pause_ms(1);
+  }
   for (int signal = 1; signal <= 64; signal++) {
     /* Those two cannot be, and glibc keeps 32 and 33 to itself. */
     if (signal == SIGKILL || signal == SIGSTOP || signal == 32 || signal == 33) continue;

@@ -25,8 +25,8 @@ fn find(text: &str, name: &str) -> Option<u64> {
     })
 }
 
-/// The SYNs that leave this namespace, whoever sends them. On the raw engine the packet filter counts them, until it is
-/// told to forget its rules; TCP knows only those of its own sockets.
+/// The SYNs that leave this namespace, whoever sends them. On the raw engine, and of one port, the packet filter counts
+/// them, until it is told to forget its rules; TCP knows only those of its own sockets.
 pub enum Syns {
     OfSockets(Rise),
     Counted,
@@ -41,7 +41,7 @@ impl Syns {
         Syns::count("")
     }
 
-    /// Starts to count those to this port, the same one's when it is sent again, too.
+    /// Starts to count those to this port. One that is sent again counts again.
     pub fn to(port: u16) -> Syns {
         Syns::count(&format!("tcp dport {port}"))
     }

@@ -136,7 +136,7 @@ impl RawSocket {
         self.buffers.segment(index, self.v6)
     }
 
-    /// How many segments the kernel has dropped so far (SK_MEMINFO_DROPS, linux/sock_diag.h), if it tells. Beside a
+    /// How many segments the kernel has dropped so far, if it tells. Beside a
     /// segment it tells of those before it only.
     pub fn dropped(&self) -> Option<u32> {
         self.memory().map(|[.., drops]| drops)
@@ -161,12 +161,14 @@ impl RawSocket {
         self.socket.set_recv_buffer_size(room).unwrap();
     }
 
-    /// How much memory what came in and is unread takes (SK_MEMINFO_RMEM_ALLOC).
+    /// How much memory what came in and is unread takes.
     #[cfg(test)]
     pub fn unread(&self) -> u32 {
         self.memory().map_or(0, |[unread, ..]| unread)
     }
 
+    /// What the kernel tells of the socket's memory (SO_MEMINFO, linux/sock_diag.h): SK_MEMINFO_RMEM_ALLOC is the first
+    /// word, SK_MEMINFO_DROPS the last.
     fn memory(&self) -> Option<[u32; 9]> {
         const SO_MEMINFO: i32 = 55; // asm-generic/socket.h
         let mut info = [0; 9];

@@ -258,7 +258,7 @@ mod tests {
     fn a_segment_of_which_a_bit_is_wrong_is_damaged_and_one_that_is_cut_off_or_goes_nobody_knows_where_is_not() {
         let v4 = bytes(of_linux::RST_V4);
         let here = Some(Ipv6Addr::LOCALHOST);
-        // On loopback nobody made its checksum: the right one is neither that nor zero.
+        // On loopback nobody makes the checksum. The right one is found by trying all.
         let unmade = &bytes(of_linux::RST_V6)[V6_HEADER..];
         let with_sum = |sum: u16| [&unmade[..16], &sum.to_be_bytes(), &unmade[18..]].concat();
         let mut made = (1..=u16::MAX).map(with_sum).filter(|segment| segment != unmade);

@@ -13,9 +13,12 @@ fn engine() -> Option<RawEngine> {
 }
 
 impl RawEngine {
-    /// Whoever calls it is in another network namespace from now on.
-    pub fn move_elsewhere(&mut self) {
-        self.routes = Routes::elsewhere();
+    /// Whoever calls it is in another network namespace from now on. False where the kernel does not tell.
+    pub fn move_elsewhere(&mut self) -> bool {
+        Routes::elsewhere().is_some_and(|routes| {
+            self.routes = routes;
+            true
+        })
     }
 
     /// No more SYNs of IPv4 may wait.
@@ -29,6 +32,18 @@ impl RawEngine {
             begin(self, &([127, 3, (number >> 8) as u8, number as u8], 9).into());
         }
     }
+}
+
+/// Whether it is so within some seconds.
+fn comes_true(mut is_so: impl FnMut() -> bool) -> bool {
+    let patience = Instant::now() + Duration::from_secs(10);
+    while Instant::now() < patience {
+        if is_so() {
+            return true;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    false
 }
 
 fn begin(engine: &mut RawEngine, target: &SocketAddr) -> u32 {
@@ -102,27 +117,26 @@ fn answers_that_wait_for_their_turn_to_be_read_keep_deadlines_back() {
         (0..2_000u16).map(|number| ([127, 1, (number >> 8) as u8, number as u8], port).into()).collect();
     // Nothing is unread by now.
     engine.open(false).unwrap();
-    engine.poll(Some(Duration::ZERO));
-    let family =
-        |engine: &RawEngine| engine.families[0].as_ref().map(|family| (family.readable, family.socket.unread()));
-    assert_eq!(family(&engine), Some((false, 0)));
+    let unread = |engine: &RawEngine| engine.families[0].as_ref().unwrap().socket.unread();
+    assert!(comes_true(|| {
+        engine.poll(Some(Duration::ZERO));
+        !engine.families[0].as_ref().unwrap().readable && unread(&engine) == 0
+    }));
     let mut one = 0; // what an answer takes
     for (index, target) in (0..).zip(&asked) {
         begin(&mut engine, target);
         if index == 0 || engine.families[0].as_ref().is_some_and(Family::is_full) {
             engine.flush();
         }
-        while one == 0 {
-            one = family(&engine).unwrap().1;
+        if index == 0 {
+            assert!(comes_true(|| unread(&engine) > 0));
+            one = unread(&engine);
         }
     }
     engine.flush();
     // On a busy host they come when a thread of the kernel's has its turn. What comes to neighbours of its ports counts,
     // too, and may be larger.
-    let patience = Instant::now() + Duration::from_secs(10);
-    while family(&engine).unwrap().1 < one * asked.len() as u32 && Instant::now() < patience {
-        std::thread::sleep(Duration::from_millis(1));
-    }
+    comes_true(|| unread(&engine) >= one * asked.len() as u32);
     let before = clock::now();
     engine.poll(Some(Duration::ZERO));
     assert!(engine.families[0].as_ref().unwrap().readable, "so many are not read at once");
@@ -135,13 +149,13 @@ fn answers_that_wait_for_their_turn_to_be_read_keep_deadlines_back() {
     assert_eq!(engine.in_flight.lost_at, [None; 2], "there was room for all");
 }
 
-/// As many addresses of this host.
+/// So many targets, each at an address of its own of this host.
 fn here(port: u16, count: u8) -> Vec<SocketAddr> {
     (1..=count).map(|last| ([127, 0, 2, last], port).into()).collect()
 }
 
 #[test]
-fn a_destination_is_the_same_however_it_is_spelled_and_no_other_ones() {
+fn a_destination_is_the_same_however_it_is_spelled_and_another_one_has_another_number() {
     let Some(engine) = engine() else { return };
     let destination = |target: &str| engine.destination(&target.parse().unwrap());
     assert_eq!(destination("0.0.0.0:80"), destination("127.0.0.1:80"));
@@ -168,7 +182,9 @@ fn what_lies_idle_is_closed_and_hears_nothing_but_can_be_opened_again() {
 #[test]
 fn a_family_that_cannot_be_opened_leaves_the_other_one_alone() {
     let Some(mut engine) = engine() else { return };
-    engine.move_elsewhere();
+    if !engine.move_elsewhere() || engine.deaf[1].is_none() {
+        return; // this kernel tells no namespaces apart, or has no IPv6
+    }
     assert!(engine.open(false).is_err(), "there is nothing to ask the routes of IPv4 with");
     assert_eq!((engine.has_idle(), engine.in_flight.ports.len()), (false, 0), "its ports are given back");
     engine.open(true).unwrap(); // its socket is there
@@ -221,17 +237,18 @@ fn a_syn_that_a_pause_kept_back_is_not_sent_for_a_check_that_is_over() {
     assert_eq!(family.waiting(), 2);
     engine.flush();
     let mut answered = Vec::new();
-    while answered.len() < 2 {
-        engine.poll(Some(Duration::from_secs(10)));
+    assert!(comes_true(|| {
+        engine.poll(Some(Duration::from_millis(100)));
         answered.extend(std::iter::from_fn(|| engine.next_event().map(|(_, slot)| slot)));
-    }
+        answered.len() == 2
+    }));
     answered.sort_unstable();
     assert_eq!(answered, [slots[1], slots[3]]);
 }
 
 #[test]
 fn answers_that_this_host_has_lost_make_no_target_silent() {
-    // Of so much room, it is known after a whole batch, or beside the next answer that there is room for.
+    // With the larger room the kernel is asked after a whole batch. With the smaller one it tells beside the next answer.
     for room in [4 << 10, 64 << 10] {
         let Some(mut engine) = engine() else { return };
         let listener = TcpListener::bind("0.0.0.0:0").unwrap();
@@ -245,9 +262,10 @@ fn answers_that_this_host_has_lost_make_no_target_silent() {
             slots.push(begin(&mut engine, target));
             engine.flush();
         }
-        while engine.families[0].as_ref().unwrap().socket.dropped() == Some(0) {
-            std::thread::sleep(Duration::from_millis(1));
-        }
+        assert!(comes_true(|| {
+            engine.flush();
+            engine.families[0].as_ref().unwrap().socket.dropped() > Some(0)
+        }));
         let mut answered = Vec::new();
         let mut read = |engine: &mut RawEngine| {
             engine.poll(Some(Duration::from_millis(100)));
@@ -305,22 +323,25 @@ fn while_no_check_is_in_flight_the_interface_is_looked_at_for_each() {
 
 #[test]
 fn the_whole_of_what_came_in_is_read_where_an_error_may_have_cut_it_short() {
-    for whole in [false, true] {
-        let Some(mut engine) = engine() else { return };
-        let (_listener, target) = crate::test_targets::listening();
+    let (_listener, target) = crate::test_targets::listening();
+    // Whether the end of what came in is known, which is as new as the look then; else as the last answer.
+    let knows_the_end = |whole| {
+        let mut engine = engine()?;
         engine.open(false).unwrap();
         engine.poll(Some(Duration::ZERO)); // nothing is unread by now
         begin(&mut engine, &target);
-        engine.flush();
-        let family = engine.families[0].as_mut().unwrap();
-        while family.socket.unread() == 0 {
-            std::thread::sleep(Duration::from_millis(1));
-        }
+        assert!(comes_true(|| {
+            engine.flush();
+            engine.families[0].as_ref().unwrap().socket.unread() > 0
+        }));
         std::thread::sleep(Duration::from_millis(5));
         let (now, stamps) = (clock::now(), Stamps::new().look());
+        let family = engine.families[0].as_mut().unwrap();
         family.readable = true;
         family.read(now, stamps, whole, |_| ());
-        // What is known to be the end is as new as the look; else as the last answer.
-        assert_eq!((family.readable, family.read_until == now), (false, whole));
-    }
+        Some(!family.readable && family.read_until == now)
+    };
+    // What comes to neighbours of its ports in between is the exception.
+    assert!((0..20).any(|_| knows_the_end(true) != Some(false)));
+    assert!((0..20).any(|_| knows_the_end(false) != Some(true)));
 }
