@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::test_targets::silent;
+use crate::test_targets::{listening, silent};
 use crate::{Checker, Config, Request};
 
 #[test]
@@ -27,9 +27,9 @@ fn a_burst_does_not_hold_its_sockets_for_ever() {
 
 #[test]
 fn the_spare_sockets_of_callers_are_not_held_for_ever() {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let (_listener, target) = listening();
     let checker = Checker::new(&Config { idle_ms: 50, ..Config::default() }).unwrap();
-    let target = Request::new(listener.local_addr().unwrap());
+    let target = Request::new(target);
     for _ in 0..2 {
         assert_eq!(checker.check(&target).status, crate::Status::Up);
         let patience = Instant::now() + Duration::from_secs(20);
@@ -58,8 +58,7 @@ fn the_memory_of_a_burst_is_given_back() {
     // SAFETY: mallinfo2 only reads.
     let heap = || unsafe { libc::mallinfo2() };
     let in_use = || heap().uordblks + heap().hblkhd;
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let target = listener.local_addr().unwrap();
+    let (listener, target) = listening();
     // Ordinary handshakes would fill the queue of a program that never accepts.
     std::thread::spawn(move || listener.incoming().for_each(drop));
     let checker = Checker::new(&Config { idle_ms: 50, max_in_flight: Some(1), ..Config::default() }).unwrap();

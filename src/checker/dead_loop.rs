@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::Checker;
 use crate::event_loop::DEADLY_TAG;
-use crate::test_targets::silent;
+use crate::test_targets::{listening, silent};
 use crate::{Config, EngineKind, Error, Monitor, MonitorConfig, Report, Request, State, Status, Watch};
 
 /// The engines that this process may have. Without the privilege for raw sockets these tests are about one, and say so.
@@ -98,9 +98,8 @@ fn keeps_nobody_waiting(config: &Config) {
 
 /// A target that answers.
 fn live_target() -> (TcpListener, Request) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let target = Request::new(listener.local_addr().unwrap());
-    (listener, target)
+    let (listener, target) = listening();
+    (listener, Request::new(target))
 }
 
 #[test]

@@ -138,12 +138,13 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use crate::check::verdict::Status;
+    use crate::test_targets::listening;
     use crate::{Checker, Config};
 
     #[test]
     fn a_check_on_its_callers_thread_says_how_long_it_took() {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap().to_string();
+        let (_listener, target) = listening();
+        let address = target.to_string();
         let checker = Checker::new(&Config::default()).unwrap();
         for _ in 0..50 {
             let begun = Instant::now();

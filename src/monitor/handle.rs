@@ -293,8 +293,8 @@ mod tests {
         let Ok(checker) = Checker::new(&Config { engine: EngineKind::Raw, ..Config::default() }) else { return };
         let monitor = Monitor::new(Arc::new(checker), &MonitorConfig::default()).unwrap();
         let watch = Watch { interval_ms: 3_600_000, ..Watch::new("127.0.0.1:9") };
-        let (full, lingers) = (Handshake::Full, true);
-        for refused in [Watch { handshake: full, ..watch.clone() }, Watch { linger: lingers, ..watch.clone() }] {
+        let full = Watch { handshake: Handshake::Full, ..watch.clone() };
+        for refused in [full, Watch { linger: true, ..watch.clone() }] {
             assert_eq!(monitor.add(&[watch.clone(), refused]), Err(Error::Unsupported));
         }
         assert_eq!(monitor.add(&[watch]).map(|ids| ids.len()), Ok(1));

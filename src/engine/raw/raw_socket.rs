@@ -136,8 +136,7 @@ impl RawSocket {
         self.buffers.segment(index, self.v6)
     }
 
-    /// How many segments the kernel has dropped so far, if it tells. Beside a
-    /// segment it tells of those before it only.
+    /// How many segments the kernel has dropped so far, if it tells. Beside a segment it tells of those before it only.
     pub fn dropped(&self) -> Option<u32> {
         self.memory().map(|[.., drops]| drops)
     }

@@ -5,11 +5,16 @@ use std::time::Instant;
 
 use super::*;
 use crate::sys::raw_socket;
+use crate::test_targets::listening;
 
 /// An engine, unless this process may have none.
 fn engine() -> Option<RawEngine> {
+    engine_of(Wire::default())
+}
+
+fn engine_of(wire: Wire) -> Option<RawEngine> {
     raw_socket::probe().ok()?;
-    Some(RawEngine::with_ports(Poll::new().unwrap(), Wire::default(), 0, 16, Default::default()))
+    Some(RawEngine::with_ports(Poll::new().unwrap(), wire, 0, 16, Default::default()))
 }
 
 impl RawEngine {
@@ -25,11 +30,11 @@ impl RawEngine {
     pub fn fill(&mut self) {
         self.open(false).unwrap();
         self.families[0].as_mut().unwrap().pause(u64::MAX);
-        for number in 0.. {
+        for target in here(9, u16::MAX) {
             if self.families[0].as_ref().unwrap().is_full() {
                 break;
             }
-            begin(self, &([127, 3, (number >> 8) as u8, number as u8], 9).into());
+            begin(self, &target);
         }
     }
 }
@@ -46,6 +51,11 @@ fn comes_true(mut is_so: impl FnMut() -> bool) -> bool {
     false
 }
 
+/// So many targets, each at an address of its own of this host.
+fn here(port: u16, count: u16) -> impl Iterator<Item = SocketAddr> {
+    (0..count).map(move |number| ([127, 1, (number >> 8) as u8, number as u8], port).into())
+}
+
 fn begin(engine: &mut RawEngine, target: &SocketAddr) -> u32 {
     let slot = engine.acquire(target, CloseMode::HALF_OPEN, 0, 1000).unwrap();
     assert!(matches!(engine.start(slot, SlotKey::of(0), target, clock::now()), Start::InFlight));
@@ -55,8 +65,7 @@ fn begin(engine: &mut RawEngine, target: &SocketAddr) -> u32 {
 #[test]
 fn a_socket_that_can_be_read_no_more_is_this_hosts_fault_and_nothing_waits_for_it() {
     let Some(mut engine) = engine() else { return };
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let target = listener.local_addr().unwrap();
+    let (_listener, target) = listening();
     let slot = begin(&mut engine, &target);
     engine.flush();
     // As a sandbox or a stranger's close(2) does it: what is called fails from now on.
@@ -97,8 +106,7 @@ fn syns_do_not_pile_up_while_none_may_leave() {
 #[test]
 fn an_answer_that_was_unread_when_its_socket_was_opened_anew_does_not_make_its_target_silent() {
     let Some(mut engine) = engine() else { return };
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let target = listener.local_addr().unwrap();
+    let (_listener, target) = listening();
     let syn_at = clock::now();
     let slot = begin(&mut engine, &target);
     engine.flush();
@@ -113,8 +121,7 @@ fn answers_that_wait_for_their_turn_to_be_read_keep_deadlines_back() {
     let Some(mut engine) = engine() else { return };
     let listener = TcpListener::bind("0.0.0.0:0").unwrap();
     let port = listener.local_addr().unwrap().port();
-    let asked: Vec<SocketAddr> =
-        (0..2_000u16).map(|number| ([127, 1, (number >> 8) as u8, number as u8], port).into()).collect();
+    let asked: Vec<SocketAddr> = here(port, 2_000).collect();
     // Nothing is unread by now.
     engine.open(false).unwrap();
     let unread = |engine: &RawEngine| engine.families[0].as_ref().unwrap().socket.unread();
@@ -147,11 +154,6 @@ fn answers_that_wait_for_their_turn_to_be_read_keep_deadlines_back() {
     engine.poll(Some(Duration::ZERO));
     assert!(engine.answers_read_until() >= before);
     assert_eq!(engine.in_flight.lost_at, [None; 2], "there was room for all");
-}
-
-/// So many targets, each at an address of its own of this host.
-fn here(port: u16, count: u8) -> Vec<SocketAddr> {
-    (1..=count).map(|last| ([127, 0, 2, last], port).into()).collect()
 }
 
 #[test]
@@ -224,7 +226,7 @@ fn an_answer_that_waits_to_be_handed_out_is_not_waited_for() {
 fn a_syn_that_a_pause_kept_back_is_not_sent_for_a_check_that_is_over() {
     let Some(mut engine) = engine() else { return };
     let listener = TcpListener::bind("0.0.0.0:0").unwrap();
-    let targets = here(listener.local_addr().unwrap().port(), 4);
+    let targets: Vec<SocketAddr> = here(listener.local_addr().unwrap().port(), 4).collect();
     engine.open(false).unwrap();
     engine.families[0].as_mut().unwrap().pause(1);
     let slots: Vec<u32> = targets.iter().map(|target| begin(&mut engine, target)).collect();
@@ -253,8 +255,7 @@ fn answers_that_this_host_has_lost_make_no_target_silent() {
         let Some(mut engine) = engine() else { return };
         let listener = TcpListener::bind("0.0.0.0:0").unwrap();
         let port = listener.local_addr().unwrap().port();
-        let targets: Vec<_> =
-            here(port, 200).into_iter().chain((1..=200).map(|last| ([127, 0, 3, last], port).into())).collect();
+        let targets: Vec<SocketAddr> = here(port, 400).collect();
         engine.open(false).unwrap();
         engine.families[0].as_ref().unwrap().socket.narrow(room);
         let (syn_at, mut slots) = (clock::now(), Vec::new());
@@ -285,7 +286,7 @@ fn answers_that_this_host_has_lost_make_no_target_silent() {
 
 #[test]
 fn an_answer_that_was_told_of_and_is_not_there_is_lost_on_this_host() {
-    let (_listener, target) = crate::test_targets::listening();
+    let (_listener, target) = listening();
     let is_lost = || {
         let mut engine = engine()?;
         engine.open(false).unwrap();
@@ -308,10 +309,7 @@ fn an_answer_that_was_told_of_and_is_not_there_is_lost_on_this_host() {
 #[test]
 fn while_no_check_is_in_flight_the_interface_is_looked_at_for_each() {
     let wire = Wire { interface: Some(b"lo".as_slice().into()), ..Wire::default() };
-    if raw_socket::probe().is_err() {
-        return; // no privilege
-    }
-    let mut engine = RawEngine::with_ports(Poll::new().unwrap(), wire, 0, 16, Default::default());
+    let Some(mut engine) = engine_of(wire) else { return };
     engine.open(false).unwrap();
     engine.open(false).unwrap();
     let is_renewed = |engine: &RawEngine| engine.in_flight.lost_at[0].is_some();
@@ -323,7 +321,7 @@ fn while_no_check_is_in_flight_the_interface_is_looked_at_for_each() {
 
 #[test]
 fn the_whole_of_what_came_in_is_read_where_an_error_may_have_cut_it_short() {
-    let (_listener, target) = crate::test_targets::listening();
+    let (_listener, target) = listening();
     // Whether the end of what came in is known, which is as new as the look then; else as the last answer.
     let knows_the_end = |whole| {
         let mut engine = engine()?;

@@ -1,6 +1,14 @@
 use super::*;
 use crate::sys::raw_socket;
 
+/// One of IPv4 and the poller that knows it, unless this process may have none.
+fn family() -> Option<(mio::Poll, Family)> {
+    raw_socket::probe().ok()?;
+    let poll = mio::Poll::new().unwrap();
+    let family = Family::open(false, &Wire::default(), 0, poll.registry(), &mut None).unwrap();
+    Some((poll, family))
+}
+
 #[test]
 fn whatever_icmp_says_of_one_segment_is_no_verdict_on_another() {
     // icmp_err_convert and icmp_unreach in net/ipv4, icmpv6_err_convert in net/ipv6, EMSGSIZE apart.
@@ -23,11 +31,7 @@ fn whatever_icmp_says_of_one_segment_is_no_verdict_on_another() {
 
 #[test]
 fn a_segment_that_was_told_of_and_cannot_be_read_is_lost_on_this_host() {
-    if raw_socket::probe().is_err() {
-        return; // no privilege
-    }
-    let poll = mio::Poll::new().unwrap();
-    let mut family = Family::open(false, &Wire::default(), 0, poll.registry(), &mut None).unwrap();
+    let Some((_poll, mut family)) = family() else { return };
     let stamps = Stamps::new().look();
     let mut is_lost = |told| {
         (family.readable, family.told) = (true, told);
@@ -38,11 +42,7 @@ fn a_segment_that_was_told_of_and_cannot_be_read_is_lost_on_this_host() {
 
 #[test]
 fn there_is_more_while_segments_or_errors_may_wait() {
-    if raw_socket::probe().is_err() {
-        return; // no privilege
-    }
-    let poll = mio::Poll::new().unwrap();
-    let mut family = Family::open(false, &Wire::default(), 0, poll.registry(), &mut None).unwrap();
+    let Some((_poll, mut family)) = family() else { return };
     let mut has_more = |readable, has_errors| {
         (family.readable, family.unread) = (readable, UnreadErrors::default());
         if has_errors {
